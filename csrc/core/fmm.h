@@ -1,0 +1,322 @@
+/* fmm.h: the public contract of the core, the only header a binding needs.
+ *
+ * One `struct fmm_cache` is one open cache file. Calls on it may come from
+ * many threads at once and go on after fork(); only fmm_close() must be the
+ * last call. Nothing here allocates but fmm_open(), nothing calls back.
+ *
+ * Time is an argument: every call gets "now" in milliseconds since 1970.
+ * A call that needs a page lock tries it once and, if `wait_ms` allows,
+ * waits that long; FMM_BUSY says that it was not to be had. Any call may
+ * return FMM_RETIRED: another process replaced the file; open it again.
+ * FMM_ERR_CORRUPT is returned only where a page could not be kept: it has
+ * been emptied and counted, and the next call finds it in order. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fmm_status.h"
+
+#define FMM_NAME_SIZE 32u /* serializer, compressor names */
+#define FMM_PAGE_SIZE_MIN 4096u
+#define FMM_PAGE_SIZE_MAX (1u << 30)
+#define FMM_TYPE_INT 1u /* the one value type the core knows */
+
+struct fmm_cache;
+
+/* ------------------------------------------------------------- opening */
+
+/* All zero means the default. What is not given follows an existing file;
+ * what is given and differs from it is FMM_ERR_FORMAT. */
+struct fmm_options {
+    const char *path;       /* required */
+    uint64_t cache_size;    /* bytes; 0: 16 MiB, or page_size * num_pages */
+    uint64_t page_size;     /* bytes, a power of two; 0: follows the size */
+    uint32_t num_pages;     /* 0: follows the size */
+    uint32_t slots;         /* index slots per page; 0: by entry_size */
+    uint32_t entry_size;    /* expected key + value bytes; 0: 200. A hint,
+                               never compared with an existing file */
+    const char *serializer; /* name to record or compare; NULL: not given */
+    const char *compressor; /* the same; "" is recorded for none */
+    uint32_t mode;          /* permission bits of a new file; 0: 0600 */
+    bool init_file;         /* replace what is there by an empty cache */
+    bool must_exist;        /* never create: a missing file is ENOENT */
+    bool sparse;            /* do not reserve the space */
+    bool verify;            /* check every page now, empty the bad ones */
+    bool allow_shared;      /* accept other owners and writers */
+    bool allow_network_fs;
+    bool sigbus_guard; /* see fmm_damaged() */
+};
+
+/* What an open file is like; constant while it is open. */
+struct fmm_info {
+    uint64_t file_size, page_size;
+    uint32_t num_pages, slots, version;
+    uint64_t created_ms;
+    uint64_t max_entry; /* largest key + value + overhead, bytes */
+    uint64_t device, inode;
+    char serializer[FMM_NAME_SIZE], compressor[FMM_NAME_SIZE];
+    bool created;      /* by this very call of fmm_open() */
+    uint32_t repaired; /* pages emptied by `verify` */
+};
+
+/* Open `options->path`, creating it when it is missing. On success stores
+ * the handle; else `error` says why. Blocks only on other processes that
+ * are opening the same path. */
+enum fmm_status fmm_open(const struct fmm_options *options,
+                         struct fmm_cache **cache_out,
+                         struct fmm_error *error);
+/* Unmap and close; NULL is fine. The file stays. */
+void fmm_close(struct fmm_cache *cache);
+void fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out);
+
+/* Replaced, or removed and made again under its name: open it anew. A
+ * stat() per call; callers ask at most once a second. */
+bool fmm_replaced(const struct fmm_cache *cache);
+/* With sigbus_guard: the file was truncated under the mapping. What was
+ * read since may be missing; close the cache. */
+bool fmm_damaged(const struct fmm_cache *cache);
+/* Remove the file's name, if it still names this file. */
+enum fmm_status fmm_unlink(const struct fmm_cache *cache,
+                           struct fmm_error *error);
+/* Remove `path` if it is a cache file that no process has open. True when
+ * it was removed. For sweeping what killed processes left. */
+bool fmm_sweep(const char *path);
+
+/* ------------------------------------------------------- one operation */
+
+/* A key, its hash and its page. The bytes stay the caller's. */
+struct fmm_key {
+    const void *data;
+    size_t len;
+    uint64_t hash;
+    uint32_t page;
+    bool bytes; /* "a" and b"a" are two keys */
+};
+
+/* What each call needs to know of the moment. */
+struct fmm_call {
+    uint64_t now_ms; /* since 1970 */
+    int64_t wait_ms; /* for a page lock: 0 try once, < 0 without end */
+    bool count;      /* count reads and hits */
+};
+
+/* A value as it is stored. `type` is the binding's, but for FMM_TYPE_INT,
+ * whose data is one native int64_t. */
+struct fmm_value {
+    const void *data;
+    size_t len;
+    uint8_t type;
+    bool compressed;
+};
+
+/* What is known of an entry, copied out. */
+struct fmm_meta {
+    size_t value_len;
+    size_t key_len;
+    uint64_t expire_at;   /* ms since 1970; 0: never */
+    uint64_t stored_at;   /* ms since 1970, in whole seconds */
+    uint64_t accessed_at; /* ms since 1970, in whole seconds */
+    uint64_t modseq;      /* when has_modseq */
+    size_t size;          /* bytes taken in the file, slot aside */
+    uint8_t type;
+    bool has_modseq, compressed, dirty, tombstone, key_bytes, expired;
+};
+
+enum fmm_store_mode { FMM_STORE_SET, FMM_STORE_ADD, FMM_STORE_REPLACE };
+
+/* How to store. All zero: unconditionally, for ever, clean. */
+struct fmm_store {
+    enum fmm_store_mode mode;
+    uint64_t expire_at; /* ms since 1970; 0: never */
+    uint64_t modseq;    /* when has_modseq */
+    bool has_modseq;
+    bool dirty; /* to be written back before it may leave */
+};
+
+/* How to remove. All zero: plainly. */
+struct fmm_removal {
+    uint64_t modseq;    /* with has_modseq: leave a tombstone */
+    uint64_t expire_at; /* of the tombstone, ms; 0: never */
+    bool has_modseq;
+    bool keep_dirty; /* a dirty entry is FMM_DIRTY, not removed */
+};
+
+/* Names one version of a dirty entry. */
+struct fmm_ticket {
+    uint64_t position; /* in its ring, unique for ever */
+    uint64_t word;     /* the value of an integer, which changes in place */
+    uint32_t page;
+    uint32_t ring;
+};
+
+/* The page that a caller holds while user code runs. */
+struct fmm_guard {
+    struct fmm_cache *cache;
+    uint64_t owner; /* the lock word that was stored; 0: not held */
+    uint32_t page;
+};
+
+/* Compute hash and page of a key; never fails. */
+void fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
+                  const void *data, size_t len, bool bytes);
+
+/* Copy the value of a live entry into `buffer` and describe it. Takes no
+ * lock but after 16 overruns. FMM_TOO_SMALL: meta->value_len bytes are
+ * needed. `meta_out` is filled on FMM_OK and FMM_TOO_SMALL. */
+enum fmm_status fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
+                        const struct fmm_key *key, void *buffer,
+                        size_t capacity, struct fmm_meta *meta_out);
+/* Describe a live entry; is no hit for eviction. `meta_out` may be NULL. */
+enum fmm_status fmm_exists(struct fmm_cache *cache,
+                           const struct fmm_call *call,
+                           const struct fmm_key *key,
+                           struct fmm_meta *meta_out);
+/* FMM_OK, FMM_EXISTS, FMM_MISS, FMM_STALE, FMM_NO_ROOM; the old value stays
+ * unless it is FMM_OK. FMM_DIRTY fills the ticket: write that entry back,
+ * fmm_dirty_done(), call again. */
+enum fmm_status fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
+                        const struct fmm_key *key,
+                        const struct fmm_value *value,
+                        const struct fmm_store *store,
+                        struct fmm_ticket *ticket_out);
+/* FMM_OK: a live value was there. `was_dirty_out` may be NULL. */
+enum fmm_status fmm_remove(struct fmm_cache *cache,
+                           const struct fmm_call *call,
+                           const struct fmm_key *key,
+                           const struct fmm_removal *removal,
+                           bool *was_dirty_out, struct fmm_ticket *ticket_out);
+/* Add `delta` to an integer, or store `initial + delta` where there is
+ * none (with `store`, whose expiry counts only then). */
+enum fmm_status fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
+                         const struct fmm_key *key, int64_t delta,
+                         int64_t initial, const struct fmm_store *store,
+                         int64_t *result_out, uint64_t *expire_at_out,
+                         struct fmm_ticket *ticket_out);
+/* Change the lifetime of a live entry. */
+enum fmm_status fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
+                          const struct fmm_key *key, uint64_t expire_at);
+
+/* ------------------------------------------------- holding a page open */
+
+enum fmm_status fmm_guard_take(struct fmm_cache *cache,
+                               const struct fmm_call *call, uint32_t page,
+                               struct fmm_guard *guard_out);
+/* Give it back. False: this process does not hold it (it forked). */
+bool fmm_guard_release(struct fmm_guard *guard);
+/* Whether this process, not its parent, took it. */
+bool fmm_guard_held(const struct fmm_guard *guard);
+
+/* The operations above for a key of the guard's page, without locking. */
+enum fmm_status fmm_get_locked(const struct fmm_guard *guard,
+                               const struct fmm_call *call,
+                               const struct fmm_key *key, void *buffer,
+                               size_t capacity, struct fmm_meta *meta_out);
+enum fmm_status
+fmm_set_locked(const struct fmm_guard *guard, const struct fmm_call *call,
+               const struct fmm_key *key, const struct fmm_value *value,
+               const struct fmm_store *store, struct fmm_ticket *ticket_out);
+enum fmm_status
+fmm_remove_locked(const struct fmm_guard *guard, const struct fmm_call *call,
+                  const struct fmm_key *key, const struct fmm_removal *removal,
+                  bool *was_dirty_out, struct fmm_ticket *ticket_out);
+
+/* -------------------------------------------------------- dirty entries */
+
+/* The next dirty entry of a page from slot `*cursor` on; FMM_MISS: none. */
+enum fmm_status fmm_dirty_next(struct fmm_cache *cache,
+                               const struct fmm_call *call, uint32_t page,
+                               bool only_expired, uint32_t *cursor,
+                               struct fmm_ticket *ticket_out);
+/* A ticket for the entry of `key`, live or expired, if it is dirty. */
+enum fmm_status fmm_dirty_find_locked(const struct fmm_guard *guard,
+                                      const struct fmm_call *call,
+                                      const struct fmm_key *key,
+                                      struct fmm_ticket *ticket_out);
+/* Copy key, then value, into `buffer`. FMM_MISS: it changed or was written
+ * back by now. FMM_TOO_SMALL: meta->key_len + meta->value_len bytes. */
+enum fmm_status fmm_dirty_read(struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               struct fmm_ticket *ticket, void *buffer,
+                               size_t capacity, struct fmm_meta *meta_out);
+/* It has been written back: clean, if it is still that version. */
+enum fmm_status fmm_dirty_done(struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               const struct fmm_ticket *ticket);
+/* The two above under a guard of the ticket's page. */
+enum fmm_status fmm_dirty_read_locked(const struct fmm_guard *guard,
+                                      struct fmm_ticket *ticket, void *buffer,
+                                      size_t capacity,
+                                      struct fmm_meta *meta_out);
+enum fmm_status fmm_dirty_done_locked(const struct fmm_guard *guard,
+                                      const struct fmm_ticket *ticket);
+
+/* ---------------------------------------------------------- whole pages */
+
+enum fmm_drop { FMM_DROP_ALL, FMM_DROP_EXPIRED };
+
+/* Drop entries of one page; dirty ones too, unless `keep_dirty`. Adds the
+ * number of values dropped to `*dropped`. */
+enum fmm_status fmm_drop_page(struct fmm_cache *cache,
+                              const struct fmm_call *call, uint32_t page,
+                              enum fmm_drop what, bool keep_dirty,
+                              uint64_t *dropped);
+
+/* One page, copied: records to be read by fmm_scan_next(). */
+struct fmm_scan {
+    unsigned char *buffer; /* the caller's */
+    size_t capacity;
+    size_t used;   /* bytes filled; on FMM_TOO_SMALL: bytes needed */
+    size_t cursor; /* of fmm_scan_next() */
+    bool values;   /* copy values too */
+};
+enum fmm_status fmm_scan_page(struct fmm_cache *cache,
+                              const struct fmm_call *call, uint32_t page,
+                              struct fmm_scan *scan);
+/* The next record, or false at the end. Pointers lead into the buffer. */
+bool fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
+                   const void **key_out, const void **value_out);
+/* Count the live values of a page. */
+enum fmm_status fmm_count_page(struct fmm_cache *cache,
+                               const struct fmm_call *call, uint32_t page,
+                               uint64_t *count);
+
+/* What fmm_check_page() found in one page. */
+struct fmm_page_report {
+    uint64_t entries, live_bytes, dead_bytes;
+    uint32_t bad_slots; /* slots that name no sound entry */
+    bool bad_rings;     /* a ring whose chain of entries is broken */
+    bool miscounted;    /* advisory counters that are off: harmless */
+    char text[96];      /* the first finding, or "" */
+};
+/* Walk a page under its lock. With `repair`, clear bad slots and empty the
+ * page when a ring is broken; else change nothing. */
+enum fmm_status fmm_check_page(struct fmm_cache *cache,
+                               const struct fmm_call *call, uint32_t page,
+                               bool repair, struct fmm_page_report *report);
+
+/* ----------------------------------------------------------- statistics */
+
+struct fmm_stats {
+    uint64_t entries;     /* slots in use: values, tombstones, expired */
+    uint64_t live_bytes;  /* of those entries */
+    uint64_t used_bytes;  /* the same, and what waits to be reclaimed */
+    uint64_t total_bytes; /* of the file */
+    uint64_t reads, hits; /* of calls with `count` */
+    uint64_t stores, evictions, expirations;
+    uint64_t slot_evictions; /* evictions for want of an index slot */
+    uint64_t moved_bytes;    /* by second lives */
+    uint64_t lock_waits, recoveries, repaired;
+};
+void fmm_stats_read(const struct fmm_cache *cache,
+                    struct fmm_stats *stats_out);
+/* Forget reads and hits. */
+void fmm_stats_clear(struct fmm_cache *cache);
+
+/* Milliseconds since 1970 from the coarse clock (1-4 ms steps). */
+uint64_t fmm_now_ms(void);
+/* Milliseconds of a clock that never jumps, for deadlines. */
+uint64_t fmm_monotonic_ms(void);
+/* Grows by one in each fork()ed child: tells a process from its parent. */
+uint64_t fmm_forks(void);

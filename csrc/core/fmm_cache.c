@@ -1,0 +1,180 @@
+/* Opening, keys, guards and reading: the operations that change nothing. */
+#include "fmm.h"
+
+#include "fmm_hash.h"
+#include "fmm_hold.h"
+#include "fmm_lock.h"
+#include "fmm_read.h"
+
+#define VERIFY_WAIT_MS 1000 /* for a page, while a file is verified */
+
+enum fmm_status
+fmm_open(const struct fmm_options *options, struct fmm_cache **cache_out,
+         struct fmm_error *error)
+{
+    const struct fmm_call call = {.wait_ms = VERIFY_WAIT_MS};
+    struct fmm_cache *cache = NULL;
+    enum fmm_status status = fmm_file_open(options, &cache, error);
+    if (status != FMM_OK) {
+        return status;
+    }
+    for (uint32_t n = 0; options->verify && n < cache->geometry.num_pages;
+         n++) {
+        struct fmm_page_report report;
+        /* A page that somebody keeps busy is in use, and so in order. */
+        if (fmm_check_page(cache, &call, n, true, &report) == FMM_OK &&
+            report.bad_rings) {
+            cache->repaired++;
+        }
+    }
+    *cache_out = cache;
+    return FMM_OK;
+}
+
+void
+fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
+             const void *data, size_t len, bool bytes)
+{
+    key->data = data;
+    key->len = len;
+    key->bytes = bytes;
+    key->hash = fmm_hash(cache->seed, data, len);
+    key->page = fmm_hash_page(key->hash, cache->geometry.num_pages);
+}
+
+/* --------------------------------------------------------------- guards */
+
+enum fmm_status
+fmm_guard_take(struct fmm_cache *cache, const struct fmm_call *call,
+               uint32_t page, struct fmm_guard *guard_out)
+{
+    struct fmm_hold hold;
+    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+    if (status == FMM_OK) {
+        *guard_out = (struct fmm_guard){
+            .cache = cache, .owner = hold.owner, .page = page};
+    }
+    return status;
+}
+
+bool
+fmm_guard_held(const struct fmm_guard *guard)
+{
+    return guard->owner != 0 && guard->owner == fmm_file_owner(guard->cache);
+}
+
+bool
+fmm_guard_release(struct fmm_guard *guard)
+{
+    struct fmm_page page;
+    bool held = fmm_guard_held(guard);
+    if (held) {
+        fmm_hold_view(guard, &page);
+        held = fmm_lock_release(&page.control->lock, guard->owner);
+    }
+    guard->owner = 0;
+    return held;
+}
+
+/* -------------------------------------------------------------- reading */
+
+/* Copy out of a page that is held. */
+static enum fmm_status
+read_page(const struct fmm_cache *cache, const struct fmm_page *page,
+          const struct fmm_read *read)
+{
+    uint64_t now_ms = read->call->now_ms;
+    struct fmm_found found;
+    if (!fmm_page_find(page, read->key, &found) ||
+        fmm_entry_gone(&found.entry, now_ms)) {
+        return FMM_MISS;
+    }
+    fmm_page_describe(page, &found, cache->created_ms, now_ms, read->meta);
+    if (read->buffer == NULL) {
+        return FMM_OK;
+    }
+    if (found.entry.value_len > read->capacity) {
+        return FMM_TOO_SMALL;
+    }
+    fmm_entry_copy_value(&found.entry, read->buffer);
+    fmm_hint_hit(&page->index.hints[found.slot],
+                 fmm_hold_seconds(cache, now_ms));
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_get_locked(const struct fmm_guard *guard, const struct fmm_call *call,
+               const struct fmm_key *key, void *buffer, size_t capacity,
+               struct fmm_meta *meta_out)
+{
+    const struct fmm_read read = {call, key, buffer, capacity, meta_out};
+    struct fmm_page page;
+    fmm_hold_view(guard, &page);
+    return read_page(guard->cache, &page, &read);
+}
+
+/* A reader that was lapped too often takes the lock once. */
+static enum fmm_status
+read_locked(struct fmm_cache *cache, const struct fmm_read *read)
+{
+    struct fmm_hold hold;
+    enum fmm_status status =
+        fmm_hold_take(cache, read->call, read->key->page, &hold);
+    if (status == FMM_OK) {
+        status = read_page(cache, &hold.page, read);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
+
+static enum fmm_status
+read_any(struct fmm_cache *cache, const struct fmm_read *read)
+{
+    if (FMM_UNLIKELY(fmm_file_retired(cache))) {
+        return FMM_RETIRED;
+    }
+    enum fmm_status status = fmm_read_entry(cache, read);
+    if (FMM_UNLIKELY(status == FMM_BUSY)) {
+        status = read_locked(cache, read);
+    }
+    return status;
+}
+
+/* Count a read once: not when it is to be repeated. */
+static void
+count_read(struct fmm_cache *cache, uint32_t number, enum fmm_status status)
+{
+    struct fmm_page page;
+    if (status != FMM_OK && status != FMM_MISS) {
+        return;
+    }
+    fmm_page_view(cache->base, &cache->geometry, number, &page);
+    atomic_fetch_add_explicit(&page.control->reads, 1, memory_order_relaxed);
+    if (status == FMM_OK) {
+        atomic_fetch_add_explicit(&page.control->hits, 1,
+                                  memory_order_relaxed);
+    }
+}
+
+enum fmm_status
+fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
+        const struct fmm_key *key, void *buffer, size_t capacity,
+        struct fmm_meta *meta_out)
+{
+    const struct fmm_read read = {call, key, buffer, capacity, meta_out};
+    enum fmm_status status = read_any(cache, &read);
+    if (call->count) {
+        count_read(cache, key->page, status);
+    }
+    return status;
+}
+
+enum fmm_status
+fmm_exists(struct fmm_cache *cache, const struct fmm_call *call,
+           const struct fmm_key *key, struct fmm_meta *meta_out)
+{
+    struct fmm_meta ignored;
+    const struct fmm_read read = {call, key, NULL, 0,
+                                  meta_out != NULL ? meta_out : &ignored};
+    return read_any(cache, &read);
+}

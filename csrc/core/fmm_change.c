@@ -1,0 +1,308 @@
+/* The operations that change one key, each in a page that is held. */
+#include "fmm.h"
+
+#include "fmm_evict.h"
+#include "fmm_hold.h"
+#include "fmm_insert.h"
+
+/* One change: what all its steps need. */
+struct change {
+    struct fmm_cache *cache;
+    const struct fmm_call *call;
+    const struct fmm_key *key;
+    struct fmm_page *page;
+    struct fmm_ticket *ticket;
+};
+
+/* The key's entry, expired or not; NULL when there is none. */
+static const struct fmm_found *
+find(const struct change *c, struct fmm_found *room)
+{
+    return fmm_page_find(c->page, c->key, room) ? room : NULL;
+}
+
+static bool
+is_live(const struct change *c, const struct fmm_found *found)
+{
+    return found != NULL && !fmm_entry_expired(&found->entry, c->call->now_ms);
+}
+
+static bool
+is_visible(const struct change *c, const struct fmm_found *found)
+{
+    return found != NULL && !fmm_entry_gone(&found->entry, c->call->now_ms);
+}
+
+/* -------------------------------------------------------------- storing */
+
+/* Replace `old` (NULL: none) by a value, or by a tombstone (NULL). A page
+ * found damaged on the way is repaired, and then again. */
+static enum fmm_status
+insert(const struct change *c, const struct fmm_value *value,
+       const struct fmm_store *store, const struct fmm_found *old)
+{
+    uint64_t now_ms = c->call->now_ms;
+    struct fmm_found again;
+    struct fmm_entry_source source = {
+        c->key, value, store, (uint32_t)fmm_hold_seconds(c->cache, now_ms)};
+    enum fmm_status status =
+        fmm_insert_entry(c->page, &source, old, now_ms, c->ticket);
+    if (FMM_UNLIKELY(status == FMM_ERR_CORRUPT)) {
+        fmm_hold_repair(c->page);
+        status = fmm_insert_entry(c->page, &source, find(c, &again), now_ms,
+                                  c->ticket);
+    }
+    return status;
+}
+
+static enum fmm_status
+set(const struct change *c, const struct fmm_value *value,
+    const struct fmm_store *store)
+{
+    struct fmm_found room;
+    const struct fmm_found *old = find(c, &room);
+    enum fmm_status status =
+        fmm_insert_allowed(is_live(c, old) ? old : NULL, store);
+    return status == FMM_OK ? insert(c, value, store, old) : status;
+}
+
+enum fmm_status
+fmm_set_locked(const struct fmm_guard *guard, const struct fmm_call *call,
+               const struct fmm_key *key, const struct fmm_value *value,
+               const struct fmm_store *store, struct fmm_ticket *ticket_out)
+{
+    struct fmm_page page;
+    const struct change c = {guard->cache, call, key, &page, ticket_out};
+    fmm_hold_view(guard, &page);
+    return set(&c, value, store);
+}
+
+enum fmm_status
+fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
+        const struct fmm_key *key, const struct fmm_value *value,
+        const struct fmm_store *store, struct fmm_ticket *ticket_out)
+{
+    struct fmm_hold hold;
+    const struct change c = {cache, call, key, &hold.page, ticket_out};
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status == FMM_OK) {
+        status = set(&c, value, store);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------- removing */
+
+/* A tombstone that finds no room: a plain removal has to do. */
+static void
+remove_plainly(const struct change *c)
+{
+    struct fmm_found now;
+    if (fmm_page_find(c->page, c->key, &now)) {
+        fmm_page_clear_slot(c->page, &now);
+    }
+}
+
+/* Leave a tombstone in the place of `old`; its modseq never goes down. */
+static enum fmm_status
+bury(const struct change *c, const struct fmm_removal *removal,
+     const struct fmm_found *old)
+{
+    uint64_t known = is_live(c, old) ? fmm_entry_modseq(&old->entry) : 0;
+    const struct fmm_store store = {
+        .expire_at = removal->expire_at,
+        .modseq = fmm_max(removal->modseq, known),
+        .has_modseq = true,
+    };
+    enum fmm_status status = insert(c, NULL, &store, old);
+    if (status == FMM_NO_ROOM) {
+        remove_plainly(c);
+        status = FMM_OK;
+    }
+    return status;
+}
+
+/* Whether a tombstone of that modseq comes too late for a live value. */
+static bool
+outlives(const struct change *c, const struct fmm_found *old,
+         const struct fmm_removal *removal)
+{
+    return removal->has_modseq && is_visible(c, old) &&
+           (old->entry.flags & FMM_ENTRY_MODSEQ) != 0 &&
+           fmm_entry_modseq(&old->entry) >= removal->modseq;
+}
+
+static enum fmm_status
+take_away(const struct change *c, const struct fmm_removal *removal,
+          bool *was_dirty_out)
+{
+    struct fmm_found room;
+    const struct fmm_found *old = find(c, &room);
+    bool dirty = old != NULL && (old->word & FMM_SLOT_DIRTY) != 0;
+    /* Asked now: what follows may change the entry's bytes. */
+    enum fmm_status outcome = is_visible(c, old) ? FMM_OK : FMM_MISS;
+    if (dirty && removal->keep_dirty) {
+        return fmm_evict_hand_out(c->page, old, c->ticket);
+    }
+    if (outlives(c, old, removal)) {
+        dirty = false; /* it stays, and still waits to be written back */
+    }
+    else if (removal->has_modseq) {
+        enum fmm_status status = bury(c, removal, old);
+        if (status != FMM_OK) {
+            return status;
+        }
+    }
+    else if (old != NULL) {
+        fmm_page_clear_slot(c->page, old);
+    }
+    if (was_dirty_out != NULL) {
+        *was_dirty_out = dirty;
+    }
+    return outcome;
+}
+
+enum fmm_status
+fmm_remove_locked(const struct fmm_guard *guard, const struct fmm_call *call,
+                  const struct fmm_key *key, const struct fmm_removal *removal,
+                  bool *was_dirty_out, struct fmm_ticket *ticket_out)
+{
+    struct fmm_page page;
+    const struct change c = {guard->cache, call, key, &page, ticket_out};
+    fmm_hold_view(guard, &page);
+    return take_away(&c, removal, was_dirty_out);
+}
+
+enum fmm_status
+fmm_remove(struct fmm_cache *cache, const struct fmm_call *call,
+           const struct fmm_key *key, const struct fmm_removal *removal,
+           bool *was_dirty_out, struct fmm_ticket *ticket_out)
+{
+    struct fmm_hold hold;
+    const struct change c = {cache, call, key, &hold.page, ticket_out};
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status == FMM_OK) {
+        status = take_away(&c, removal, was_dirty_out);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
+
+/* ----------------------------------------------------- changing in place */
+
+/* An addition: what to add to, and what came of it. */
+struct addition {
+    const struct fmm_store *store;
+    int64_t delta, initial, result;
+    uint64_t expire_at;
+};
+
+static enum fmm_status
+store_result(const struct change *c, struct addition *a,
+             const struct fmm_found *old)
+{
+    const struct fmm_value value = {&a->result, sizeof(a->result),
+                                    FMM_TYPE_INT, false};
+    struct fmm_store store = *a->store;
+    store.expire_at = a->expire_at;
+    enum fmm_status status =
+        fmm_insert_allowed(is_live(c, old) ? old : NULL, &store);
+    return status == FMM_OK ? insert(c, &value, &store, old) : status;
+}
+
+/* Change the integer of an entry, one aligned store; dirty before that. */
+static void
+add_in_place(const struct change *c, const struct addition *a,
+             const struct fmm_found *found)
+{
+    const struct fmm_page *page = c->page;
+    uint64_t dirty = found->word | FMM_SLOT_DIRTY;
+    if (a->store->dirty && found->word != dirty) {
+        fmm_index_publish(&page->index, found->slot, dirty);
+    }
+    fmm_entry_set_integer(&found->entry, a->result);
+    fmm_hint_touch(&page->index.hints[found->slot],
+                   fmm_hold_seconds(c->cache, c->call->now_ms));
+    page->control->stores++;
+}
+
+/* Add to the integer that is there. */
+static enum fmm_status
+add_to(const struct change *c, struct addition *a,
+       const struct fmm_found *found)
+{
+    if ((found->entry.flags & FMM_ENTRY_INTEGER) == 0) {
+        return FMM_NOT_INT;
+    }
+    if (__builtin_add_overflow(fmm_entry_integer(&found->entry), a->delta,
+                               &a->result)) {
+        return FMM_OVERFLOW;
+    }
+    a->expire_at = found->entry.expire_at;
+    /* A store without a modseq clears it: that takes a new entry. */
+    if ((found->entry.flags & FMM_ENTRY_MODSEQ) != 0 || a->store->has_modseq) {
+        return store_result(c, a, found);
+    }
+    add_in_place(c, a, found);
+    return FMM_OK;
+}
+
+static enum fmm_status
+add(const struct change *c, struct addition *a)
+{
+    struct fmm_found room;
+    const struct fmm_found *old = find(c, &room);
+    if (is_visible(c, old)) {
+        return add_to(c, a, old);
+    }
+    a->expire_at = a->store->expire_at;
+    if (__builtin_add_overflow(a->initial, a->delta, &a->result)) {
+        return FMM_OVERFLOW;
+    }
+    return store_result(c, a, old);
+}
+
+enum fmm_status
+fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
+         const struct fmm_key *key, int64_t delta, int64_t initial,
+         const struct fmm_store *store, int64_t *result_out,
+         uint64_t *expire_at_out, struct fmm_ticket *ticket_out)
+{
+    struct fmm_hold hold;
+    const struct change c = {cache, call, key, &hold.page, ticket_out};
+    struct addition a = {store, delta, initial, 0, 0};
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status != FMM_OK) {
+        return status;
+    }
+    status = add(&c, &a);
+    fmm_hold_release(&hold);
+    if (status == FMM_OK) {
+        *result_out = a.result;
+        *expire_at_out = a.expire_at;
+    }
+    return status;
+}
+
+enum fmm_status
+fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
+          const struct fmm_key *key, uint64_t expire_at)
+{
+    struct fmm_hold hold;
+    const struct change c = {cache, call, key, &hold.page, NULL};
+    struct fmm_found room;
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status != FMM_OK) {
+        return status;
+    }
+    const struct fmm_found *found = find(&c, &room);
+    if (is_visible(&c, found)) {
+        fmm_entry_set_expiry(&found->entry, expire_at);
+    }
+    else {
+        status = FMM_MISS;
+    }
+    fmm_hold_release(&hold);
+    return status;
+}

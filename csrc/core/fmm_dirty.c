@@ -1,0 +1,153 @@
+/* Dirty entries: handed out by ticket, read, marked clean. */
+#include "fmm.h"
+
+#include "fmm_evict.h"
+#include "fmm_hold.h"
+
+/* The entry of a ticket, if it is still that version and dirty. */
+static bool
+find_ticket(const struct fmm_page *page, const struct fmm_ticket *ticket,
+            struct fmm_found *out)
+{
+    if (ticket->ring > FMM_RING_M) {
+        return false;
+    }
+    const struct fmm_ring *ring = &page->ring[ticket->ring];
+    uint64_t offset = fmm_ring_offset(ring, ticket->position);
+    struct fmm_entry entry;
+    if (ticket->position < ring->tail || ticket->position >= ring->head ||
+        !fmm_entry_load(ring->base, ring->size, offset, &entry)) {
+        return false;
+    }
+    uint32_t slot =
+        fmm_index_find_place(&page->index, entry.hash, ticket->ring, offset);
+    return slot != FMM_SLOT_NONE && fmm_page_load_slot(page, slot, out) &&
+           (out->word & FMM_SLOT_DIRTY) != 0;
+}
+
+/* An integer changes in place: its value is part of the version. */
+static bool
+is_same_word(const struct fmm_found *found, uint64_t word)
+{
+    return (found->entry.flags & FMM_ENTRY_INTEGER) == 0 ||
+           (uint64_t)fmm_entry_integer(&found->entry) == word;
+}
+
+enum fmm_status
+fmm_dirty_read_locked(const struct fmm_guard *guard, struct fmm_ticket *ticket,
+                      void *buffer, size_t capacity, struct fmm_meta *meta_out)
+{
+    struct fmm_page page;
+    struct fmm_found found;
+    fmm_hold_view(guard, &page);
+    if (!find_ticket(&page, ticket, &found)) {
+        return FMM_MISS;
+    }
+    const struct fmm_entry *entry = &found.entry;
+    fmm_page_describe(&page, &found, guard->cache->created_ms, 0, meta_out);
+    if (!fmm_fits(entry->key_len, entry->value_len, capacity)) {
+        return FMM_TOO_SMALL;
+    }
+    if (entry->flags & FMM_ENTRY_INTEGER) {
+        ticket->word = (uint64_t)fmm_entry_integer(entry);
+    }
+    fmm_copy_out(buffer, entry->key, entry->key_len);
+    fmm_entry_copy_value(entry, (unsigned char *)buffer + entry->key_len);
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_dirty_done_locked(const struct fmm_guard *guard,
+                      const struct fmm_ticket *ticket)
+{
+    struct fmm_page page;
+    struct fmm_found found;
+    fmm_hold_view(guard, &page);
+    if (!find_ticket(&page, ticket, &found) ||
+        !is_same_word(&found, ticket->word)) {
+        return FMM_MISS;
+    }
+    fmm_index_publish(&page.index, found.slot,
+                      found.word & ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING));
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_dirty_find_locked(const struct fmm_guard *guard,
+                      const struct fmm_call *call, const struct fmm_key *key,
+                      struct fmm_ticket *ticket_out)
+{
+    struct fmm_page page;
+    struct fmm_found found;
+    (void)call;
+    fmm_hold_view(guard, &page);
+    if (!fmm_page_find(&page, key, &found) ||
+        (found.word & FMM_SLOT_DIRTY) == 0) {
+        return FMM_MISS;
+    }
+    fmm_evict_hand_out(&page, &found, ticket_out);
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_dirty_read(struct fmm_cache *cache, const struct fmm_call *call,
+               struct fmm_ticket *ticket, void *buffer, size_t capacity,
+               struct fmm_meta *meta_out)
+{
+    struct fmm_guard guard;
+    enum fmm_status status = fmm_guard_take(cache, call, ticket->page, &guard);
+    if (status == FMM_OK) {
+        status =
+            fmm_dirty_read_locked(&guard, ticket, buffer, capacity, meta_out);
+        fmm_guard_release(&guard);
+    }
+    return status;
+}
+
+enum fmm_status
+fmm_dirty_done(struct fmm_cache *cache, const struct fmm_call *call,
+               const struct fmm_ticket *ticket)
+{
+    struct fmm_guard guard;
+    enum fmm_status status = fmm_guard_take(cache, call, ticket->page, &guard);
+    if (status == FMM_OK) {
+        status = fmm_dirty_done_locked(&guard, ticket);
+        fmm_guard_release(&guard);
+    }
+    return status;
+}
+
+/* Search one page from slot `*cursor` on. */
+static enum fmm_status
+next_dirty(const struct fmm_page *page, const struct fmm_call *call,
+           bool only_expired, uint32_t *cursor, struct fmm_ticket *ticket)
+{
+    uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    struct fmm_found found;
+    for (uint32_t slot = *cursor; slot < slots; slot++) {
+        if (fmm_page_load_slot(page, slot, &found) &&
+            (found.word & FMM_SLOT_DIRTY) != 0 &&
+            (!only_expired || fmm_entry_expired(&found.entry, call->now_ms))) {
+            *cursor = slot + 1;
+            fmm_evict_hand_out(page, &found, ticket);
+            return FMM_OK;
+        }
+    }
+    *cursor = slots;
+    return FMM_MISS;
+}
+
+enum fmm_status
+fmm_dirty_next(struct fmm_cache *cache, const struct fmm_call *call,
+               uint32_t page, bool only_expired, uint32_t *cursor,
+               struct fmm_ticket *ticket_out)
+{
+    struct fmm_hold hold;
+    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+    if (status == FMM_OK) {
+        status =
+            next_dirty(&hold.page, call, only_expired, cursor, ticket_out);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}

@@ -1,0 +1,226 @@
+#include "fmm_entry.h"
+
+#define KEY_LEN_MAX (UINT64_C(1) << 30)
+#define EXPIRY_AT 16u /* offset of the lifetime in an entry */
+
+static bool
+is_integer(const struct fmm_entry_source *source)
+{
+    return source->value != NULL && source->value->type == FMM_TYPE_INT;
+}
+
+static uint64_t
+count_words(const struct fmm_entry_source *source)
+{
+    return (is_integer(source) ? 1u : 0u) +
+           (source->store->has_modseq ? 1u : 0u);
+}
+
+/* Bytes of the value that lie after the key. */
+static uint64_t
+loose_value_len(const struct fmm_entry_source *source)
+{
+    bool none = source->value == NULL || is_integer(source);
+    return none ? 0 : source->value->len;
+}
+
+uint64_t
+fmm_entry_size(const struct fmm_entry_source *source, uint64_t max_entry)
+{
+    uint64_t value_len = loose_value_len(source);
+    if (source->key->len > KEY_LEN_MAX || value_len > max_entry) {
+        return 0;
+    }
+    uint64_t total = fmm_align8(FMM_ENTRY_HEADER + 8 * count_words(source) +
+                                source->key->len + value_len);
+    return total <= max_entry ? total : 0;
+}
+
+static uint64_t
+source_flags(const struct fmm_entry_source *source, uint64_t pad)
+{
+    uint64_t flags = pad;
+    flags |= source->value == NULL ? FMM_ENTRY_TOMBSTONE : 0u;
+    flags |= is_integer(source) ? FMM_ENTRY_INTEGER : 0u;
+    flags |= source->store->has_modseq ? FMM_ENTRY_MODSEQ : 0u;
+    flags |= source->key->bytes ? FMM_ENTRY_KEY_BYTES : 0u;
+    if (source->value != NULL && source->value->compressed) {
+        flags |= FMM_ENTRY_COMPRESSED;
+    }
+    return flags;
+}
+
+void
+fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
+                uint64_t total)
+{
+    uint64_t words = count_words(source);
+    uint64_t value_len = loose_value_len(source);
+    uint64_t key_len = source->key->len;
+    uint64_t used = FMM_ENTRY_HEADER + 8 * words + key_len + value_len;
+    uint64_t type = source->value != NULL ? source->value->type : 0;
+
+    fmm_store_shared(at, total | source_flags(source, total - used) << 32 |
+                             type << 48 | words << 56);
+    fmm_store_shared(at + 8, source->key->hash);
+    fmm_store_shared(at + EXPIRY_AT, source->store->expire_at);
+    fmm_store_shared(at + 24, key_len | (uint64_t)source->stored_at << 32);
+    unsigned char *next = at + FMM_ENTRY_HEADER;
+    if (is_integer(source)) {
+        uint64_t word;
+        memcpy(&word, source->value->data, sizeof(word));
+        fmm_store_shared(next, word);
+        next += 8;
+    }
+    if (source->store->has_modseq) {
+        fmm_store_shared(next, source->store->modseq);
+        next += 8;
+    }
+    fmm_copy_in(next, source->key->data, key_len);
+    if (value_len) {
+        fmm_copy_in(next + key_len, source->value->data, value_len);
+    }
+}
+
+/* Whether the lengths of a header add up within `total`. */
+static bool
+set_parts(struct fmm_entry *entry)
+{
+    uint64_t pad = entry->flags & FMM_ENTRY_PAD_BYTES;
+    uint64_t start = FMM_ENTRY_HEADER + 8u * (uint64_t)entry->words;
+    uint64_t fixed = start + entry->key_len + pad;
+    unsigned wanted = ((entry->flags & FMM_ENTRY_INTEGER) ? 1u : 0u) +
+                      ((entry->flags & FMM_ENTRY_MODSEQ) ? 1u : 0u);
+    if (fixed > entry->total || entry->words != wanted) {
+        return false;
+    }
+    uint64_t value_len = entry->total - fixed;
+    entry->key = entry->at + start;
+    entry->value = entry->key + entry->key_len;
+    if (entry->flags & FMM_ENTRY_INTEGER) {
+        if (value_len != 0 || entry->type != FMM_TYPE_INT) {
+            return false;
+        }
+        entry->value = entry->at + FMM_ENTRY_HEADER;
+        value_len = sizeof(int64_t);
+    }
+    entry->value_len = (uint32_t)value_len;
+    return true;
+}
+
+bool
+fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
+                   struct fmm_entry *out)
+{
+    if ((offset & 7u) != 0 || !fmm_fits(offset, 8, size)) {
+        return false;
+    }
+    const unsigned char *at = ring + offset;
+    uint64_t first = fmm_load_shared(at);
+    out->at = at;
+    out->total = (uint32_t)first;
+    out->flags = (uint16_t)(first >> 32);
+    out->type = (uint8_t)(first >> 48);
+    out->words = (uint8_t)(first >> 56);
+    if ((out->total & 7u) != 0 || out->total < FMM_ENTRY_PADDING_MIN ||
+        !fmm_fits(offset, out->total, size)) {
+        return false;
+    }
+    if (out->flags & FMM_ENTRY_PADDING) {
+        return true;
+    }
+    if (out->total < FMM_ENTRY_HEADER ||
+        (out->flags & ~(unsigned)FMM_ENTRY_KNOWN) != 0) {
+        return false;
+    }
+    uint64_t lengths = fmm_load_shared(at + 24);
+    out->hash = fmm_load_shared(at + 8);
+    out->expire_at = fmm_load_shared(at + EXPIRY_AT);
+    out->key_len = (uint32_t)lengths;
+    out->stored_at = (uint32_t)(lengths >> 32);
+    return set_parts(out);
+}
+
+bool
+fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
+               struct fmm_entry *out)
+{
+    return fmm_entry_load_any(ring, size, offset, out) &&
+           (out->flags & FMM_ENTRY_PADDING) == 0;
+}
+
+bool
+fmm_entry_has_key(const struct fmm_entry *entry, const struct fmm_key *key)
+{
+    bool bytes = (entry->flags & FMM_ENTRY_KEY_BYTES) != 0;
+    return entry->hash == key->hash && entry->key_len == key->len &&
+           bytes == key->bytes &&
+           fmm_same_bytes(entry->key, key->data, key->len);
+}
+
+uint64_t
+fmm_entry_modseq(const struct fmm_entry *entry)
+{
+    if ((entry->flags & FMM_ENTRY_MODSEQ) == 0) {
+        return 0;
+    }
+    uint32_t before = (entry->flags & FMM_ENTRY_INTEGER) ? 8u : 0u;
+    return fmm_load_shared(entry->at + FMM_ENTRY_HEADER + before);
+}
+
+int64_t
+fmm_entry_integer(const struct fmm_entry *entry)
+{
+    return (int64_t)fmm_load_shared(entry->at + FMM_ENTRY_HEADER);
+}
+
+/* The map is writable; entries are const because readers share the type. */
+static unsigned char *
+writable(const struct fmm_entry *entry)
+{
+    return (unsigned char *)(uintptr_t)entry->at;
+}
+
+void
+fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value)
+{
+    fmm_store_shared(writable(entry) + FMM_ENTRY_HEADER, (uint64_t)value);
+}
+
+void
+fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at)
+{
+    fmm_store_shared(writable(entry) + EXPIRY_AT, expire_at);
+}
+
+void
+fmm_entry_copy_value(const struct fmm_entry *entry, void *to)
+{
+    if (entry->flags & FMM_ENTRY_INTEGER) {
+        int64_t value = fmm_entry_integer(entry);
+        memcpy(to, &value, sizeof(value));
+        return;
+    }
+    fmm_copy_out(to, entry->value, entry->value_len);
+}
+
+void
+fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
+                   uint64_t now_ms, struct fmm_meta *meta_out)
+{
+    uint16_t flags = entry->flags;
+    *meta_out = (struct fmm_meta){
+        .value_len = entry->value_len,
+        .key_len = entry->key_len,
+        .expire_at = entry->expire_at,
+        .stored_at = created_ms + UINT64_C(1000) * entry->stored_at,
+        .modseq = fmm_entry_modseq(entry),
+        .size = entry->total,
+        .type = entry->type,
+        .has_modseq = (flags & FMM_ENTRY_MODSEQ) != 0,
+        .compressed = (flags & FMM_ENTRY_COMPRESSED) != 0,
+        .tombstone = (flags & FMM_ENTRY_TOMBSTONE) != 0,
+        .key_bytes = (flags & FMM_ENTRY_KEY_BYTES) != 0,
+        .expired = fmm_entry_expired(entry, now_ms),
+    };
+}

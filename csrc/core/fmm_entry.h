@@ -1,0 +1,74 @@
+/* One entry: how it lies in the map, written, checked and compared.
+ *
+ * Reading takes any bytes: each field is loaded once, checked against
+ * private bounds, and used from the copy. Knows no slots and no page. */
+#pragma once
+
+#include "fmm_base.h"
+#include "fmm_format.h"
+
+/* A private copy of an entry's header, and where its parts lie. */
+struct fmm_entry {
+    const unsigned char *at;          /* in the map */
+    const unsigned char *key, *value; /* in the map */
+    uint64_t hash;
+    uint64_t expire_at;
+    uint32_t total, key_len, value_len, stored_at;
+    uint16_t flags;
+    uint8_t type, words;
+};
+
+/* What to write; `value` is NULL for tombstones. */
+struct fmm_entry_source {
+    const struct fmm_key *key;
+    const struct fmm_value *value;
+    const struct fmm_store *store;
+    uint32_t stored_at;
+};
+
+/* Bytes that such an entry takes, 0 when it is beyond `max_entry`. */
+uint64_t fmm_entry_size(const struct fmm_entry_source *source,
+                        uint64_t max_entry);
+/* Write it at `at`, where no slot leads yet; `total` as given above. */
+void fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
+                     uint64_t total);
+
+/* Load what lies at `offset` of a ring of `size` bytes. False when that
+ * can be no entry. */
+bool fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
+                    struct fmm_entry *out);
+/* The same for the next thing of a log, padding included: then only
+ * `total` and `flags` are set. */
+bool fmm_entry_load_any(const unsigned char *ring, uint64_t size,
+                        uint64_t offset, struct fmm_entry *out);
+
+/* Whether it is the entry of that key. */
+bool fmm_entry_has_key(const struct fmm_entry *entry,
+                       const struct fmm_key *key);
+/* The modseq, or 0. */
+uint64_t fmm_entry_modseq(const struct fmm_entry *entry);
+
+static inline bool
+fmm_entry_expired(const struct fmm_entry *entry, uint64_t now_ms)
+{
+    return entry->expire_at != 0 && entry->expire_at <= now_ms;
+}
+
+/* Nothing that a reader may see: expired, or a tombstone. */
+static inline bool
+fmm_entry_gone(const struct fmm_entry *entry, uint64_t now_ms)
+{
+    return (entry->flags & FMM_ENTRY_TOMBSTONE) != 0 ||
+           fmm_entry_expired(entry, now_ms);
+}
+
+/* Reading and changing the two fields that change in place, one word each. */
+int64_t fmm_entry_integer(const struct fmm_entry *entry);
+void fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value);
+void fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at);
+
+/* Copy the value out; `to` takes value_len bytes. */
+void fmm_entry_copy_value(const struct fmm_entry *entry, void *to);
+/* Describe it, but for dirty and accessed_at, which the index knows. */
+void fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
+                        uint64_t now_ms, struct fmm_meta *meta_out);

@@ -1,0 +1,382 @@
+#include "fmm_evict.h"
+
+#include "fmm_hash.h"
+
+#define BUDGET_MIN (UINT64_C(16) << 10)
+#define STAYS_MAX 256u
+#define SMALL_MAX (UINT64_C(16) << 10) /* larger entries skip ring S */
+#define PRICE 4u
+#define RESERVE_SHARE 100u /* one part in so many is kept free */
+#define DEAD_SHARE 8u      /* more dead bytes than that are cleaned */
+
+void
+fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
+                uint64_t length)
+{
+    *work = (struct fmm_work){
+        .page = page,
+        .now_ms = now_ms,
+        .budget = fmm_max(BUDGET_MIN, 2 * length),
+        .stays = STAYS_MAX,
+    };
+}
+
+/* --------------------------------------------------------------- ghosts */
+
+static uint32_t *
+ghost_bucket(const struct fmm_page *page, uint64_t hash)
+{
+    uint32_t bucket = fmm_hash_bucket(hash, page->ghost_buckets);
+    return page->ghosts + (size_t)bucket * FMM_GHOST_BUCKET;
+}
+
+/* Remember a hash, the newest first. */
+static void
+ghost_add(const struct fmm_page *page, uint64_t hash)
+{
+    uint32_t *bucket = ghost_bucket(page, hash);
+    memmove(bucket + 1, bucket, (FMM_GHOST_BUCKET - 1) * sizeof(*bucket));
+    bucket[0] = fmm_hash_ghost(hash);
+}
+
+static bool
+ghost_has(const struct fmm_page *page, uint64_t hash)
+{
+    const uint32_t *bucket = ghost_bucket(page, hash);
+    uint32_t wanted = fmm_hash_ghost(hash);
+    for (uint32_t i = 0; i < FMM_GHOST_BUCKET; i++) {
+        if (bucket[i] == wanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t
+fmm_evict_choose_ring(const struct fmm_page *page, uint64_t hash,
+                      uint64_t length)
+{
+    uint64_t small = fmm_min(page->ring[FMM_RING_S].size / 3, SMALL_MAX);
+    return length > small || ghost_has(page, hash) ? FMM_RING_M : FMM_RING_S;
+}
+
+/* ------------------------------------------------------ what is at a tail */
+
+struct tail {
+    struct fmm_found found; /* slot is FMM_SLOT_NONE when dead */
+    struct fmm_ring *ring;
+    uint32_t length;
+};
+
+static bool
+tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
+{
+    const struct fmm_page *page = work->page;
+    struct fmm_ring *ring = &work->page->ring[ring_id];
+    struct fmm_found *found = &out->found;
+    found->ring = ring_id;
+    found->offset = fmm_ring_offset(ring, ring->tail);
+    found->slot = FMM_SLOT_NONE;
+    found->word = 0;
+    out->ring = ring;
+    if (!fmm_entry_load_any(ring->base, ring->size, found->offset,
+                            &found->entry) ||
+        found->entry.total > fmm_ring_used(ring)) {
+        return false;
+    }
+    out->length = found->entry.total;
+    if ((found->entry.flags & FMM_ENTRY_PADDING) == 0) {
+        found->slot = fmm_index_find_place(&page->index, found->entry.hash,
+                                           ring_id, found->offset);
+    }
+    if (found->slot != FMM_SLOT_NONE) {
+        found->word = fmm_index_word(&page->index, found->slot);
+    }
+    return true;
+}
+
+static void
+tail_pass(const struct tail *tail)
+{
+    fmm_ring_advance_tail(tail->ring, tail->length);
+}
+
+/* Let go of what nobody wants: padding, dead, expired. */
+static bool
+tail_is_waste(const struct fmm_work *work, const struct tail *tail)
+{
+    const struct fmm_found *found = &tail->found;
+    if (found->slot == FMM_SLOT_NONE) {
+        return true;
+    }
+    if ((found->word & FMM_SLOT_DIRTY) != 0 ||
+        !fmm_entry_expired(&found->entry, work->now_ms)) {
+        return false;
+    }
+    fmm_page_clear_slot(work->page, found);
+    work->page->control->expirations++;
+    return true;
+}
+
+static fmm_word32 *
+hint_of(const struct fmm_work *work, const struct tail *tail)
+{
+    return &work->page->index.hints[tail->found.slot];
+}
+
+/* A second life costs by size, in units of the page's average entry. */
+static uint32_t
+price_of(const struct fmm_work *work, const struct tail *tail)
+{
+    uint64_t entries = fmm_max(work->page->control->entries, 1);
+    uint64_t average =
+        fmm_max(fmm_page_live(work->page) / entries, FMM_ENTRY_HEADER);
+    return (uint32_t)fmm_max(PRICE * (uint64_t)tail->length / average, 1);
+}
+
+/* Whether it is being written back: then it stays if there is a way. */
+static bool
+is_pending(const struct tail *tail)
+{
+    return (tail->found.word & FMM_SLOT_PENDING) != 0;
+}
+
+static bool
+can_pay(const struct fmm_work *work, const struct tail *tail)
+{
+    return fmm_hint_credit(hint_of(work, tail)) >= price_of(work, tail);
+}
+
+static void
+pay(const struct fmm_work *work, const struct tail *tail)
+{
+    fmm_hint_pay(hint_of(work, tail), price_of(work, tail));
+}
+
+/* ------------------------------------------------------------ last words */
+
+enum fmm_status
+fmm_evict_hand_out(const struct fmm_page *page, const struct fmm_found *found,
+                   struct fmm_ticket *ticket)
+{
+    bool integer = (found->entry.flags & FMM_ENTRY_INTEGER) != 0;
+    fmm_index_publish(&page->index, found->slot,
+                      found->word | FMM_SLOT_PENDING);
+    *ticket = (struct fmm_ticket){
+        .position = fmm_page_position(page, found),
+        .word = integer ? (uint64_t)fmm_entry_integer(&found->entry) : 0,
+        .page = page->number,
+        .ring = found->ring,
+    };
+    return FMM_DIRTY;
+}
+
+void
+fmm_evict_slot(const struct fmm_page *page, const struct fmm_found *found)
+{
+    ghost_add(page, found->entry.hash);
+    page->control->slot_evictions++;
+    page->control->evictions++;
+}
+
+/* Out: a dirty entry by way of its owner, a clean one as a ghost. */
+static enum fmm_status
+tail_evict(struct fmm_work *work, const struct tail *tail)
+{
+    const struct fmm_page *page = work->page;
+    if (tail->found.word & FMM_SLOT_DIRTY) {
+        return work->tidying
+                   ? FMM_NO_ROOM
+                   : fmm_evict_hand_out(page, &tail->found, work->ticket);
+    }
+    fmm_page_clear_slot(page, &tail->found);
+    ghost_add(page, tail->found.entry.hash);
+    page->control->evictions++;
+    tail_pass(tail);
+    return FMM_OK;
+}
+
+/* ---------------------------------------------------------- second lives */
+
+/* Append a copy to ring M and let the slot name that one. */
+static bool
+tail_copy(struct fmm_work *work, const struct tail *tail)
+{
+    struct fmm_page *page = work->page;
+    struct fmm_ring *main = &page->ring[FMM_RING_M];
+    if (tail->length > work->budget ||
+        !fmm_ring_has_room(main, tail->length)) {
+        return false;
+    }
+    uint64_t offset = fmm_ring_reserve(main, tail->length);
+    fmm_copy_in(main->base + offset, tail->found.entry.at, tail->length);
+    fmm_ring_append(main, tail->length);
+    uint64_t kept = tail->found.word & (FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
+    uint64_t word =
+        fmm_slot_word(tail->found.entry.hash, FMM_RING_M, offset, false);
+    fmm_index_publish(&page->index, tail->found.slot, word | kept);
+    fmm_page_drop_live(page, tail->found.ring, tail->length);
+    fmm_page_add_live(page, FMM_RING_M, tail->length);
+    work->budget -= tail->length;
+    page->control->moved_bytes += tail->length;
+    tail_pass(tail);
+    return true;
+}
+
+static bool
+is_cleaning(const struct fmm_work *work)
+{
+    uint64_t size = work->page->ring[FMM_RING_M].size;
+    return fmm_page_dead(work->page, FMM_RING_M) > size / DEAD_SHARE;
+}
+
+/* Leave it where it is and let it count as the newest. Costs the free
+ * bytes, so only when they are fewer than a copy would take. */
+static bool
+tail_stay(struct fmm_work *work, const struct tail *tail)
+{
+    struct fmm_control *control = work->page->control;
+    uint64_t free_bytes = fmm_ring_free(tail->ring);
+    bool spent = work->budget < tail->length;
+    bool worth =
+        free_bytes < tail->length || (spent && free_bytes == tail->length);
+    bool clean = !is_cleaning(work) ||
+                 control->stayed + tail->length <= tail->ring->size / 2;
+    if (!worth || !clean || work->stays == 0) {
+        return false;
+    }
+    work->stays--;
+    control->stayed += tail->length;
+    fmm_ring_stay(tail->ring, tail->length);
+    return true;
+}
+
+/* Retire the entry at the tail of ring M. */
+static enum fmm_status
+retire_main(struct fmm_work *work)
+{
+    struct tail tail;
+    if (!tail_load(work, FMM_RING_M, &tail)) {
+        return FMM_ERR_CORRUPT;
+    }
+    if (tail_is_waste(work, &tail)) {
+        tail_pass(&tail);
+        return FMM_OK;
+    }
+    bool paid = can_pay(work, &tail);
+    if (paid || is_pending(&tail)) {
+        if (work->tidying && work->budget < tail.length) {
+            return FMM_NO_ROOM; /* later, with a new budget */
+        }
+        if (paid) {
+            pay(work, &tail);
+        }
+        if (tail_copy(work, &tail) || tail_stay(work, &tail)) {
+            return FMM_OK;
+        }
+    }
+    return tail_evict(work, &tail);
+}
+
+/* Move the entry at the tail of S into M. FMM_NO_ROOM: beyond the work. */
+static enum fmm_status
+promote(struct fmm_work *work, const struct tail *tail)
+{
+    const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
+    while (!fmm_ring_has_room(main, tail->length)) {
+        if (work->budget < tail->length) {
+            return FMM_NO_ROOM;
+        }
+        enum fmm_status status = retire_main(work);
+        if (status != FMM_OK) {
+            return status;
+        }
+    }
+    return tail_copy(work, tail) ? FMM_OK : FMM_NO_ROOM;
+}
+
+static uint64_t
+reserve_of(const struct fmm_ring *ring)
+{
+    return ring->size / RESERVE_SHARE;
+}
+
+/* Fill: what has no credit moves on too, as long as M has room to give. */
+static bool
+may_fill(const struct fmm_work *work, const struct tail *tail)
+{
+    const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
+    return fmm_ring_has_room(main, tail->length + reserve_of(main)) ||
+           is_cleaning(work);
+}
+
+/* Retire the entry at the tail of ring S. */
+static enum fmm_status
+retire_probation(struct fmm_work *work)
+{
+    struct tail tail;
+    if (!tail_load(work, FMM_RING_S, &tail)) {
+        return FMM_ERR_CORRUPT;
+    }
+    if (tail_is_waste(work, &tail)) {
+        tail_pass(&tail);
+        return FMM_OK;
+    }
+    bool paid = can_pay(work, &tail);
+    if (paid || is_pending(&tail) || may_fill(work, &tail)) {
+        uint32_t price = paid ? price_of(work, &tail) : 0;
+        enum fmm_status status = promote(work, &tail);
+        if (status == FMM_OK && paid) {
+            fmm_hint_pay(hint_of(work, &tail), price);
+        }
+        if (status != FMM_NO_ROOM || work->tidying) {
+            return status;
+        }
+    }
+    return tail_evict(work, &tail);
+}
+
+static enum fmm_status
+retire(struct fmm_work *work, uint32_t ring)
+{
+    work->retired = true;
+    return ring == FMM_RING_S ? retire_probation(work) : retire_main(work);
+}
+
+enum fmm_status
+fmm_evict_make_room(struct fmm_work *work, uint32_t ring, uint64_t length)
+{
+    while (!fmm_ring_has_room(&work->page->ring[ring], length)) {
+        enum fmm_status status = retire(work, ring);
+        if (status != FMM_OK) {
+            return status;
+        }
+    }
+    return FMM_OK;
+}
+
+static void
+refill(struct fmm_work *work, uint32_t ring_id)
+{
+    const struct fmm_ring *ring = &work->page->ring[ring_id];
+    while (fmm_ring_free(ring) < reserve_of(ring)) {
+        if (retire(work, ring_id) != FMM_OK) {
+            return;
+        }
+    }
+}
+
+void
+fmm_evict_tidy(struct fmm_work *work)
+{
+    const struct fmm_page *page = work->page;
+    uint64_t lap = UINT64_C(1) << page->ring[FMM_RING_M].shift;
+    uint64_t due = page->control->recount_at;
+    work->tidying = true;
+    refill(work, FMM_RING_M);
+    refill(work, FMM_RING_S);
+    uint64_t tail = page->ring[FMM_RING_M].tail;
+    if (tail >= due || due - tail > lap) {
+        fmm_page_recount(page);
+    }
+}

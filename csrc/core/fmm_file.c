@@ -1,0 +1,515 @@
+#define _POSIX_C_SOURCE 200809L /* strdup */
+#include "fmm_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "fmm_header.h"
+#include "fmm_platform.h"
+#include "fmm_verify.h"
+
+#define ATTEMPTS 1000          /* races lost against other openers */
+#define OPENING_WAIT_MS 10000u /* for another opener of the same file */
+#define WRITABLE_BY_OTHERS 022u
+
+/* An open in progress. */
+struct opening {
+    const struct fmm_options *options;
+    struct fmm_error *error;
+    struct fmm_cache *cache;
+    struct fmm_header header; /* a private copy */
+    struct fmm_file_stat stat;
+    int fd;
+};
+
+static enum fmm_status
+os_error(struct fmm_error *error, const char *what)
+{
+    int saved = errno;
+    return fmm_error_set(error, FMM_ERR_OS, saved, "%s: %s", what,
+                         strerror(saved));
+}
+
+/* ------------------------------------------------------------- creation */
+
+static enum fmm_status
+no_space(const struct opening *o, const struct fmm_geometry *geometry)
+{
+    return fmm_error_set(
+        o->error, FMM_ERR_OS, errno,
+        "cannot reserve %" PRIu64 " bytes for the cache, %" PRIu64
+        " are free there: make it smaller, or open it with reserve=False",
+        geometry->file_size, fmm_platform_free_space(o->options->path));
+}
+
+static enum fmm_status
+create_failed(const struct opening *o, const struct fmm_geometry *geometry)
+{
+    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) {
+        return no_space(o, geometry);
+    }
+    return os_error(o->error, "cannot create the file");
+}
+
+/* Write the header of a new file, with its identity. */
+static bool
+fill_new(struct opening *o, int fd, const struct fmm_geometry *geometry)
+{
+    struct fmm_file_stat stat;
+    if (!fmm_header_make(o->options, geometry, fmm_now_ms(), &o->header) ||
+        !fmm_platform_stat(fd, &stat)) {
+        return false;
+    }
+    fmm_platform_identity(&o->header.identity);
+    o->header.identity.device = stat.device;
+    o->header.identity.inode = stat.inode;
+    return fmm_platform_write(fd, &o->header, sizeof(o->header)) &&
+           fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_SHARED);
+}
+
+static enum fmm_status
+refuse_remote(const struct opening *o, int fd)
+{
+    if (o->options->allow_network_fs || !fmm_platform_is_remote(fd)) {
+        return FMM_OK;
+    }
+    return fmm_error_set(o->error, FMM_ERR_OS, EOPNOTSUPP,
+                         "the file is on a network or FUSE file system, "
+                         "where processes do not share one memory: choose "
+                         "a local path, or allow_network_fs=True at your "
+                         "own risk");
+}
+
+/* Make a complete file and give it its name. FMM_EXISTS: another process
+ * was first. */
+static enum fmm_status
+create(struct opening *o, bool replace)
+{
+    const struct fmm_options *options = o->options;
+    struct fmm_geometry geometry;
+    char name[FMM_PATH_SIZE];
+    enum fmm_status status =
+        fmm_geometry_resolve(options, &geometry, o->error);
+    if (status != FMM_OK) {
+        return status;
+    }
+    fmm_platform_sweep(options->path);
+    int fd = fmm_platform_create(options->path,
+                                 options->mode ? options->mode : 0600,
+                                 geometry.file_size, options->sparse, name);
+    if (fd < 0) {
+        return create_failed(o, &geometry);
+    }
+    status = refuse_remote(o, fd);
+    if (status == FMM_OK && !fill_new(o, fd, &geometry)) {
+        status = os_error(o->error, "cannot write the file");
+    }
+    if (status == FMM_OK &&
+        !fmm_platform_publish(fd, name, options->path, replace)) {
+        status = errno == EEXIST ? FMM_EXISTS
+                                 : os_error(o->error, "cannot name the file");
+    }
+    if (status != FMM_OK) {
+        fmm_platform_discard(fd, name);
+        return status;
+    }
+    o->fd = fd;
+    o->cache->geometry = geometry;
+    o->cache->created = true;
+    return FMM_OK;
+}
+
+/* Tell those who have the old file open that it was replaced. The new one
+ * has the name by now: whoever is killed in between leaves a file without
+ * a name, which its users notice within a second. */
+static void
+retire(int fd, const struct fmm_file_stat *stat)
+{
+    struct fmm_header *old =
+        stat->size >= sizeof(*old) ? fmm_platform_map(fd, sizeof(*old)) : NULL;
+    if (old != NULL) {
+        /* Pairs with the acquire in fmm_file_retired(). */
+        atomic_store_explicit(&old->retired, 1, memory_order_release);
+        fmm_platform_unmap(old, sizeof(*old));
+    }
+}
+
+/* Put an empty file in the place of the one that is open and locked. */
+static enum fmm_status
+replace(struct opening *o)
+{
+    int old = o->fd;
+    struct fmm_file_stat stat = o->stat;
+    enum fmm_status status = create(o, true);
+    if (status == FMM_OK) {
+        retire(old, &stat);
+        fmm_platform_close(old);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------- attaching */
+
+static enum fmm_status
+check_access(const struct opening *o)
+{
+    const struct fmm_file_stat *stat = &o->stat;
+    if (!stat->regular) {
+        return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
+                             "not a regular file");
+    }
+    if (o->options->allow_shared) {
+        return FMM_OK;
+    }
+    if (stat->foreign) {
+        return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
+                             "the file belongs to another user, who could "
+                             "make this process unpickle anything: use a "
+                             "file of your own, or allow_shared=True with "
+                             "raw, json or msgpack values");
+    }
+    if (stat->mode & WRITABLE_BY_OTHERS) {
+        return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
+                             "the file is writable by others (mode %04o), "
+                             "who could make this process unpickle "
+                             "anything: chmod go-w it, or allow_shared=True "
+                             "with raw, json or msgpack values",
+                             stat->mode);
+    }
+    return FMM_OK;
+}
+
+/* Whether the open file is still the one of that name. */
+static bool
+has_name(const struct opening *o)
+{
+    struct fmm_file_stat now;
+    return fmm_platform_stat_path(o->options->path, &now) &&
+           now.device == o->stat.device && now.inode == o->stat.inode;
+}
+
+/* Lock words are by process; they mean something only to processes of the
+ * same boot and namespace. Alone with a file from elsewhere, clear them. */
+static enum fmm_status
+settle_identity(struct opening *o)
+{
+    struct fmm_identity here;
+    fmm_platform_identity(&here);
+    here.device = o->stat.device;
+    here.inode = o->stat.inode;
+    if (memcmp(&here, &o->cache->header->identity, sizeof(here)) == 0) {
+        return FMM_OK;
+    }
+    if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE)) {
+        return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
+                             "the file is in use from another container or "
+                             "host, whose processes cannot be seen from "
+                             "here: give each its own file");
+    }
+    for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
+        struct fmm_page page;
+        struct fmm_page_report report;
+        fmm_page_view(o->cache->base, &o->cache->geometry, n, &page);
+        atomic_store_explicit(&page.control->lock, 0, memory_order_relaxed);
+        if (fmm_verify_repair(&page, &report)) {
+            o->cache->repaired++;
+        }
+    }
+    atomic_thread_fence(memory_order_release);
+    o->cache->header->identity = here;
+    return FMM_OK;
+}
+
+static enum fmm_status
+map_file(struct opening *o)
+{
+    struct fmm_cache *cache = o->cache;
+    void *base = fmm_platform_map(o->fd, cache->geometry.file_size);
+    if (base == NULL) {
+        return os_error(o->error, "cannot map the file");
+    }
+    cache->base = base;
+    cache->header = base;
+    if (o->options->sigbus_guard) {
+        cache->guarded = fmm_platform_guard(base, cache->geometry.file_size);
+        if (!cache->guarded) {
+            return os_error(o->error, "too many guarded files");
+        }
+    }
+    return FMM_OK;
+}
+
+/* Read the header; a file that is empty or to be emptied is replaced. */
+static enum fmm_status
+read_header(struct opening *o)
+{
+    if (o->stat.size == 0) {
+        return replace(o);
+    }
+    memset(&o->header, 0, sizeof(o->header));
+    bool whole = fmm_platform_read(o->fd, &o->header, sizeof(o->header));
+    if (o->options->init_file && fmm_header_is_ours(&o->header)) {
+        return replace(o);
+    }
+    if (fmm_header_is_ours(&o->header) && !whole) {
+        return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
+                             "the file is truncated: its size is %" PRIu64
+                             " bytes, less than its header: remove it, or "
+                             "replace it with init_file=True",
+                             o->stat.size);
+    }
+    enum fmm_status status = fmm_header_check(&o->header, o->stat.size,
+                                              &o->cache->geometry, o->error);
+    if (status != FMM_OK) {
+        return status;
+    }
+    return fmm_header_agree(&o->header, &o->cache->geometry, o->options,
+                            o->error);
+}
+
+/* With the opening byte locked. FMM_RETIRED: the name moved on. */
+static enum fmm_status
+attach_locked(struct opening *o)
+{
+    if (!has_name(o)) {
+        return FMM_RETIRED;
+    }
+    enum fmm_status status = read_header(o);
+    if (status != FMM_OK) {
+        return status;
+    }
+    status = map_file(o);
+    if (status != FMM_OK || o->cache->created) {
+        return status;
+    }
+    status = settle_identity(o);
+    if (status == FMM_OK &&
+        !fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_SHARED)) {
+        status = os_error(o->error, "cannot lock the file");
+    }
+    if (status == FMM_OK) {
+        /* It has the name: a mark from before a rename means nothing. */
+        atomic_store_explicit(&o->cache->header->retired, 0,
+                              memory_order_relaxed);
+    }
+    return status;
+}
+
+/* Attach to the file that is open. FMM_RETIRED: try again. */
+static enum fmm_status
+attach(struct opening *o)
+{
+    if (!fmm_platform_stat(o->fd, &o->stat)) {
+        return os_error(o->error, "cannot stat the file");
+    }
+    enum fmm_status status = check_access(o);
+    if (status == FMM_OK) {
+        status = refuse_remote(o, o->fd);
+    }
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (!fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING, FMM_EXCLUSIVE,
+                                     OPENING_WAIT_MS)) {
+        return os_error(o->error, "another process is opening the file and "
+                                  "does not finish");
+    }
+    /* While we waited it may have been written. */
+    if (!fmm_platform_stat(o->fd, &o->stat)) {
+        return os_error(o->error, "cannot stat the file");
+    }
+    status = attach_locked(o);
+    fmm_platform_lock_byte(o->fd, FMM_BYTE_OPENING, FMM_UNLOCKED);
+    return status;
+}
+
+/* --------------------------------------------------------------- opening */
+
+/* One attempt. FMM_EXISTS, FMM_RETIRED: lost a race, try again. */
+static enum fmm_status
+open_once(struct opening *o)
+{
+    o->fd = fmm_platform_open(o->options->path);
+    if (o->fd >= 0) {
+        return attach(o);
+    }
+    if (errno != ENOENT || o->options->must_exist) {
+        return os_error(o->error, "cannot open the file");
+    }
+    enum fmm_status status = create(o, false);
+    return status == FMM_OK ? map_file(o) : status;
+}
+
+static void
+copy_header(struct fmm_cache *cache, const struct fmm_header *header)
+{
+    cache->seed[0] = header->seed[0];
+    cache->seed[1] = header->seed[1];
+    cache->created_ms = header->created_ms;
+    memcpy(cache->serializer, header->serializer, FMM_NAME_SIZE);
+    memcpy(cache->compressor, header->compressor, FMM_NAME_SIZE);
+}
+
+static enum fmm_status
+finish(struct opening *o)
+{
+    struct fmm_cache *cache = o->cache;
+    struct fmm_file_stat stat;
+    if (!fmm_platform_stat(o->fd, &stat)) {
+        return os_error(o->error, "cannot stat the file");
+    }
+    cache->fd = o->fd;
+    cache->device = stat.device;
+    cache->inode = stat.inode;
+    cache->owner = fmm_platform_owner();
+    cache->owner_forks = fmm_forks();
+    copy_header(cache, &o->header);
+    cache->path = strdup(o->options->path);
+    if (cache->path == NULL) {
+        return fmm_error_set(o->error, FMM_ERR_MEMORY, 0, "out of memory");
+    }
+    return FMM_OK;
+}
+
+/* Undo an attempt: what it mapped and opened. */
+static void
+undo(struct opening *o)
+{
+    if (o->cache->guarded) {
+        fmm_platform_unguard(o->cache->base);
+    }
+    if (o->cache->base != NULL) {
+        fmm_platform_unmap(o->cache->base, o->cache->geometry.file_size);
+    }
+    fmm_platform_close(o->fd);
+    *o->cache = (struct fmm_cache){.fd = -1};
+    o->fd = -1;
+}
+
+enum fmm_status
+fmm_file_open(const struct fmm_options *options, struct fmm_cache **cache_out,
+              struct fmm_error *error)
+{
+    struct fmm_cache *cache = calloc(1, sizeof(*cache));
+    struct opening o = {
+        .options = options, .error = error, .cache = cache, .fd = -1};
+    enum fmm_status status = FMM_RETIRED;
+    if (cache == NULL) {
+        return fmm_error_set(error, FMM_ERR_MEMORY, 0, "out of memory");
+    }
+    for (int i = 0; i < ATTEMPTS; i++) {
+        status = open_once(&o);
+        if (status == FMM_OK) {
+            status = finish(&o);
+        }
+        if (status != FMM_RETIRED && status != FMM_EXISTS) {
+            break;
+        }
+        undo(&o);
+    }
+    if (status == FMM_OK) {
+        *cache_out = cache;
+        return FMM_OK;
+    }
+    undo(&o);
+    free(cache);
+    if (status > 0) {
+        return fmm_error_set(error, FMM_ERR_OS, EBUSY,
+                             "the file is replaced again and again");
+    }
+    return status;
+}
+
+void
+fmm_close(struct fmm_cache *cache)
+{
+    if (cache == NULL) {
+        return;
+    }
+    if (cache->guarded) {
+        fmm_platform_unguard(cache->base);
+    }
+    fmm_platform_unmap(cache->base, cache->geometry.file_size);
+    fmm_platform_close(cache->fd);
+    free(cache->path);
+    free(cache);
+}
+
+uint64_t
+fmm_file_owner(struct fmm_cache *cache)
+{
+    uint64_t now = fmm_forks();
+    /* Release and acquire: the owner that is read is not older. */
+    if (FMM_UNLIKELY(atomic_load_explicit(&cache->owner_forks,
+                                          memory_order_acquire) != now)) {
+        atomic_store_explicit(&cache->owner, fmm_platform_owner(),
+                              memory_order_relaxed);
+        atomic_store_explicit(&cache->owner_forks, now, memory_order_release);
+    }
+    return atomic_load_explicit(&cache->owner, memory_order_relaxed);
+}
+
+void
+fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out)
+{
+    const struct fmm_geometry *g = &cache->geometry;
+    *info_out = (struct fmm_info){
+        .file_size = g->file_size,
+        .page_size = g->page_size,
+        .num_pages = g->num_pages,
+        .slots = g->buckets * FMM_BUCKET_SLOTS,
+        .version = FMM_VERSION,
+        .created_ms = cache->created_ms,
+        .max_entry = fmm_geometry_max_entry(g),
+        .device = cache->device,
+        .inode = cache->inode,
+        .created = cache->created,
+        .repaired = cache->repaired,
+    };
+    memcpy(info_out->serializer, cache->serializer, FMM_NAME_SIZE);
+    memcpy(info_out->compressor, cache->compressor, FMM_NAME_SIZE);
+}
+
+bool
+fmm_replaced(const struct fmm_cache *cache)
+{
+    struct fmm_file_stat now;
+    if (fmm_file_retired(cache)) {
+        return true;
+    }
+    return fmm_platform_stat_path(cache->path, &now) && now.regular &&
+           (now.device != cache->device || now.inode != cache->inode);
+}
+
+bool
+fmm_damaged(const struct fmm_cache *cache)
+{
+    return cache->guarded && fmm_platform_damaged(cache->base);
+}
+
+enum fmm_status
+fmm_unlink(const struct fmm_cache *cache, struct fmm_error *error)
+{
+    struct fmm_file_stat now;
+    if (!fmm_platform_stat_path(cache->path, &now) ||
+        now.device != cache->device || now.inode != cache->inode) {
+        return FMM_MISS;
+    }
+    return fmm_platform_unlink(cache->path)
+               ? FMM_OK
+               : os_error(error, "cannot remove the file");
+}
+
+bool
+fmm_sweep(const char *path)
+{
+    struct fmm_header header;
+    int fd = fmm_platform_open(path);
+    bool unused = fd >= 0 && fmm_platform_read(fd, &header, sizeof(header)) &&
+                  fmm_header_is_ours(&header) &&
+                  fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE);
+    bool removed = unused && fmm_platform_unlink(path);
+    fmm_platform_close(fd);
+    return removed;
+}

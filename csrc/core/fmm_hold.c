@@ -1,0 +1,81 @@
+#include "fmm_hold.h"
+
+#include "fmm_lock.h"
+#include "fmm_verify.h"
+
+void
+fmm_hold_repair(struct fmm_page *page)
+{
+    struct fmm_page_report report;
+    fmm_verify_repair(page, &report);
+}
+
+static void
+after_death(struct fmm_page *page)
+{
+    page->control->recoveries++;
+#ifndef FMM_NO_REPAIR /* a build that shows that nothing depends on it */
+    fmm_hold_repair(page);
+#endif
+}
+
+/* Finish what a killed holder left half-way in the rings. */
+static void
+settle(struct fmm_page *page)
+{
+    if (FMM_UNLIKELY(!fmm_page_settle(page))) {
+        fmm_hold_repair(page);
+    }
+}
+
+enum fmm_status
+fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
+              uint32_t page, struct fmm_hold *hold_out)
+{
+    struct fmm_lock_result result;
+    if (FMM_UNLIKELY(fmm_file_retired(cache))) {
+        return FMM_RETIRED;
+    }
+    if (page >= cache->geometry.num_pages) {
+        return FMM_ERR_ARGUMENT;
+    }
+    fmm_page_view(cache->base, &cache->geometry, page, &hold_out->page);
+    struct fmm_control *control = hold_out->page.control;
+    hold_out->lock = &control->lock;
+    hold_out->owner = fmm_file_owner(cache);
+    enum fmm_status status =
+        fmm_lock_take(&control->lock, hold_out->owner, call->wait_ms, &result);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (FMM_UNLIKELY(result.waited)) {
+        atomic_fetch_add_explicit(&control->lock_waits, 1,
+                                  memory_order_relaxed);
+    }
+    if (FMM_UNLIKELY(result.owner_died)) {
+        after_death(&hold_out->page);
+    }
+    settle(&hold_out->page);
+    return FMM_OK;
+}
+
+void
+fmm_hold_release(const struct fmm_hold *hold)
+{
+    fmm_lock_release(hold->lock, hold->owner);
+}
+
+void
+fmm_hold_view(const struct fmm_guard *guard, struct fmm_page *page_out)
+{
+    const struct fmm_cache *cache = guard->cache;
+    fmm_page_view(cache->base, &cache->geometry, guard->page, page_out);
+    settle(page_out);
+}
+
+uint64_t
+fmm_hold_seconds(const struct fmm_cache *cache, uint64_t now_ms)
+{
+    return now_ms > cache->created_ms ? (now_ms - cache->created_ms) / 1000
+                                      : 0;
+}

@@ -1,0 +1,29 @@
+/* Holding a page: its lock taken, its state settled.
+ *
+ * What every writing operation begins and ends with. After the death of a
+ * holder the page is verified and recounted here; nothing depends on it. */
+#pragma once
+
+#include "fmm_file.h"
+#include "fmm_page.h"
+
+struct fmm_hold {
+    struct fmm_page page;
+    fmm_word64 *lock;
+    uint64_t owner;
+};
+
+/* FMM_OK, FMM_BUSY, FMM_RETIRED, or FMM_ERR_ARGUMENT: no such page. */
+enum fmm_status fmm_hold_take(struct fmm_cache *cache,
+                              const struct fmm_call *call, uint32_t page,
+                              struct fmm_hold *hold_out);
+void fmm_hold_release(const struct fmm_hold *hold);
+
+/* The page of a guard, settled. */
+void fmm_hold_view(const struct fmm_guard *guard, struct fmm_page *page_out);
+
+/* Make a damaged page usable again; empties it if it must. */
+void fmm_hold_repair(struct fmm_page *page);
+
+/* Whole seconds since the creation of the file. */
+uint64_t fmm_hold_seconds(const struct fmm_cache *cache, uint64_t now_ms);

@@ -1,0 +1,162 @@
+#include "fmm_index.h"
+
+#include "fmm_hash.h"
+
+#define CREDIT_PER_HIT 6u
+
+void
+fmm_index_candidates(uint32_t buckets, uint64_t hash,
+                     struct fmm_candidates *out)
+{
+    out->first[0] = fmm_hash_bucket(hash, buckets) * FMM_BUCKET_SLOTS;
+    out->first[1] = fmm_hash_bucket2(hash, buckets) * FMM_BUCKET_SLOTS;
+    out->match = FMM_SLOT_USED | (uint64_t)fmm_hash_tag(hash)
+                                     << FMM_SLOT_TAG_SHIFT;
+}
+
+uint64_t
+fmm_slot_word(uint64_t hash, uint32_t ring, uint64_t offset, bool dirty)
+{
+    return FMM_SLOT_USED | (ring == FMM_RING_M ? FMM_SLOT_RING : 0u) |
+           (dirty ? FMM_SLOT_DIRTY : 0u) |
+           (uint64_t)fmm_hash_tag(hash) << FMM_SLOT_TAG_SHIFT | offset / 8u;
+}
+
+void
+fmm_index_publish(const struct fmm_index *index, uint32_t slot, uint64_t word)
+{
+    /* Release: all that the word names is complete before it. Pairs with
+     * the acquire in fmm_index_word(). */
+    atomic_store_explicit(&index->slots[slot], word, memory_order_release);
+}
+
+uint32_t
+fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
+                     uint32_t ring, uint64_t offset)
+{
+    struct fmm_candidates c;
+    uint64_t wanted = fmm_slot_word(hash, ring, offset, false);
+    fmm_index_candidates(index->buckets, hash, &c);
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        uint32_t slot = fmm_index_slot(&c, i);
+        uint64_t word = fmm_index_word(index, slot);
+        if ((word & ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING)) == wanted) {
+            return slot;
+        }
+    }
+    return FMM_SLOT_NONE;
+}
+
+/* The first empty slot of a bucket, and how many there are. */
+static uint32_t
+count_empty(const struct fmm_index *index, uint32_t first, uint32_t *empty)
+{
+    uint32_t found = FMM_SLOT_NONE;
+    *empty = 0;
+    for (uint32_t slot = first; slot < first + FMM_BUCKET_SLOTS; slot++) {
+        if (fmm_index_word(index, slot) == 0) {
+            found = *empty == 0 ? slot : found;
+            *empty += 1;
+        }
+    }
+    return found;
+}
+
+uint32_t
+fmm_index_find_empty(const struct fmm_index *index, uint64_t hash)
+{
+    struct fmm_candidates c;
+    uint32_t empty[2], slot[2];
+    fmm_index_candidates(index->buckets, hash, &c);
+    slot[0] = count_empty(index, c.first[0], &empty[0]);
+    slot[1] = count_empty(index, c.first[1], &empty[1]);
+    return empty[1] > empty[0] ? slot[1] : slot[0];
+}
+
+uint32_t
+fmm_index_find_victim(const struct fmm_index *index, uint64_t hash,
+                      uint64_t avoid)
+{
+    struct fmm_candidates c;
+    uint32_t best = FMM_SLOT_NONE;
+    uint64_t best_rank = UINT64_MAX;
+    fmm_index_candidates(index->buckets, hash, &c);
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        uint32_t slot = fmm_index_slot(&c, i);
+        uint64_t rank =
+            atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
+        if (fmm_index_word(index, slot) & avoid) {
+            rank |= UINT64_C(1) << 32;
+        }
+        if (rank < best_rank) {
+            best = slot;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+static uint32_t
+hint_word(uint32_t credit, uint64_t seconds)
+{
+    return credit << FMM_HINT_CREDIT_SHIFT |
+           (uint32_t)fmm_min(seconds, FMM_HINT_ACCESS);
+}
+
+/* Hints are advisory: relaxed, and a lost update does no harm. */
+static uint32_t
+hint_load(const fmm_word32 *hint)
+{
+    return atomic_load_explicit(hint, memory_order_relaxed);
+}
+
+static void
+hint_store(fmm_word32 *hint, uint32_t word)
+{
+    atomic_store_explicit(hint, word, memory_order_relaxed);
+}
+
+void
+fmm_hint_hit(fmm_word32 *hint, uint64_t seconds)
+{
+    uint32_t old = hint_load(hint);
+    uint32_t credit = (old >> FMM_HINT_CREDIT_SHIFT) + CREDIT_PER_HIT;
+    uint32_t word =
+        hint_word((uint32_t)fmm_min(credit, FMM_HINT_CREDIT_MAX), seconds);
+    if (word != old) { /* a line that need not be written stays shared */
+        hint_store(hint, word);
+    }
+}
+
+void
+fmm_hint_reset(fmm_word32 *hint, uint64_t seconds)
+{
+    hint_store(hint, hint_word(0, seconds));
+}
+
+void
+fmm_hint_touch(fmm_word32 *hint, uint64_t seconds)
+{
+    hint_store(hint, hint_word(fmm_hint_credit(hint), seconds));
+}
+
+uint32_t
+fmm_hint_credit(const fmm_word32 *hint)
+{
+    return hint_load(hint) >> FMM_HINT_CREDIT_SHIFT;
+}
+
+void
+fmm_hint_pay(fmm_word32 *hint, uint32_t price)
+{
+    uint32_t old = hint_load(hint);
+    uint32_t credit = old >> FMM_HINT_CREDIT_SHIFT;
+    uint32_t left = credit > price ? credit - price : 0;
+    hint_store(hint, hint_word(left, old & FMM_HINT_ACCESS));
+}
+
+uint32_t
+fmm_hint_seconds(const fmm_word32 *hint)
+{
+    return hint_load(hint) & FMM_HINT_ACCESS;
+}

@@ -1,0 +1,87 @@
+/* The index of a page: slot words in buckets of eight, and their hints.
+ *
+ * Two candidate buckets per key, no relocation: a slot is empty (0) or
+ * names one entry. Knows words, offsets and credit, not keys. */
+#pragma once
+
+#include "fmm_base.h"
+#include "fmm_format.h"
+
+#define FMM_CANDIDATES (2u * FMM_BUCKET_SLOTS)
+#define FMM_SLOT_NONE UINT32_MAX
+
+struct fmm_index {
+    fmm_word64 *slots;
+    fmm_word32 *hints;
+    uint32_t buckets;
+};
+
+/* The slot words of a hash: first slots of its two candidate buckets. */
+struct fmm_candidates {
+    uint32_t first[2];
+    uint64_t match; /* used bit and tag, as they stand in a slot word */
+};
+
+void fmm_index_candidates(uint32_t buckets, uint64_t hash,
+                          struct fmm_candidates *out);
+
+/* The number of the i-th candidate slot, i < FMM_CANDIDATES. */
+static inline uint32_t
+fmm_index_slot(const struct fmm_candidates *c, uint32_t i)
+{
+    return c->first[i / FMM_BUCKET_SLOTS] + i % FMM_BUCKET_SLOTS;
+}
+
+static inline bool
+fmm_slot_matches(uint64_t word, const struct fmm_candidates *c)
+{
+    return (word & (FMM_SLOT_USED | FMM_SLOT_TAG)) == c->match;
+}
+
+static inline uint64_t
+fmm_slot_offset(uint64_t word)
+{
+    return (word & FMM_SLOT_OFFSET) * 8u;
+}
+
+static inline uint32_t
+fmm_slot_ring(uint64_t word)
+{
+    return (word & FMM_SLOT_RING) ? FMM_RING_M : FMM_RING_S;
+}
+
+/* The word for an entry at `offset` of `ring`. */
+uint64_t fmm_slot_word(uint64_t hash, uint32_t ring, uint64_t offset,
+                       bool dirty);
+
+/* Load a slot word; pairs with the release in fmm_index_publish(). */
+static inline uint64_t
+fmm_index_word(const struct fmm_index *index, uint32_t slot)
+{
+    return atomic_load_explicit(&index->slots[slot], memory_order_acquire);
+}
+
+/* Store a slot word: the commit of every change. */
+void fmm_index_publish(const struct fmm_index *index, uint32_t slot,
+                       uint64_t word);
+
+/* The candidate slot of `hash` that names this place, or FMM_SLOT_NONE. */
+uint32_t fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
+                              uint32_t ring, uint64_t offset);
+/* The slot for a new entry: an empty one of the emptier candidate bucket;
+ * FMM_SLOT_NONE when both are full. */
+uint32_t fmm_index_find_empty(const struct fmm_index *index, uint64_t hash);
+/* Of full candidate buckets, the slot with the least credit and then the
+ * oldest access; one with none of the bits of `avoid` if there is one. */
+uint32_t fmm_index_find_victim(const struct fmm_index *index, uint64_t hash,
+                               uint64_t avoid);
+
+/* A hit: more credit, accessed at `seconds` since creation. */
+void fmm_hint_hit(fmm_word32 *hint, uint64_t seconds);
+/* A new hint: no credit. */
+void fmm_hint_reset(fmm_word32 *hint, uint64_t seconds);
+/* Accessed, but no hit: the credit stays. */
+void fmm_hint_touch(fmm_word32 *hint, uint64_t seconds);
+uint32_t fmm_hint_credit(const fmm_word32 *hint);
+void fmm_hint_pay(fmm_word32 *hint, uint32_t price);
+uint32_t fmm_hint_seconds(const fmm_word32 *hint);

@@ -1,0 +1,142 @@
+#include "fmm_insert.h"
+
+#include "fmm_evict.h"
+
+enum fmm_status
+fmm_insert_allowed(const struct fmm_found *old, const struct fmm_store *store)
+{
+    bool tombstone = false;
+    if (old != NULL) {
+        tombstone = (old->entry.flags & FMM_ENTRY_TOMBSTONE) != 0;
+        if (store->has_modseq ? fmm_entry_modseq(&old->entry) > store->modseq
+                              : tombstone) {
+            return FMM_STALE;
+        }
+    }
+    bool present = old != NULL && !tombstone;
+    if (store->mode == FMM_STORE_ADD && present) {
+        return FMM_EXISTS;
+    }
+    if (store->mode == FMM_STORE_REPLACE && !present) {
+        return FMM_MISS;
+    }
+    return FMM_OK;
+}
+
+/* Where the new entry will be named, and what that slot names now. */
+struct place {
+    const struct fmm_found *old; /* NULL: nothing sound */
+    struct fmm_found victim;     /* room for `old` */
+    uint32_t slot;
+    bool same_key;
+};
+
+/* Of full buckets the least wanted entry goes, a clean one if there is. */
+static enum fmm_status
+choose_victim(const struct fmm_page *page, uint64_t hash, struct place *place,
+              struct fmm_ticket *ticket)
+{
+    place->slot = fmm_index_find_victim(&page->index, hash, FMM_SLOT_DIRTY);
+    if (!fmm_page_load_slot(page, place->slot, &place->victim)) {
+        return FMM_OK; /* a slot that names nothing sound: take it */
+    }
+    if (place->victim.word & FMM_SLOT_DIRTY) {
+        return fmm_evict_hand_out(page, &place->victim, ticket);
+    }
+    fmm_evict_slot(page, &place->victim);
+    place->old = &place->victim;
+    return FMM_OK;
+}
+
+static enum fmm_status
+choose_slot(const struct fmm_page *page, const struct fmm_key *key,
+            const struct fmm_found *old, struct place *place,
+            struct fmm_ticket *ticket)
+{
+    place->old = old;
+    place->same_key = old != NULL;
+    if (old != NULL) {
+        place->slot = old->slot;
+        return FMM_OK;
+    }
+    place->slot = fmm_index_find_empty(&page->index, key->hash);
+    if (place->slot != FMM_SLOT_NONE) {
+        return FMM_OK;
+    }
+    return choose_victim(page, key->hash, place, ticket);
+}
+
+/* Write beyond the head, move the head, store the slot: the commit. */
+static void
+commit(struct fmm_page *page, const struct fmm_entry_source *source,
+       uint32_t ring_id, uint64_t length, const struct place *place)
+{
+    struct fmm_ring *ring = &page->ring[ring_id];
+    fmm_word32 *hint = &page->index.hints[place->slot];
+    uint64_t offset = fmm_ring_reserve(ring, length);
+
+    fmm_entry_write(ring->base + offset, source, length);
+    fmm_ring_append(ring, length);
+    if (place->same_key) {
+        fmm_hint_touch(hint, source->stored_at);
+    }
+    else {
+        fmm_hint_reset(hint, source->stored_at);
+    }
+    fmm_index_publish(&page->index, place->slot,
+                      fmm_slot_word(source->key->hash, ring_id, offset,
+                                    source->store->dirty));
+    if (place->old != NULL) {
+        fmm_page_drop_live(page, place->old->ring, place->old->entry.total);
+    }
+    else {
+        page->control->entries++;
+    }
+    fmm_page_add_live(page, ring_id, length);
+    page->control->stores++;
+}
+
+/* A key that is overwritten stays in its ring, unless it grew too large. */
+static uint32_t
+choose_ring(const struct fmm_page *page, const struct fmm_key *key,
+            const struct fmm_found *old, uint64_t length)
+{
+    if (old == NULL) {
+        return fmm_evict_choose_ring(page, key->hash, length);
+    }
+    if (length > page->ring[FMM_RING_S].size / 3) {
+        return FMM_RING_M;
+    }
+    return old->ring;
+}
+
+enum fmm_status
+fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
+                 const struct fmm_found *old, uint64_t now_ms,
+                 struct fmm_ticket *ticket)
+{
+    uint64_t length = fmm_entry_size(source, page->max_entry);
+    struct fmm_work work;
+    struct fmm_found again;
+    struct place place;
+    if (length == 0) {
+        return FMM_NO_ROOM;
+    }
+    uint32_t ring = choose_ring(page, source->key, old, length);
+    fmm_evict_begin(&work, page, now_ms, length);
+    work.ticket = ticket;
+    enum fmm_status status = fmm_evict_make_room(&work, ring, length);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (old != NULL && work.retired) { /* it may have moved, or gone */
+        old = fmm_page_find(page, source->key, &again) ? &again : NULL;
+    }
+    status = choose_slot(page, source->key, old, &place, ticket);
+    if (status != FMM_OK) {
+        return status;
+    }
+    commit(page, source, ring, length, &place);
+    fmm_evict_tidy(&work);
+    return FMM_OK;
+}

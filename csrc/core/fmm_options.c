@@ -1,0 +1,224 @@
+#include "fmm_options.h"
+
+#include <inttypes.h>
+
+#include "fmm_base.h"
+#include "fmm_format.h"
+#include "fmm_ring.h"
+
+#define CACHE_SIZE_DEFAULT (UINT64_C(16) << 20)
+#define CACHE_SIZE_MAX (UINT64_C(1) << 50)
+#define PAGE_SIZE_DEFAULT (UINT64_C(256) << 10)
+#define PAGE_SIZE_LARGE (UINT64_C(1) << 20) /* for caches from 64 MiB on */
+#define ENTRY_SIZE_DEFAULT 200u
+#define ENTRY_SIZE_MAX (1u << 30)
+
+static uint64_t
+align_up(uint64_t n, uint64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+bool
+fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
+                    struct fmm_geometry *out)
+{
+    if (page_size < FMM_PAGE_SIZE_MIN || page_size > FMM_PAGE_SIZE_MAX ||
+        (page_size & (page_size - 1)) != 0 || num_pages == 0 ||
+        num_pages > FMM_PAGES_MAX || buckets == 0 ||
+        buckets > page_size / 2 / (FMM_BUCKET_SLOTS * 12u)) {
+        return false;
+    }
+    struct fmm_geometry g = {.page_size = page_size, .num_pages = num_pages};
+    uint64_t slots = (uint64_t)buckets * FMM_BUCKET_SLOTS;
+    g.buckets = buckets;
+    g.ghosts =
+        (uint32_t)align_up(page_size / FMM_GHOST_SPAN, FMM_GHOST_BUCKET);
+    g.hints_at = slots * sizeof(uint64_t);
+    g.ghosts_at = g.hints_at + slots * sizeof(uint32_t);
+    g.ring_at[FMM_RING_S] =
+        align_up(g.ghosts_at + g.ghosts * sizeof(uint32_t), FMM_RING_ALIGN);
+    uint64_t rest = page_size - g.ring_at[FMM_RING_S];
+    g.ring_size[FMM_RING_S] = rest / 5 / FMM_RING_ALIGN * FMM_RING_ALIGN;
+    g.ring_at[FMM_RING_M] = g.ring_at[FMM_RING_S] + g.ring_size[FMM_RING_S];
+    g.ring_size[FMM_RING_M] = page_size - g.ring_at[FMM_RING_M];
+    g.ring_shift[FMM_RING_S] = fmm_ring_shift(g.ring_size[FMM_RING_S]);
+    g.ring_shift[FMM_RING_M] = fmm_ring_shift(g.ring_size[FMM_RING_M]);
+    g.pages_at =
+        align_up(FMM_HEADER_SIZE + (uint64_t)num_pages * FMM_CONTROL_SIZE,
+                 FMM_HEADER_SIZE);
+    g.file_size = g.pages_at + page_size * num_pages;
+    *out = g;
+    return true;
+}
+
+uint64_t
+fmm_geometry_max_entry(const struct fmm_geometry *geometry)
+{
+    return geometry->ring_size[FMM_RING_M] / 2 & ~(uint64_t)7u;
+}
+
+/* The nearest power of two, the lower one half-way. */
+static uint64_t
+nearest_power(uint64_t n)
+{
+    uint64_t below = 1;
+    while (below <= n / 2) {
+        below *= 2;
+    }
+    return n - below > 2 * below - n ? 2 * below : below;
+}
+
+static uint64_t
+default_page_size(uint64_t cache_size)
+{
+    if (cache_size >= UINT64_C(64) << 20) {
+        return PAGE_SIZE_LARGE;
+    }
+    if (cache_size >= 4 * PAGE_SIZE_DEFAULT) {
+        return PAGE_SIZE_DEFAULT;
+    }
+    uint64_t page_size = FMM_PAGE_SIZE_MIN;
+    while (page_size * 8 <= cache_size) {
+        page_size *= 2;
+    }
+    return page_size;
+}
+
+/* Slots per page: so many that entries of the expected size fill the page
+ * before they fill an index of buckets of eight. */
+static uint32_t
+default_buckets(uint64_t page_size, uint32_t entry_size)
+{
+    uint64_t expected = entry_size ? entry_size : ENTRY_SIZE_DEFAULT;
+    uint64_t span = (expected + FMM_ENTRY_HEADER + 8) * 16 / 15;
+    uint64_t buckets = page_size / (span * FMM_BUCKET_SLOTS);
+    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * 12u);
+    return (uint32_t)fmm_min(fmm_max(buckets, 2), most);
+}
+
+static enum fmm_status
+check_ranges(const struct fmm_options *o, struct fmm_error *error)
+{
+    if (o->cache_size && (o->cache_size < FMM_PAGE_SIZE_MIN ||
+                          o->cache_size > CACHE_SIZE_MAX)) {
+        return fmm_error_set(error, FMM_ERR_ARGUMENT, 0,
+                             "cache_size is %" PRIu64 " bytes; it must be "
+                             "from 4096 bytes to 1 PiB",
+                             o->cache_size);
+    }
+    if (o->page_size && (o->page_size < FMM_PAGE_SIZE_MIN ||
+                         o->page_size > FMM_PAGE_SIZE_MAX)) {
+        return fmm_error_set(error, FMM_ERR_ARGUMENT, 0,
+                             "page_size is %" PRIu64 " bytes; it must be "
+                             "from 4096 bytes to 1 GiB",
+                             o->page_size);
+    }
+    if (o->num_pages > FMM_PAGES_MAX) {
+        return fmm_error_set(error, FMM_ERR_ARGUMENT, 0,
+                             "num_pages is %" PRIu32 "; it must be from 1 "
+                             "to %u",
+                             o->num_pages, FMM_PAGES_MAX);
+    }
+    if (o->entry_size > ENTRY_SIZE_MAX) {
+        return fmm_error_set(error, FMM_ERR_ARGUMENT, 0,
+                             "entry_size is %" PRIu32 " bytes; it must be "
+                             "at most 1 GiB",
+                             o->entry_size);
+    }
+    return FMM_OK;
+}
+
+/* Page size and number of pages of options within their ranges. */
+static void
+choose_pages(const struct fmm_options *o, uint64_t *page_size,
+             uint64_t *num_pages)
+{
+    uint64_t total = o->cache_size ? o->cache_size : CACHE_SIZE_DEFAULT;
+    if (o->page_size) {
+        *page_size = nearest_power(o->page_size);
+    }
+    else if (o->num_pages) {
+        uint64_t each = total / o->num_pages;
+        *page_size = nearest_power(
+            fmm_min(fmm_max(each, FMM_PAGE_SIZE_MIN), FMM_PAGE_SIZE_MAX));
+    }
+    else {
+        *page_size = default_page_size(total);
+    }
+    *num_pages = o->num_pages ? o->num_pages : fmm_max(total / *page_size, 1);
+}
+
+enum fmm_status
+fmm_geometry_resolve(const struct fmm_options *options,
+                     struct fmm_geometry *out, struct fmm_error *error)
+{
+    enum fmm_status status = check_ranges(options, error);
+    uint64_t page_size, num_pages;
+    if (status != FMM_OK) {
+        return status;
+    }
+    choose_pages(options, &page_size, &num_pages);
+    if (num_pages > FMM_PAGES_MAX) {
+        return fmm_error_set(error, FMM_ERR_ARGUMENT, 0,
+                             "%" PRIu64 " pages of %" PRIu64 " bytes are too "
+                             "many (at most %u): give a larger page_size",
+                             num_pages, page_size, FMM_PAGES_MAX);
+    }
+    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * 12u);
+    uint32_t buckets = default_buckets(page_size, options->entry_size);
+    if (options->slots) {
+        uint64_t asked = (options->slots + UINT64_C(7)) / FMM_BUCKET_SLOTS;
+        if (asked > most) {
+            return fmm_error_set(
+                error, FMM_ERR_ARGUMENT, 0,
+                "start_slots is %" PRIu32 "; a page of %" PRIu64
+                " bytes takes at most %" PRIu64,
+                options->slots, page_size, most * FMM_BUCKET_SLOTS);
+        }
+        buckets = (uint32_t)asked;
+    }
+    bool fits =
+        fmm_geometry_layout(page_size, (uint32_t)num_pages, buckets, out);
+    assert(fits);
+    (void)fits;
+    return FMM_OK;
+}
+
+static enum fmm_status
+differs(struct fmm_error *error, const char *what, uint64_t file,
+        uint64_t asked)
+{
+    return fmm_error_set(error, FMM_ERR_FORMAT, 0,
+                         "the file has %s %" PRIu64 ", but %" PRIu64
+                         " was asked for: leave the option out to follow "
+                         "the file, or replace it with init_file=True",
+                         what, file, asked);
+}
+
+enum fmm_status
+fmm_geometry_agree(const struct fmm_options *options,
+                   const struct fmm_geometry *file, struct fmm_error *error)
+{
+    struct fmm_geometry asked;
+    enum fmm_status status = fmm_geometry_resolve(options, &asked, error);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (options->page_size && asked.page_size != file->page_size) {
+        return differs(error, "page_size", file->page_size, asked.page_size);
+    }
+    if (options->num_pages && asked.num_pages != file->num_pages) {
+        return differs(error, "num_pages", file->num_pages, asked.num_pages);
+    }
+    uint64_t asked_size = asked.page_size * asked.num_pages;
+    uint64_t file_size = file->page_size * file->num_pages;
+    if (options->cache_size && asked_size != file_size) {
+        return differs(error, "cache_size", file_size, asked_size);
+    }
+    if (options->slots && asked.buckets != file->buckets) {
+        return differs(error, "start_slots", file->buckets * FMM_BUCKET_SLOTS,
+                       asked.buckets * FMM_BUCKET_SLOTS);
+    }
+    return FMM_OK;
+}

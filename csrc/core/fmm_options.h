@@ -1,0 +1,39 @@
+/* Geometry: from what the user asked for to where everything lies.
+ *
+ * Owns the arithmetic of the layout. Knows no file and no map. */
+#pragma once
+
+#include "fmm.h"
+
+/* Kept in private memory; never read from the map again. */
+struct fmm_geometry {
+    uint64_t file_size;
+    uint64_t page_size;
+    uint64_t pages_at; /* file offset of page 0 */
+    uint64_t hints_at; /* the rest: offsets in a page */
+    uint64_t ghosts_at;
+    uint64_t ring_at[2];
+    uint64_t ring_size[2]; /* bytes */
+    uint32_t ring_shift[2];
+    uint32_t num_pages;
+    uint32_t buckets; /* of 8 slots, per page */
+    uint32_t ghosts;  /* words per page */
+};
+
+/* Lay out pages of these sizes. False when they are out of range; any
+ * numbers may be given. */
+bool fmm_geometry_layout(uint64_t page_size, uint32_t num_pages,
+                         uint32_t buckets, struct fmm_geometry *out);
+
+/* Turn options into a geometry, or say what is wrong with them. */
+enum fmm_status fmm_geometry_resolve(const struct fmm_options *options,
+                                     struct fmm_geometry *out,
+                                     struct fmm_error *error);
+
+/* Check that options which were given agree with a file's geometry. */
+enum fmm_status fmm_geometry_agree(const struct fmm_options *options,
+                                   const struct fmm_geometry *file,
+                                   struct fmm_error *error);
+
+/* The largest entry that a page takes, bytes with its header. */
+uint64_t fmm_geometry_max_entry(const struct fmm_geometry *geometry);

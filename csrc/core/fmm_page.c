@@ -1,0 +1,164 @@
+#include "fmm_page.h"
+
+static void
+view_ring(struct fmm_control *control, unsigned char *at,
+          const struct fmm_geometry *geometry, uint32_t ring,
+          struct fmm_ring *out)
+{
+    out->base = at + geometry->ring_at[ring];
+    out->size = geometry->ring_size[ring];
+    out->shift = geometry->ring_shift[ring];
+    out->head_word = &control->head[ring];
+    out->tail_word = &control->tail[ring];
+}
+
+void
+fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
+              uint32_t number, struct fmm_page *out)
+{
+    unsigned char *at =
+        base + geometry->pages_at + geometry->page_size * number;
+    void *control = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
+    void *hints = at + geometry->hints_at;
+    void *ghosts = at + geometry->ghosts_at;
+
+    out->control = control;
+    view_ring(control, at, geometry, FMM_RING_S, &out->ring[FMM_RING_S]);
+    view_ring(control, at, geometry, FMM_RING_M, &out->ring[FMM_RING_M]);
+    out->index.slots = (fmm_word64 *)(void *)at;
+    out->index.hints = hints;
+    out->index.buckets = geometry->buckets;
+    out->ghosts = ghosts;
+    out->ghost_buckets = geometry->ghosts / FMM_GHOST_BUCKET;
+    out->number = number;
+    out->max_entry = fmm_geometry_max_entry(geometry);
+}
+
+bool
+fmm_page_settle(struct fmm_page *page)
+{
+    bool settled = fmm_ring_settle(&page->ring[FMM_RING_S]);
+    return fmm_ring_settle(&page->ring[FMM_RING_M]) && settled;
+}
+
+bool
+fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
+                   struct fmm_found *out)
+{
+    out->slot = slot;
+    out->word = fmm_index_word(&page->index, slot);
+    out->ring = fmm_slot_ring(out->word);
+    out->offset = fmm_slot_offset(out->word);
+    const struct fmm_ring *ring = &page->ring[out->ring];
+    return (out->word & FMM_SLOT_USED) != 0 &&
+           fmm_entry_load(ring->base, ring->size, out->offset, &out->entry);
+}
+
+bool
+fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
+              struct fmm_found *out)
+{
+    struct fmm_candidates c;
+    fmm_index_candidates(page->index.buckets, key->hash, &c);
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        uint32_t slot = fmm_index_slot(&c, i);
+        if (fmm_slot_matches(fmm_index_word(&page->index, slot), &c) &&
+            fmm_page_load_slot(page, slot, out) &&
+            fmm_entry_has_key(&out->entry, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t
+fmm_page_position(const struct fmm_page *page, const struct fmm_found *found)
+{
+    const struct fmm_ring *ring = &page->ring[found->ring];
+    return fmm_ring_position(ring, ring->tail, found->offset);
+}
+
+void
+fmm_page_describe(const struct fmm_page *page, const struct fmm_found *found,
+                  uint64_t created_ms, uint64_t now_ms,
+                  struct fmm_meta *meta_out)
+{
+    const fmm_word32 *hint = &page->index.hints[found->slot];
+    fmm_entry_describe(&found->entry, created_ms, now_ms, meta_out);
+    meta_out->dirty = (found->word & FMM_SLOT_DIRTY) != 0;
+    meta_out->accessed_at =
+        created_ms + UINT64_C(1000) * fmm_hint_seconds(hint);
+}
+
+void
+fmm_page_add_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
+{
+    page->control->live[ring] += bytes;
+}
+
+/* Never below zero: the counters may be off after a death. */
+static void
+subtract(uint64_t *counter, uint64_t n)
+{
+    *counter = *counter > n ? *counter - n : 0;
+}
+
+void
+fmm_page_drop_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
+{
+    subtract(&page->control->live[ring], bytes);
+}
+
+void
+fmm_page_clear_slot(const struct fmm_page *page, const struct fmm_found *found)
+{
+    fmm_index_publish(&page->index, found->slot, 0);
+    fmm_page_drop_live(page, found->ring, found->entry.total);
+    subtract(&page->control->entries, 1);
+}
+
+uint64_t
+fmm_page_dead(const struct fmm_page *page, uint32_t ring)
+{
+    uint64_t used = fmm_ring_used(&page->ring[ring]);
+    return used - fmm_min(page->control->live[ring], used);
+}
+
+uint64_t
+fmm_page_live(const struct fmm_page *page)
+{
+    return page->control->live[FMM_RING_S] + page->control->live[FMM_RING_M];
+}
+
+void
+fmm_page_reset(struct fmm_page *page)
+{
+    uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        fmm_index_publish(&page->index, slot, 0);
+    }
+    fmm_ring_reset(&page->ring[FMM_RING_S]);
+    fmm_ring_reset(&page->ring[FMM_RING_M]);
+    fmm_page_recount(page);
+}
+
+void
+fmm_page_recount(const struct fmm_page *page)
+{
+    struct fmm_control *control = page->control;
+    uint64_t live[2] = {0, 0}, entries = 0;
+    uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    struct fmm_found found;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        if (fmm_page_load_slot(page, slot, &found)) {
+            live[found.ring] += found.entry.total;
+            entries++;
+        }
+    }
+    control->live[FMM_RING_S] = live[FMM_RING_S];
+    control->live[FMM_RING_M] = live[FMM_RING_M];
+    control->entries = entries;
+    control->stayed = 0;
+    control->recount_at = page->ring[FMM_RING_M].tail +
+                          (UINT64_C(1) << page->ring[FMM_RING_M].shift);
+}

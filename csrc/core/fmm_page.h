@@ -1,0 +1,70 @@
+/* One page: control block, two rings, index and ghosts seen together.
+ *
+ * The caller holds the page lock in everything but fmm_page_view(). Knows
+ * no file, no lock and no policy of eviction. */
+#pragma once
+
+#include "fmm_entry.h"
+#include "fmm_index.h"
+#include "fmm_options.h"
+#include "fmm_ring.h"
+
+/* Pointers into the map, bounds from private memory. */
+struct fmm_page {
+    struct fmm_control *control;
+    struct fmm_ring ring[2];
+    struct fmm_index index;
+    uint32_t *ghosts; /* guarded by the page lock */
+    uint32_t ghost_buckets;
+    uint32_t number;
+    uint64_t max_entry;
+};
+
+/* A slot and the entry that it names. */
+struct fmm_found {
+    struct fmm_entry entry;
+    uint64_t word;
+    uint64_t offset;
+    uint32_t slot, ring;
+};
+
+/* Pointers only: the rings' positions are loaded by fmm_page_settle(). */
+void fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
+                   uint32_t number, struct fmm_page *out);
+
+/* Load and settle both rings. False: the page must be repaired. */
+bool fmm_page_settle(struct fmm_page *page);
+
+/* Load what a slot names. False: nothing, or nothing sound. */
+bool fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
+                        struct fmm_found *out);
+/* The entry of a key, expired ones and tombstones too. */
+bool fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
+                   struct fmm_found *out);
+/* Its position in its ring: unique for ever. */
+uint64_t fmm_page_position(const struct fmm_page *page,
+                           const struct fmm_found *found);
+
+/* Describe it; times are relative to the file's creation. */
+void fmm_page_describe(const struct fmm_page *page,
+                       const struct fmm_found *found, uint64_t created_ms,
+                       uint64_t now_ms, struct fmm_meta *meta_out);
+
+/* Let the slot name nothing; the bytes are the ring's to reclaim. */
+void fmm_page_clear_slot(const struct fmm_page *page,
+                         const struct fmm_found *found);
+/* Account for `bytes` more, or fewer, of named entries in a ring. */
+void fmm_page_add_live(const struct fmm_page *page, uint32_t ring,
+                       uint64_t bytes);
+void fmm_page_drop_live(const struct fmm_page *page, uint32_t ring,
+                        uint64_t bytes);
+
+/* Bytes of a ring that no slot names: dead entries and padding. */
+uint64_t fmm_page_dead(const struct fmm_page *page, uint32_t ring);
+/* Bytes of the entries that slots name, both rings. */
+uint64_t fmm_page_live(const struct fmm_page *page);
+
+/* Forget everything, dirty or not. Works on a damaged page too. */
+void fmm_page_reset(struct fmm_page *page);
+/* Count entries and live bytes anew; the counters are advisory. */
+void fmm_page_recount(const struct fmm_page *page);

@@ -1,0 +1,156 @@
+/* Whole pages: copy them out, count, drop. */
+#include "fmm.h"
+
+#include "fmm_hold.h"
+
+/* Whether a slot names a value that can be seen now. */
+static bool
+load_value(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
+           struct fmm_found *out)
+{
+    return fmm_page_load_slot(page, slot, out) &&
+           !fmm_entry_gone(&out->entry, now_ms);
+}
+
+static uint32_t
+count_slots(const struct fmm_page *page)
+{
+    return page->index.buckets * FMM_BUCKET_SLOTS;
+}
+
+/* -------------------------------------------------------------- copying */
+
+/* Append one record: description, key, value. */
+static void
+write_record(unsigned char *to, const struct fmm_entry *entry,
+             const struct fmm_meta *meta, bool values)
+{
+    memcpy(to, meta, sizeof(*meta));
+    fmm_copy_out(to + sizeof(*meta), entry->key, entry->key_len);
+    if (values) {
+        fmm_entry_copy_value(entry, to + sizeof(*meta) + entry->key_len);
+    }
+}
+
+static uint64_t
+record_size(const struct fmm_meta *meta, bool values)
+{
+    return fmm_align8(sizeof(*meta) + meta->key_len +
+                      (values ? meta->value_len : 0));
+}
+
+static void
+scan_locked(const struct fmm_cache *cache, const struct fmm_call *call,
+            const struct fmm_page *page, struct fmm_scan *scan)
+{
+    struct fmm_found found;
+    struct fmm_meta meta;
+    for (uint32_t slot = 0; slot < count_slots(page); slot++) {
+        if (!load_value(page, slot, call->now_ms, &found)) {
+            continue;
+        }
+        fmm_page_describe(page, &found, cache->created_ms, call->now_ms,
+                          &meta);
+        uint64_t size = record_size(&meta, scan->values);
+        if (fmm_fits(scan->used, size, scan->capacity)) {
+            write_record(scan->buffer + scan->used, &found.entry, &meta,
+                         scan->values);
+        }
+        scan->used += size;
+    }
+}
+
+enum fmm_status
+fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
+              uint32_t page, struct fmm_scan *scan)
+{
+    struct fmm_hold hold;
+    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+    if (status != FMM_OK) {
+        return status;
+    }
+    scan->used = 0;
+    scan->cursor = 0;
+    scan_locked(cache, call, &hold.page, scan);
+    fmm_hold_release(&hold);
+    return scan->used <= scan->capacity ? FMM_OK : FMM_TOO_SMALL;
+}
+
+bool
+fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
+              const void **key_out, const void **value_out)
+{
+    if (scan->cursor >= scan->used) {
+        return false;
+    }
+    const unsigned char *at = scan->buffer + scan->cursor;
+    memcpy(meta_out, at, sizeof(*meta_out));
+    *key_out = at + sizeof(*meta_out);
+    *value_out = at + sizeof(*meta_out) + meta_out->key_len;
+    scan->cursor += record_size(meta_out, scan->values);
+    return true;
+}
+
+enum fmm_status
+fmm_count_page(struct fmm_cache *cache, const struct fmm_call *call,
+               uint32_t page, uint64_t *count)
+{
+    struct fmm_hold hold;
+    struct fmm_found found;
+    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+    if (status != FMM_OK) {
+        return status;
+    }
+    for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
+        if (load_value(&hold.page, slot, call->now_ms, &found)) {
+            *count += 1;
+        }
+    }
+    fmm_hold_release(&hold);
+    return FMM_OK;
+}
+
+/* ------------------------------------------------------------- dropping */
+
+/* Drop one slot's entry if it is meant. Returns 1 for a value. */
+static uint64_t
+drop_slot(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
+          enum fmm_drop what, bool keep_dirty)
+{
+    struct fmm_found found;
+    if (!fmm_page_load_slot(page, slot, &found)) {
+        fmm_index_publish(&page->index, slot, 0);
+        return 0;
+    }
+    bool expired = fmm_entry_expired(&found.entry, now_ms);
+    bool dirty = (found.word & FMM_SLOT_DIRTY) != 0;
+    if ((what == FMM_DROP_EXPIRED && !expired) || (keep_dirty && dirty)) {
+        return 0;
+    }
+    fmm_page_clear_slot(page, &found);
+    page->control->expirations += expired ? 1 : 0;
+    return (found.entry.flags & FMM_ENTRY_TOMBSTONE) ? 0 : 1;
+}
+
+enum fmm_status
+fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
+              uint32_t page, enum fmm_drop what, bool keep_dirty,
+              uint64_t *dropped)
+{
+    struct fmm_hold hold;
+    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+    if (status != FMM_OK) {
+        return status;
+    }
+    for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
+        if (fmm_index_word(&hold.page.index, slot) != 0) {
+            *dropped +=
+                drop_slot(&hold.page, slot, call->now_ms, what, keep_dirty);
+        }
+    }
+    if (what == FMM_DROP_ALL && !keep_dirty) {
+        fmm_page_reset(&hold.page);
+    }
+    fmm_hold_release(&hold);
+    return FMM_OK;
+}
