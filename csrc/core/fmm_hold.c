@@ -59,9 +59,22 @@ fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
     return FMM_OK;
 }
 
+/* In debug builds every change must leave a sound page. */
+static void
+check(const struct fmm_hold *hold)
+{
+#ifdef FMM_DEBUG
+    struct fmm_page_report report;
+    fmm_verify_page(&hold->page, &report);
+    assert(!report.bad_rings && !report.bad_slots && !report.miscounted);
+#endif
+    (void)hold;
+}
+
 void
 fmm_hold_release(const struct fmm_hold *hold)
 {
+    check(hold);
     fmm_lock_release(hold->lock, hold->owner);
 }
 

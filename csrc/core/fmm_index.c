@@ -35,42 +35,24 @@ fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
                      uint32_t ring, uint64_t offset)
 {
     struct fmm_candidates c;
-    uint64_t wanted = fmm_slot_word(hash, ring, offset, false);
     fmm_index_candidates(index->buckets, hash, &c);
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint32_t slot = fmm_index_slot(&c, i);
-        uint64_t word = fmm_index_word(index, slot);
-        if ((word & ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING)) == wanted) {
-            return slot;
-        }
-    }
-    return FMM_SLOT_NONE;
-}
-
-/* The first empty slot of a bucket, and how many there are. */
-static uint32_t
-count_empty(const struct fmm_index *index, uint32_t first, uint32_t *empty)
-{
-    uint32_t found = FMM_SLOT_NONE;
-    *empty = 0;
-    for (uint32_t slot = first; slot < first + FMM_BUCKET_SLOTS; slot++) {
-        if (fmm_index_word(index, slot) == 0) {
-            found = *empty == 0 ? slot : found;
-            *empty += 1;
-        }
-    }
-    return found;
+    uint32_t matches =
+        fmm_index_matches(index, &c, ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING),
+                          fmm_slot_word(hash, ring, offset, false));
+    return matches ? fmm_index_take(&c, &matches) : FMM_SLOT_NONE;
 }
 
 uint32_t
 fmm_index_find_empty(const struct fmm_index *index, uint64_t hash)
 {
+    const uint32_t bucket = (1u << FMM_BUCKET_SLOTS) - 1;
     struct fmm_candidates c;
-    uint32_t empty[2], slot[2];
     fmm_index_candidates(index->buckets, hash, &c);
-    slot[0] = count_empty(index, c.first[0], &empty[0]);
-    slot[1] = count_empty(index, c.first[1], &empty[1]);
-    return empty[1] > empty[0] ? slot[1] : slot[0];
+    uint32_t empty = fmm_index_matches(index, &c, UINT64_MAX, 0);
+    uint32_t first = empty & bucket, second = empty & ~bucket;
+    bool other = __builtin_popcount(second) > __builtin_popcount(first);
+    uint32_t chosen = other ? second : first;
+    return chosen ? fmm_index_take(&c, &chosen) : FMM_SLOT_NONE;
 }
 
 uint32_t

@@ -32,12 +32,6 @@ fmm_index_slot(const struct fmm_candidates *c, uint32_t i)
     return c->first[i / FMM_BUCKET_SLOTS] + i % FMM_BUCKET_SLOTS;
 }
 
-static inline bool
-fmm_slot_matches(uint64_t word, const struct fmm_candidates *c)
-{
-    return (word & (FMM_SLOT_USED | FMM_SLOT_TAG)) == c->match;
-}
-
 static inline uint64_t
 fmm_slot_offset(uint64_t word)
 {
@@ -59,6 +53,40 @@ static inline uint64_t
 fmm_index_word(const struct fmm_index *index, uint32_t slot)
 {
     return atomic_load_explicit(&index->slots[slot], memory_order_acquire);
+}
+
+/* The candidates whose word, under `mask`, is `wanted`: one bit for each.
+ * Both buckets are compared without a branch. */
+static inline uint32_t
+fmm_index_matches(const struct fmm_index *index,
+                  const struct fmm_candidates *c, uint64_t mask,
+                  uint64_t wanted)
+{
+    uint32_t matches = 0;
+    for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
+        uint64_t one = fmm_index_word(index, c->first[0] + i);
+        uint64_t two = fmm_index_word(index, c->first[1] + i);
+        matches |= (uint32_t)((one & mask) == wanted) << i;
+        matches |= (uint32_t)((two & mask) == wanted)
+                   << (i + FMM_BUCKET_SLOTS);
+    }
+    return matches;
+}
+
+/* The candidates that carry the hash's tag. */
+static inline uint32_t
+fmm_index_tagged(const struct fmm_index *index, const struct fmm_candidates *c)
+{
+    return fmm_index_matches(index, c, FMM_SLOT_USED | FMM_SLOT_TAG, c->match);
+}
+
+/* The slot of the lowest bit of `*matches`, which is taken out. */
+static inline uint32_t
+fmm_index_take(const struct fmm_candidates *c, uint32_t *matches)
+{
+    uint32_t i = (uint32_t)__builtin_ctz(*matches);
+    *matches &= *matches - 1;
+    return fmm_index_slot(c, i);
 }
 
 /* Store a slot word: the commit of every change. */

@@ -12,6 +12,7 @@
 #define PAGE_SIZE_LARGE (UINT64_C(1) << 20) /* for caches from 64 MiB on */
 #define ENTRY_SIZE_DEFAULT 200u
 #define ENTRY_SIZE_MAX (1u << 30)
+#define SLOT_SIZE 12u /* bytes, its hint included */
 
 static uint64_t
 align_up(uint64_t n, uint64_t to)
@@ -26,7 +27,7 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
     if (page_size < FMM_PAGE_SIZE_MIN || page_size > FMM_PAGE_SIZE_MAX ||
         (page_size & (page_size - 1)) != 0 || num_pages == 0 ||
         num_pages > FMM_PAGES_MAX || buckets == 0 ||
-        buckets > page_size / 2 / (FMM_BUCKET_SLOTS * 12u)) {
+        buckets > page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE)) {
         return false;
     }
     struct fmm_geometry g = {.page_size = page_size, .num_pages = num_pages};
@@ -86,14 +87,16 @@ default_page_size(uint64_t cache_size)
 }
 
 /* Slots per page: so many that entries of the expected size fill the page
- * before they fill an index of buckets of eight. */
+ * when the index is 4/5 full. Fuller, buckets of eight overflow, and each
+ * eviction for want of a slot leaves dead bytes for a lap of its ring. */
 static uint32_t
 default_buckets(uint64_t page_size, uint32_t entry_size)
 {
     uint64_t expected = entry_size ? entry_size : ENTRY_SIZE_DEFAULT;
-    uint64_t span = (expected + FMM_ENTRY_HEADER + 8) * 16 / 15;
+    uint64_t stored = fmm_align8(expected + FMM_ENTRY_HEADER);
+    uint64_t span = SLOT_SIZE + stored * 4 / 5;
     uint64_t buckets = page_size / (span * FMM_BUCKET_SLOTS);
-    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * 12u);
+    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE);
     return (uint32_t)fmm_min(fmm_max(buckets, 2), most);
 }
 
@@ -165,7 +168,7 @@ fmm_geometry_resolve(const struct fmm_options *options,
                              "many (at most %u): give a larger page_size",
                              num_pages, page_size, FMM_PAGES_MAX);
     }
-    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * 12u);
+    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE);
     uint32_t buckets = default_buckets(page_size, options->entry_size);
     if (options->slots) {
         uint64_t asked = (options->slots + UINT64_C(7)) / FMM_BUCKET_SLOTS;

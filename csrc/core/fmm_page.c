@@ -60,10 +60,10 @@ fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
 {
     struct fmm_candidates c;
     fmm_index_candidates(page->index.buckets, key->hash, &c);
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint32_t slot = fmm_index_slot(&c, i);
-        if (fmm_slot_matches(fmm_index_word(&page->index, slot), &c) &&
-            fmm_page_load_slot(page, slot, out) &&
+    uint32_t matches = fmm_index_tagged(&page->index, &c);
+    while (matches) {
+        uint32_t slot = fmm_index_take(&c, &matches);
+        if (fmm_page_load_slot(page, slot, out) &&
             fmm_entry_has_key(&out->entry, key)) {
             return true;
         }

@@ -41,11 +41,11 @@ take_found(const struct look *look, const struct fmm_found *found)
     const struct fmm_read *read = look->read;
     const struct fmm_entry *entry = &found->entry;
     uint64_t now_ms = read->call->now_ms;
-    struct fmm_meta meta;
     bool gone = fmm_entry_gone(entry, now_ms);
     bool fits = entry->value_len <= read->capacity;
     if (!gone) {
-        fmm_page_describe(&look->page, found, look->created_ms, now_ms, &meta);
+        fmm_page_describe(&look->page, found, look->created_ms, now_ms,
+                          read->meta);
         if (read->buffer != NULL && fits) {
             fmm_entry_copy_value(entry, read->buffer);
         }
@@ -56,7 +56,6 @@ take_found(const struct look *look, const struct fmm_found *found)
     if (gone) {
         return FMM_MISS;
     }
-    *read->meta = meta;
     if (read->buffer == NULL) {
         return FMM_OK;
     }
@@ -80,11 +79,9 @@ look_once(struct look *look)
     look->tail[FMM_RING_M] = atomic_load_explicit(
         page->ring[FMM_RING_M].tail_word, memory_order_acquire);
     fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint32_t slot = fmm_index_slot(&c, i);
-        if (!fmm_slot_matches(fmm_index_word(&page->index, slot), &c)) {
-            continue;
-        }
+    uint32_t matches = fmm_index_tagged(&page->index, &c);
+    while (matches) {
+        uint32_t slot = fmm_index_take(&c, &matches);
         if (fmm_page_load_slot(page, slot, &found) &&
             fmm_entry_has_key(&found.entry, look->read->key)) {
             return take_found(look, &found);

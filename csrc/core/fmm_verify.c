@@ -42,7 +42,7 @@ is_candidate(const struct fmm_page *page, const struct fmm_found *found)
     struct fmm_candidates c;
     uint32_t first = found->slot - found->slot % FMM_BUCKET_SLOTS;
     fmm_index_candidates(page->index.buckets, found->entry.hash, &c);
-    return fmm_slot_matches(found->word, &c) &&
+    return (found->word & (FMM_SLOT_USED | FMM_SLOT_TAG)) == c.match &&
            (first == c.first[0] || first == c.first[1]);
 }
 
