@@ -45,6 +45,8 @@ scan_locked(const struct fmm_cache *cache, const struct fmm_call *call,
 {
     struct fmm_found found;
     struct fmm_meta meta;
+    scan->used = 0;
+    scan->cursor = 0;
     for (uint32_t slot = 0; slot < count_slots(page); slot++) {
         if (!load_value(page, slot, call->now_ms, &found)) {
             continue;
@@ -60,6 +62,14 @@ scan_locked(const struct fmm_cache *cache, const struct fmm_call *call,
     }
 }
 
+/* What all records of a sound page take at most. */
+static uint64_t
+largest_scan(const struct fmm_geometry *geometry)
+{
+    uint64_t slots = (uint64_t)geometry->buckets * FMM_BUCKET_SLOTS;
+    return geometry->page_size + slots * (sizeof(struct fmm_meta) + 8);
+}
+
 enum fmm_status
 fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
               uint32_t page, struct fmm_scan *scan)
@@ -69,9 +79,11 @@ fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
     if (status != FMM_OK) {
         return status;
     }
-    scan->used = 0;
-    scan->cursor = 0;
     scan_locked(cache, call, &hold.page, scan);
+    if (FMM_UNLIKELY(scan->used > largest_scan(&cache->geometry))) {
+        fmm_hold_repair(&hold.page); /* slots that share entries */
+        scan_locked(cache, call, &hold.page, scan);
+    }
     fmm_hold_release(&hold);
     return scan->used <= scan->capacity ? FMM_OK : FMM_TOO_SMALL;
 }

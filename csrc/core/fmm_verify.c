@@ -94,6 +94,10 @@ fmm_verify_page(const struct fmm_page *page, struct fmm_page_report *report)
     uint64_t used = fmm_ring_used(&page->ring[FMM_RING_S]) +
                     fmm_ring_used(&page->ring[FMM_RING_M]);
     report->dead_bytes = used - fmm_min(report->live_bytes, used);
+    if (report->live_bytes > used) {
+        say(report, "slots share entries, bytes", report->live_bytes);
+        report->bad_rings = true;
+    }
     report->miscounted = control->entries != report->entries ||
                          fmm_page_live(page) != report->live_bytes;
 }
