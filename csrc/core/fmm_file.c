@@ -64,8 +64,7 @@ fill_new(struct opening *o, int fd, const struct fmm_geometry *geometry)
     fmm_platform_identity(&o->header.identity);
     o->header.identity.device = stat.device;
     o->header.identity.inode = stat.inode;
-    return fmm_platform_write(fd, &o->header, sizeof(o->header)) &&
-           fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_SHARED);
+    return fmm_platform_write(fd, &o->header, sizeof(o->header));
 }
 
 static enum fmm_status
@@ -107,8 +106,10 @@ create(struct opening *o, bool replace)
     }
     if (status == FMM_OK &&
         !fmm_platform_publish(fd, name, options->path, replace)) {
-        status = errno == EEXIST ? FMM_EXISTS
-                                 : os_error(o->error, "cannot name the file");
+        /* ENOENT: a sweep took the temporary name before it was locked. */
+        bool lost = errno == EEXIST || errno == ENOENT;
+        status =
+            lost ? FMM_EXISTS : os_error(o->error, "cannot name the file");
     }
     if (status != FMM_OK) {
         fmm_platform_discard(fd, name);

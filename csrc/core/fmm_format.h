@@ -124,12 +124,13 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 
 #define FMM_BUCKET_SLOTS 8u
 
-/* A slot word; 0 is empty. Bits 48-59 are reserved, zero. */
+/* A slot word; 0 is empty. */
 #define FMM_SLOT_USED (UINT64_C(1) << 63)
-#define FMM_SLOT_RING (UINT64_C(1) << 62)    /* set: ring M */
-#define FMM_SLOT_DIRTY (UINT64_C(1) << 61)   /* to be written back */
-#define FMM_SLOT_PENDING (UINT64_C(1) << 60) /* handed out for that */
-#define FMM_SLOT_TAG_SHIFT 32u               /* 16 bits of the hash */
+#define FMM_SLOT_RING (UINT64_C(1) << 62)         /* set: ring M */
+#define FMM_SLOT_DIRTY (UINT64_C(1) << 61)        /* to be written back */
+#define FMM_SLOT_PENDING (UINT64_C(1) << 60)      /* handed out for that */
+#define FMM_SLOT_RESERVED (UINT64_C(0xfff) << 48) /* zero */
+#define FMM_SLOT_TAG_SHIFT 32u                    /* 16 bits of the hash */
 #define FMM_SLOT_TAG (UINT64_C(0xffff) << FMM_SLOT_TAG_SHIFT)
 #define FMM_SLOT_OFFSET UINT64_C(0xffffffff) /* in the ring, 8-byte units */
 

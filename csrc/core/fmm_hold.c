@@ -29,8 +29,8 @@ settle(struct fmm_page *page)
 }
 
 enum fmm_status
-fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
-              uint32_t page, struct fmm_hold *hold_out)
+fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
+                  uint32_t page, struct fmm_hold *hold_out)
 {
     struct fmm_lock_result result;
     if (FMM_UNLIKELY(fmm_file_retired(cache))) {
@@ -52,7 +52,19 @@ fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
         atomic_fetch_add_explicit(&control->lock_waits, 1,
                                   memory_order_relaxed);
     }
-    if (FMM_UNLIKELY(result.owner_died)) {
+    hold_out->owner_died = result.owner_died;
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
+              uint32_t page, struct fmm_hold *hold_out)
+{
+    enum fmm_status status = fmm_hold_take_raw(cache, call, page, hold_out);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (FMM_UNLIKELY(hold_out->owner_died)) {
         after_death(&hold_out->page);
     }
     settle(&hold_out->page);
@@ -64,8 +76,9 @@ static void
 check(const struct fmm_hold *hold)
 {
 #ifdef FMM_DEBUG
+    struct fmm_page page = hold->page;
     struct fmm_page_report report;
-    fmm_verify_page(&hold->page, &report);
+    fmm_verify_page(&page, &report);
     assert(!report.bad_rings && !report.bad_slots && !report.miscounted);
 #endif
     (void)hold;

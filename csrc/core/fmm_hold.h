@@ -11,12 +11,17 @@ struct fmm_hold {
     struct fmm_page page;
     fmm_word64 *lock;
     uint64_t owner;
+    bool owner_died; /* the last holder; the page may be miscounted */
 };
 
 /* FMM_OK, FMM_BUSY, FMM_RETIRED, or FMM_ERR_ARGUMENT: no such page. */
 enum fmm_status fmm_hold_take(struct fmm_cache *cache,
                               const struct fmm_call *call, uint32_t page,
                               struct fmm_hold *hold_out);
+/* The same, the page left as it is: nothing repaired, rings not loaded. */
+enum fmm_status fmm_hold_take_raw(struct fmm_cache *cache,
+                                  const struct fmm_call *call, uint32_t page,
+                                  struct fmm_hold *hold_out);
 void fmm_hold_release(const struct fmm_hold *hold);
 
 /* The page of a guard, settled. */

@@ -71,7 +71,7 @@ sleep_for(const struct fmm_lock_result *result, int64_t wait_ms,
     uint64_t passed = fmm_monotonic_ms() - began;
     uint64_t left =
         (uint64_t)wait_ms > passed ? (uint64_t)wait_ms - passed : 0;
-    return (uint32_t)fmm_min(usual, left * 1000u);
+    return (uint32_t)fmm_min(usual, fmm_min(left, SLEEP_US) * 1000u);
 }
 
 enum fmm_status

@@ -101,6 +101,18 @@ default_buckets(uint64_t page_size, uint32_t entry_size)
 }
 
 static enum fmm_status
+check_name(const char *what, const char *name, struct fmm_error *error)
+{
+    if (name == NULL || strlen(name) < FMM_NAME_SIZE) {
+        return FMM_OK;
+    }
+    return fmm_error_set(error, FMM_ERR_ARGUMENT, 0,
+                         "the name of the %s is %zu bytes long; at most %u "
+                         "are kept: \"%.32s...\"",
+                         what, strlen(name), FMM_NAME_SIZE - 1, name);
+}
+
+static enum fmm_status
 check_ranges(const struct fmm_options *o, struct fmm_error *error)
 {
     if (o->cache_size && (o->cache_size < FMM_PAGE_SIZE_MIN ||
@@ -129,7 +141,9 @@ check_ranges(const struct fmm_options *o, struct fmm_error *error)
                              "at most 1 GiB",
                              o->entry_size);
     }
-    return FMM_OK;
+    enum fmm_status status = check_name("serializer", o->serializer, error);
+    return status == FMM_OK ? check_name("compressor", o->compressor, error)
+                            : status;
 }
 
 /* Page size and number of pages of options within their ranges. */
@@ -199,29 +213,48 @@ differs(struct fmm_error *error, const char *what, uint64_t file,
                          what, file, asked);
 }
 
+/* Page size and number that the options mean for this file: what was left
+ * out is the file's, so that an option alone is compared alone. */
+static void
+choose_pages_like(const struct fmm_options *options,
+                  const struct fmm_geometry *file, uint64_t *page_size,
+                  uint64_t *num_pages)
+{
+    struct fmm_options filled = *options;
+    if (!filled.page_size && !(filled.cache_size && filled.num_pages)) {
+        filled.page_size = file->page_size;
+    }
+    if (!filled.num_pages && !filled.cache_size) {
+        filled.num_pages = file->num_pages;
+    }
+    choose_pages(&filled, page_size, num_pages);
+}
+
 enum fmm_status
 fmm_geometry_agree(const struct fmm_options *options,
                    const struct fmm_geometry *file, struct fmm_error *error)
 {
-    struct fmm_geometry asked;
-    enum fmm_status status = fmm_geometry_resolve(options, &asked, error);
+    uint64_t page_size, num_pages;
+    enum fmm_status status = check_ranges(options, error);
     if (status != FMM_OK) {
         return status;
     }
-    if (options->page_size && asked.page_size != file->page_size) {
-        return differs(error, "page_size", file->page_size, asked.page_size);
+    choose_pages_like(options, file, &page_size, &num_pages);
+    if (page_size != file->page_size) {
+        return differs(error, "page_size", file->page_size, page_size);
     }
-    if (options->num_pages && asked.num_pages != file->num_pages) {
-        return differs(error, "num_pages", file->num_pages, asked.num_pages);
+    if (num_pages != file->num_pages && options->num_pages) {
+        return differs(error, "num_pages", file->num_pages, num_pages);
     }
-    uint64_t asked_size = asked.page_size * asked.num_pages;
-    uint64_t file_size = file->page_size * file->num_pages;
-    if (options->cache_size && asked_size != file_size) {
-        return differs(error, "cache_size", file_size, asked_size);
+    if (num_pages != file->num_pages) {
+        return differs(error, "cache_size", page_size * file->num_pages,
+                       options->cache_size);
     }
-    if (options->slots && asked.buckets != file->buckets) {
-        return differs(error, "start_slots", file->buckets * FMM_BUCKET_SLOTS,
-                       asked.buckets * FMM_BUCKET_SLOTS);
+    uint64_t buckets = (options->slots + UINT64_C(7)) / FMM_BUCKET_SLOTS;
+    if (options->slots && buckets != file->buckets) {
+        return differs(error, "start_slots",
+                       (uint64_t)file->buckets * FMM_BUCKET_SLOTS,
+                       buckets * FMM_BUCKET_SLOTS);
     }
     return FMM_OK;
 }

@@ -50,7 +50,8 @@ fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
     out->ring = fmm_slot_ring(out->word);
     out->offset = fmm_slot_offset(out->word);
     const struct fmm_ring *ring = &page->ring[out->ring];
-    return (out->word & FMM_SLOT_USED) != 0 &&
+    return (out->word & (FMM_SLOT_USED | FMM_SLOT_RESERVED)) ==
+               FMM_SLOT_USED &&
            fmm_entry_load(ring->base, ring->size, out->offset, &out->entry);
 }
 

@@ -130,7 +130,8 @@ fmm_platform_create(const char *path, uint32_t mode, uint64_t size,
     if (fd < 0) {
         return -1;
     }
-    if (!set_size(fd, size, sparse) || fchmod(fd, (mode_t)mode) != 0) {
+    if (!fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_SHARED) ||
+        !set_size(fd, size, sparse) || fchmod(fd, (mode_t)mode) != 0) {
         int saved = errno;
         fmm_platform_discard(fd, name_out);
         errno = saved;

@@ -23,7 +23,7 @@ struct fmm_file_stat {
 /* Open an existing file for reading and writing; never follows a link. */
 int fmm_platform_open(const char *path);
 /* A new file of `size` bytes, zeros, in the directory of `path`, not yet
- * under that name. `name_out` (FMM_PATH_SIZE) is its temporary name, or ""
+ * under that name, its presence byte locked. `name_out` (FMM_PATH_SIZE) is its temporary name, or ""
  * when it has none. */
 int fmm_platform_create(const char *path, uint32_t mode, uint64_t size,
                         bool sparse, char *name_out);

@@ -67,7 +67,7 @@ fmm_check_page(struct fmm_cache *cache, const struct fmm_call *call,
                uint32_t page, bool repair, struct fmm_page_report *report)
 {
     struct fmm_hold hold;
-    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+    enum fmm_status status = fmm_hold_take_raw(cache, call, page, &hold);
     if (status != FMM_OK) {
         return status;
     }

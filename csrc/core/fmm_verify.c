@@ -78,11 +78,16 @@ check_slot(const struct fmm_page *page, uint32_t slot,
 }
 
 void
-fmm_verify_page(const struct fmm_page *page, struct fmm_page_report *report)
+fmm_verify_page(struct fmm_page *page, struct fmm_page_report *report)
 {
     const struct fmm_control *control = page->control;
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
     *report = (struct fmm_page_report){0};
+    if (!fmm_page_settle(page)) {
+        say(report, "head and tail disagree in page", page->number);
+        report->bad_rings = true;
+        return;
+    }
     report->bad_rings = !walk_ring(&page->ring[FMM_RING_S], report) ||
                         !walk_ring(&page->ring[FMM_RING_M], report);
     if (report->bad_rings) {
@@ -118,12 +123,7 @@ clear_bad_slots(const struct fmm_page *page)
 bool
 fmm_verify_repair(struct fmm_page *page, struct fmm_page_report *report)
 {
-    bool settled = fmm_page_settle(page);
     fmm_verify_page(page, report);
-    if (!settled) {
-        say(report, "head and tail disagree", page->number);
-        report->bad_rings = true;
-    }
     if (report->bad_rings) {
         page->control->repaired++;
         fmm_page_reset(page);
