@@ -34,25 +34,29 @@ uint32_t
 fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
                      uint32_t ring, uint64_t offset)
 {
+    const uint64_t mask = ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
+    uint64_t wanted = fmm_slot_word(hash, ring, offset, false);
     struct fmm_candidates c;
     fmm_index_candidates(index->buckets, hash, &c);
-    uint32_t matches =
-        fmm_index_matches(index, &c, ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING),
-                          fmm_slot_word(hash, ring, offset, false));
-    return matches ? fmm_index_take(&c, &matches) : FMM_SLOT_NONE;
+    for (uint32_t b = 0; b < 2; b++) {
+        uint32_t matches = fmm_index_matches(index, c.first[b], mask, wanted);
+        if (matches) {
+            return c.first[b] + fmm_index_take(&matches);
+        }
+    }
+    return FMM_SLOT_NONE;
 }
 
 uint32_t
 fmm_index_find_empty(const struct fmm_index *index, uint64_t hash)
 {
-    const uint32_t bucket = (1u << FMM_BUCKET_SLOTS) - 1;
     struct fmm_candidates c;
+    uint32_t empty[2];
     fmm_index_candidates(index->buckets, hash, &c);
-    uint32_t empty = fmm_index_matches(index, &c, UINT64_MAX, 0);
-    uint32_t first = empty & bucket, second = empty & ~bucket;
-    bool other = __builtin_popcount(second) > __builtin_popcount(first);
-    uint32_t chosen = other ? second : first;
-    return chosen ? fmm_index_take(&c, &chosen) : FMM_SLOT_NONE;
+    empty[0] = fmm_index_matches(index, c.first[0], UINT64_MAX, 0);
+    empty[1] = fmm_index_matches(index, c.first[1], UINT64_MAX, 0);
+    uint32_t b = __builtin_popcount(empty[1]) > __builtin_popcount(empty[0]);
+    return empty[b] ? c.first[b] + fmm_index_take(&empty[b]) : FMM_SLOT_NONE;
 }
 
 uint32_t

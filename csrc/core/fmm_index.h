@@ -55,38 +55,36 @@ fmm_index_word(const struct fmm_index *index, uint32_t slot)
     return atomic_load_explicit(&index->slots[slot], memory_order_acquire);
 }
 
-/* The candidates whose word, under `mask`, is `wanted`: one bit for each.
- * Both buckets are compared without a branch. */
+/* The slots of the bucket that begins at `first` whose word, under `mask`,
+ * is `wanted`: one bit for each. Compares without a branch. */
 static inline uint32_t
-fmm_index_matches(const struct fmm_index *index,
-                  const struct fmm_candidates *c, uint64_t mask,
+fmm_index_matches(const struct fmm_index *index, uint32_t first, uint64_t mask,
                   uint64_t wanted)
 {
     uint32_t matches = 0;
     for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
-        uint64_t one = fmm_index_word(index, c->first[0] + i);
-        uint64_t two = fmm_index_word(index, c->first[1] + i);
-        matches |= (uint32_t)((one & mask) == wanted) << i;
-        matches |= (uint32_t)((two & mask) == wanted)
-                   << (i + FMM_BUCKET_SLOTS);
+        uint64_t word = fmm_index_word(index, first + i);
+        matches |= (uint32_t)((word & mask) == wanted) << i;
     }
     return matches;
 }
 
-/* The candidates that carry the hash's tag. */
+/* Those of the first (0) or second (1) bucket that carry the tag. */
 static inline uint32_t
-fmm_index_tagged(const struct fmm_index *index, const struct fmm_candidates *c)
+fmm_index_tagged(const struct fmm_index *index, const struct fmm_candidates *c,
+                 uint32_t bucket)
 {
-    return fmm_index_matches(index, c, FMM_SLOT_USED | FMM_SLOT_TAG, c->match);
+    return fmm_index_matches(index, c->first[bucket],
+                             FMM_SLOT_USED | FMM_SLOT_TAG, c->match);
 }
 
-/* The slot of the lowest bit of `*matches`, which is taken out. */
+/* Take the lowest bit out of `*matches` (not 0); returns its number. */
 static inline uint32_t
-fmm_index_take(const struct fmm_candidates *c, uint32_t *matches)
+fmm_index_take(uint32_t *matches)
 {
     uint32_t i = (uint32_t)__builtin_ctz(*matches);
     *matches &= *matches - 1;
-    return fmm_index_slot(c, i);
+    return i;
 }
 
 /* Store a slot word: the commit of every change. */

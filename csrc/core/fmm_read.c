@@ -66,22 +66,16 @@ take_found(const struct look *look, const struct fmm_found *found)
     return FMM_OK;
 }
 
+/* Look into one bucket. FMM_MISS: the key is not there. */
 static enum fmm_status
-look_once(struct look *look)
+look_into(const struct look *look, const struct fmm_candidates *c,
+          uint32_t bucket)
 {
     const struct fmm_page *page = &look->page;
-    struct fmm_candidates c;
     struct fmm_found found;
-    /* Both tails first, the slot tells the ring; pairs with the release in
-     * fmm_ring_advance_tail(). */
-    look->tail[FMM_RING_S] = atomic_load_explicit(
-        page->ring[FMM_RING_S].tail_word, memory_order_acquire);
-    look->tail[FMM_RING_M] = atomic_load_explicit(
-        page->ring[FMM_RING_M].tail_word, memory_order_acquire);
-    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
-    uint32_t matches = fmm_index_tagged(&page->index, &c);
+    uint32_t matches = fmm_index_tagged(&page->index, c, bucket);
     while (matches) {
-        uint32_t slot = fmm_index_take(&c, &matches);
+        uint32_t slot = c->first[bucket] + fmm_index_take(&matches);
         if (fmm_page_load_slot(page, slot, &found) &&
             fmm_entry_has_key(&found.entry, look->read->key)) {
             return take_found(look, &found);
@@ -95,10 +89,28 @@ look_once(struct look *look)
     return FMM_MISS;
 }
 
+static enum fmm_status
+look_once(struct look *look)
+{
+    const struct fmm_page *page = &look->page;
+    struct fmm_candidates c;
+    /* Both tails first, the slot tells the ring; pairs with the release in
+     * fmm_ring_advance_tail(). */
+    look->tail[FMM_RING_S] = atomic_load_explicit(
+        page->ring[FMM_RING_S].tail_word, memory_order_acquire);
+    look->tail[FMM_RING_M] = atomic_load_explicit(
+        page->ring[FMM_RING_M].tail_word, memory_order_acquire);
+    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
+    enum fmm_status status = look_into(look, &c, 0);
+    return status == FMM_MISS ? look_into(look, &c, 1) : status;
+}
+
 enum fmm_status
 fmm_read_entry(const struct fmm_cache *cache, const struct fmm_read *read)
 {
-    struct look look = {.read = read, .created_ms = cache->created_ms};
+    struct look look;
+    look.read = read;
+    look.created_ms = cache->created_ms;
     fmm_page_view(cache->base, &cache->geometry, read->key->page, &look.page);
     for (int i = 0; i < TRIES; i++) {
         enum fmm_status status = look_once(&look);
