@@ -28,7 +28,8 @@ struct fmm_cache;
 /* ------------------------------------------------------------- opening */
 
 /* All zero means the default. What is not given follows an existing file;
- * what is given and differs from it is FMM_ERR_FORMAT. */
+ * what is given and differs from it is FMM_ERR_FORMAT. A name that only
+ * `follows` is recorded in a new file and not compared with an old one. */
 struct fmm_options {
     const char *path;       /* required */
     uint64_t cache_size;    /* bytes; 0: 16 MiB, or page_size * num_pages */
@@ -37,14 +38,15 @@ struct fmm_options {
     uint32_t slots;         /* index slots per page; 0: by entry_size */
     uint32_t entry_size;    /* expected key + value bytes; 0: 200. A hint,
                                never compared with an existing file */
-    const char *serializer; /* name to record or compare; NULL: not given */
-    const char *compressor; /* the same; "" is recorded for none */
-    uint32_t mode;          /* permission bits of a new file; 0: 0600 */
-    bool init_file;         /* replace what is there by an empty cache */
-    bool must_exist;        /* never create: a missing file is ENOENT */
-    bool sparse;            /* do not reserve the space */
-    bool verify;            /* check every page now, empty the bad ones */
-    bool allow_shared;      /* accept other owners and writers */
+    const char *serializer; /* names to record or compare; NULL: none */
+    const char *compressor;
+    bool serializer_follows, compressor_follows;
+    uint32_t mode;     /* permission bits of a new file; 0: 0600 */
+    bool init_file;    /* replace what is there by an empty cache */
+    bool must_exist;   /* never create: a missing file is ENOENT */
+    bool sparse;       /* do not reserve the space */
+    bool verify;       /* check every page now, empty the bad ones */
+    bool allow_shared; /* accept other owners and writers */
     bool allow_network_fs;
     bool sigbus_guard; /* see fmm_damaged() */
 };
@@ -57,7 +59,7 @@ struct fmm_info {
     uint64_t max_entry; /* largest key + value + overhead, bytes */
     uint64_t device, inode;
     char serializer[FMM_NAME_SIZE], compressor[FMM_NAME_SIZE];
-    bool created;      /* by this very call of fmm_open() */
+    bool created;      /* by this call, where nothing had the name */
     uint32_t repaired; /* pages emptied by `verify` */
 };
 
@@ -74,6 +76,9 @@ void fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out);
 /* Replaced, or removed and made again under its name: open it anew. A
  * stat() per call; callers ask at most once a second. */
 bool fmm_replaced(const struct fmm_cache *cache);
+/* Use the file further although it was replaced: for when nothing has its
+ * name any more. fmm_replaced() still tells when something has. */
+void fmm_go_on(struct fmm_cache *cache);
 /* With sigbus_guard: the file was truncated under the mapping. What was
  * read since may be missing; close the cache. */
 bool fmm_damaged(const struct fmm_cache *cache);

@@ -301,12 +301,27 @@ reserve_of(const struct fmm_ring *ring)
     return ring->size / RESERVE_SHARE;
 }
 
+/* Let go of waste at M's tail until `length` fits: that costs no work. */
+static bool
+shed_waste(struct fmm_work *work, uint64_t length)
+{
+    struct tail tail;
+    while (!fmm_ring_has_room(&work->page->ring[FMM_RING_M], length)) {
+        if (!tail_load(work, FMM_RING_M, &tail) ||
+            !tail_is_waste(work, &tail)) {
+            return false;
+        }
+        tail_pass(&tail);
+    }
+    return true;
+}
+
 /* Fill: what has no credit moves on too, as long as M has room to give. */
 static bool
-may_fill(const struct fmm_work *work, const struct tail *tail)
+may_fill(struct fmm_work *work, const struct tail *tail)
 {
     const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
-    return fmm_ring_has_room(main, tail->length + reserve_of(main)) ||
+    return shed_waste(work, tail->length + reserve_of(main)) ||
            is_cleaning(work);
 }
 

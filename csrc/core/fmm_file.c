@@ -21,6 +21,7 @@ struct opening {
     struct fmm_header header; /* a private copy */
     struct fmm_file_stat stat;
     int fd;
+    bool fresh; /* made by us: nothing in it is to be settled */
 };
 
 static enum fmm_status
@@ -116,8 +117,9 @@ create(struct opening *o, bool replace)
         return status;
     }
     o->fd = fd;
+    o->fresh = true;
     o->cache->geometry = geometry;
-    o->cache->created = true;
+    o->cache->created = !replace;
     return FMM_OK;
 }
 
@@ -281,7 +283,7 @@ attach_locked(struct opening *o)
         return status;
     }
     status = map_file(o);
-    if (status != FMM_OK || o->cache->created) {
+    if (status != FMM_OK || o->fresh) {
         return status;
     }
     status = settle_identity(o);
@@ -386,6 +388,7 @@ undo(struct opening *o)
     fmm_platform_close(o->fd);
     *o->cache = (struct fmm_cache){.fd = -1};
     o->fd = -1;
+    o->fresh = false;
 }
 
 enum fmm_status
@@ -481,6 +484,12 @@ fmm_replaced(const struct fmm_cache *cache)
     }
     return fmm_platform_stat_path(cache->path, &now) && now.regular &&
            (now.device != cache->device || now.inode != cache->inode);
+}
+
+void
+fmm_go_on(struct fmm_cache *cache)
+{
+    cache->goes_on = true;
 }
 
 bool

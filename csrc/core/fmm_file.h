@@ -23,6 +23,7 @@ struct fmm_cache {
     int fd;
     uint32_t repaired;
     bool created, guarded;
+    bool goes_on; /* with a file that was replaced */
 };
 
 /* fmm_open() but for its `verify`. */
@@ -39,5 +40,6 @@ static inline bool
 fmm_file_retired(const struct fmm_cache *cache)
 {
     return atomic_load_explicit(&cache->header->retired,
-                                memory_order_acquire) != 0;
+                                memory_order_acquire) != 0 &&
+           !cache->goes_on;
 }

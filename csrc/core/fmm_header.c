@@ -13,10 +13,11 @@ checksum(const struct fmm_header *header)
 
 /* Bounded, and the rest of `to` stays zero. */
 static void
-copy_name(char *to, const char *name, const char *otherwise)
+copy_name(char *to, const char *name)
 {
-    const char *from = name != NULL ? name : otherwise;
-    memcpy(to, from, fmm_min(strlen(from), FMM_NAME_SIZE - 1));
+    if (name != NULL) {
+        memcpy(to, name, fmm_min(strlen(name), FMM_NAME_SIZE - 1));
+    }
 }
 
 bool
@@ -36,8 +37,8 @@ fmm_header_make(const struct fmm_options *options,
     out->buckets = geometry->buckets;
     /* Whole seconds: times are kept as seconds since this. */
     out->created_ms = now_ms / 1000 * 1000;
-    copy_name(out->serializer, options->serializer, "raw");
-    copy_name(out->compressor, options->compressor, "");
+    copy_name(out->serializer, options->serializer);
+    copy_name(out->compressor, options->compressor);
     bool random = fmm_platform_random(out->seed, sizeof(out->seed));
     out->checksum = checksum(out);
     return random;
@@ -135,11 +136,11 @@ fmm_header_agree(const struct fmm_header *header,
                  const struct fmm_options *options, struct fmm_error *error)
 {
     enum fmm_status status = fmm_geometry_agree(options, geometry, error);
-    if (status == FMM_OK) {
+    if (status == FMM_OK && !options->serializer_follows) {
         status = compare_name("serializer", header->serializer,
                               options->serializer, error);
     }
-    if (status == FMM_OK) {
+    if (status == FMM_OK && !options->compressor_follows) {
         status = compare_name("compressor", header->compressor,
                               options->compressor, error);
     }

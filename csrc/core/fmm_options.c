@@ -4,7 +4,6 @@
 
 #include "fmm_base.h"
 #include "fmm_format.h"
-#include "fmm_ring.h"
 
 #define CACHE_SIZE_DEFAULT (UINT64_C(16) << 20)
 #define CACHE_SIZE_MAX (UINT64_C(1) << 50)
@@ -18,6 +17,16 @@ static uint64_t
 align_up(uint64_t n, uint64_t to)
 {
     return (n + to - 1) / to * to;
+}
+
+uint32_t
+fmm_geometry_shift(uint64_t size)
+{
+    uint32_t shift = 1;
+    while ((UINT64_C(8) << shift) < size) {
+        shift++;
+    }
+    return shift;
 }
 
 bool
@@ -43,8 +52,8 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
     g.ring_size[FMM_RING_S] = rest / 5 / FMM_RING_ALIGN * FMM_RING_ALIGN;
     g.ring_at[FMM_RING_M] = g.ring_at[FMM_RING_S] + g.ring_size[FMM_RING_S];
     g.ring_size[FMM_RING_M] = page_size - g.ring_at[FMM_RING_M];
-    g.ring_shift[FMM_RING_S] = fmm_ring_shift(g.ring_size[FMM_RING_S]);
-    g.ring_shift[FMM_RING_M] = fmm_ring_shift(g.ring_size[FMM_RING_M]);
+    g.ring_shift[FMM_RING_S] = fmm_geometry_shift(g.ring_size[FMM_RING_S]);
+    g.ring_shift[FMM_RING_M] = fmm_geometry_shift(g.ring_size[FMM_RING_M]);
     g.pages_at =
         align_up(FMM_HEADER_SIZE + (uint64_t)num_pages * FMM_CONTROL_SIZE,
                  FMM_HEADER_SIZE);

@@ -25,6 +25,10 @@ struct fmm_geometry {
 bool fmm_geometry_layout(uint64_t page_size, uint32_t num_pages,
                          uint32_t buckets, struct fmm_geometry *out);
 
+/* Bits that the offset takes in the positions of a ring of `size` bytes,
+ * see fmm_ring.h. */
+uint32_t fmm_geometry_shift(uint64_t size);
+
 /* Turn options into a geometry, or say what is wrong with them. */
 enum fmm_status fmm_geometry_resolve(const struct fmm_options *options,
                                      struct fmm_geometry *out,

@@ -2,16 +2,6 @@
 
 #define LAP_SANE_BITS 62u /* larger positions are damage */
 
-uint32_t
-fmm_ring_shift(uint64_t size)
-{
-    uint32_t shift = 1;
-    while ((UINT64_C(8) << shift) < size) {
-        shift++;
-    }
-    return shift;
-}
-
 /* Store the head. Readers never load it; the release keeps what it covers
  * ahead of it for whoever looks after a kill. */
 static void

@@ -18,9 +18,6 @@ struct fmm_ring {
     uint64_t head, tail;               /* the lock holder's copies */
 };
 
-/* Bits of the offset in the positions of a ring of `size` bytes. */
-uint32_t fmm_ring_shift(uint64_t size);
-
 /* Where a position lies, bytes. A hostile one may lie beyond the ring. */
 static inline uint64_t
 fmm_ring_offset(const struct fmm_ring *ring, uint64_t position)
