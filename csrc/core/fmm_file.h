@@ -23,7 +23,7 @@ struct fmm_cache {
     int fd;
     uint32_t repaired;
     bool created, guarded;
-    bool goes_on; /* with a file that was replaced */
+    _Atomic(bool) goes_on; /* with a file that was replaced */
 };
 
 /* fmm_open() but for its `verify`. */

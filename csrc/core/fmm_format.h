@@ -20,8 +20,8 @@
  *   32  `words` extension words u64: [integer] [modseq]  (integer: incr)
  *       key | value | up to 7 bytes of padding, counted in the flags
  *
- * Integers are little-endian on every machine that opens the file: one of
- * another byte order is refused. A change of this page bumps FMM_VERSION,
+ * Integers are in the byte order of the machine: a file of another order is
+ * refused. A change of this page bumps FMM_VERSION,
  * docs/format.rst and the golden file together. */
 #pragma once
 

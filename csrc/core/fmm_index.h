@@ -69,6 +69,17 @@ fmm_index_matches(const struct fmm_index *index, uint32_t first, uint64_t mask,
     return matches;
 }
 
+/* Ask for the lines of both buckets and of their hints at once. */
+static inline void
+fmm_index_prefetch(const struct fmm_index *index,
+                   const struct fmm_candidates *c)
+{
+    __builtin_prefetch(&index->slots[c->first[0]]);
+    __builtin_prefetch(&index->slots[c->first[1]]);
+    __builtin_prefetch(&index->hints[c->first[0]], 1);
+    __builtin_prefetch(&index->hints[c->first[1]], 1);
+}
+
 /* Those of the first (0) or second (1) bucket that carry the tag. */
 static inline uint32_t
 fmm_index_tagged(const struct fmm_index *index, const struct fmm_candidates *c,

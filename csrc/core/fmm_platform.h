@@ -2,9 +2,9 @@
  *
  * The only module that includes <sys/...>: fmm_platform.c for files and
  * maps, fmm_process.c for processes, waiting and clocks. Another system is
- * a change of these two alone. Functions that fail return -1 or false and leave
- * errno. Process-wide state lives here and nowhere else: the fork counter
- * and the table of guarded maps. */
+ * a change of these two alone. Functions that fail return -1 or false and
+ * leave errno. Process-wide state lives here and nowhere else: the fork
+ * counter and the table of guarded maps. */
 #pragma once
 
 #include "fmm_base.h"
@@ -23,7 +23,8 @@ struct fmm_file_stat {
 /* Open an existing file for reading and writing; never follows a link. */
 int fmm_platform_open(const char *path);
 /* A new file of `size` bytes, zeros, in the directory of `path`, not yet
- * under that name, its presence byte locked. `name_out` (FMM_PATH_SIZE) is its temporary name, or ""
+ * under that name, its presence byte locked. `name_out` (FMM_PATH_SIZE)
+ * becomes its temporary name, or ""
  * when it has none. */
 int fmm_platform_create(const char *path, uint32_t mode, uint64_t size,
                         bool sparse, char *name_out);

@@ -94,13 +94,14 @@ look_once(struct look *look)
 {
     const struct fmm_page *page = &look->page;
     struct fmm_candidates c;
+    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
+    fmm_index_prefetch(&page->index, &c);
     /* Both tails first, the slot tells the ring; pairs with the release in
      * fmm_ring_advance_tail(). */
     look->tail[FMM_RING_S] = atomic_load_explicit(
         page->ring[FMM_RING_S].tail_word, memory_order_acquire);
     look->tail[FMM_RING_M] = atomic_load_explicit(
         page->ring[FMM_RING_M].tail_word, memory_order_acquire);
-    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
     enum fmm_status status = look_into(look, &c, 0);
     return status == FMM_MISS ? look_into(look, &c, 1) : status;
 }
