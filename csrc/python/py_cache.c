@@ -1,0 +1,550 @@
+/* The type _core.Cache: its life, attributes and slots. */
+#include "py_cache.h"
+
+#include "py_docs.h"
+#include "py_error.h"
+#include "py_methods.h"
+#include "py_section.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ----------------------------------------------------------- the open file */
+
+int
+cache_raise_closed(const struct cache_object *self)
+{
+    PyErr_Format(self->state->closed_error, "%V: the cache is closed",
+                 self->path, "no file"); /* before __init__ */
+    return -1;
+}
+
+void
+cache_detach(struct cache_object *self)
+{
+    struct mapping *map = self->map;
+    self->map = NULL;
+    if (map != NULL) {
+        mapping_release(map);
+    }
+}
+
+static void
+cache_set_map(struct cache_object *self, struct mapping *map)
+{
+    cache_detach(self);
+    self->map = map;
+    self->info = map->info;
+}
+
+/* Open the path again. NULL as of mapping_open(). */
+static struct mapping *
+open_again(const struct cache_object *self, bool must_exist,
+           struct fmm_error *error)
+{
+    struct fmm_options options = {
+        .path = PyBytes_AS_STRING(self->path_bytes),
+        .serializer = self->info.serializer,
+        .compressor = self->info.compressor,
+        .must_exist = must_exist,
+        .mode = self->mode,
+        .allow_shared = self->allow_shared,
+        .allow_network_fs = self->allow_network_fs,
+        .sigbus_guard = self->sigbus_guard,
+    };
+    if (!must_exist) {
+        options.page_size = self->info.page_size;
+        options.num_pages = self->info.num_pages;
+        options.slots = self->info.slots;
+    }
+    return mapping_open(&options, error);
+}
+
+int
+cache_reattach(struct cache_object *self, bool required)
+{
+    const struct mapping *old = self->map;
+    struct fmm_error error;
+    struct mapping *map = open_again(self, true, &error);
+    if (map == NULL && error.status == FMM_ERR_OS && error.errnum == ENOENT) {
+        if (!required) {
+            return 0;
+        }
+        /* Replaced, and what replaced it was removed: make it anew, rather
+         * than fail for ever. */
+        map = open_again(self, false, &error);
+    }
+    if (map == NULL) {
+        return error.status == FMM_OK
+                   ? -1
+                   : error_raise_open(self->state, &error, self->path);
+    }
+    if (self->map != old) { /* closed or attached by another thread */
+        mapping_release(map);
+        return self->map != NULL ? 0 : cache_raise_closed(self);
+    }
+    cache_set_map(self, map);
+    return 0;
+}
+
+/* ----------------------------------------------------------------- opening */
+
+static PyObject *
+cache_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+          PyObject *Py_UNUSED(kwargs))
+{
+    struct module_state *state = state_of_type(type);
+    struct cache_object *self =
+        state != NULL ? (struct cache_object *)type->tp_alloc(type, 0) : NULL;
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = state;
+    self->forks = fmm_forks();
+    self->expire_ms = self->tombstone_ms = self->lock_timeout_ms = -1;
+    return (PyObject *)self;
+}
+
+/* Parse the arguments of __init__; the strings stay the caller's. */
+static int
+parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
+              struct fmm_options *o)
+{
+    static const char *const list[] = {
+        "path",   "cache_size",   "page_size",        "num_pages",
+        "slots",  "entry_size",   "serializer",       "compressor",
+        "mode",   "init_file",    "must_exist",       "sparse",
+        "verify", "allow_shared", "allow_network_fs", "sigbus_guard",
+        NULL};
+    unsigned long long cache_size = 0, page_size = 0;
+    int flags[7] = {0, 0, 0, 0, 0, 0, 0};
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "U|$KKIIIzzIppppppp:Cache", (char **)(uintptr_t)list,
+            path, &cache_size, &page_size, &o->num_pages, &o->slots,
+            &o->entry_size, &o->serializer, &o->compressor, &o->mode,
+            &flags[0], &flags[1], &flags[2], &flags[3], &flags[4], &flags[5],
+            &flags[6])) {
+        return -1;
+    }
+    o->cache_size = cache_size;
+    o->page_size = page_size;
+    o->init_file = flags[0];
+    o->must_exist = flags[1];
+    o->sparse = flags[2];
+    o->verify = flags[3];
+    o->allow_shared = flags[4];
+    o->allow_network_fs = flags[5];
+    o->sigbus_guard = flags[6];
+    return 0;
+}
+
+static int
+cache_set_path(struct cache_object *self, PyObject *path)
+{
+    PyObject *bytes;
+    if (!PyUnicode_FSConverter(path, &bytes)) {
+        return -1;
+    }
+    Py_XSETREF(self->path_bytes, bytes);
+    Py_XSETREF(self->path, Py_NewRef(path));
+    return 0;
+}
+
+/* The file says how its values are stored; zlib, pickle and raw need no
+ * more than its name. */
+static void
+cache_set_codec(struct cache_object *self)
+{
+    const char *serializer = self->info.serializer;
+    const char *compressor = self->info.compressor;
+    self->codec.serializer =
+        strcmp(serializer, "pickle") == 0 ? SERIALIZER_PICKLE
+        : strcmp(serializer, "raw") == 0  ? SERIALIZER_RAW
+                                          : SERIALIZER_CALLABLES;
+    self->codec.compressor =
+        compressor[0] == '\0'               ? COMPRESSOR_NONE
+        : strcmp(compressor, "zlib") == 0   ? COMPRESSOR_ZLIB
+        : strcmp(compressor, "custom") == 0 ? COMPRESSOR_CUSTOM
+                                            : COMPRESSOR_PACKAGE;
+}
+
+static int
+cache_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct fmm_options options = {.path = NULL};
+    struct fmm_error error;
+    PyObject *path;
+    if (parse_options(args, kwargs, &path, &options) < 0 ||
+        cache_set_path(self, path) < 0) {
+        return -1;
+    }
+    options.path = PyBytes_AS_STRING(self->path_bytes);
+    struct mapping *map = mapping_open(&options, &error);
+    if (map == NULL) {
+        return error.status == FMM_OK
+                   ? -1
+                   : error_raise_open(self->state, &error, self->path);
+    }
+    cache_set_map(self, map);
+    self->checked_ms = fmm_now_ms();
+    self->mode = options.mode;
+    self->allow_shared = options.allow_shared;
+    self->allow_network_fs = options.allow_network_fs;
+    self->sigbus_guard = options.sigbus_guard;
+    cache_set_codec(self);
+    return 0;
+}
+
+/* Keep an object; None is none. */
+static void
+keep(PyObject **place, PyObject *object)
+{
+    Py_XSETREF(*place, object == Py_None ? NULL : Py_XNewRef(object));
+}
+
+static PyObject *
+cache_configure(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static const char *const list[] = {"dumps",
+                                       "loads",
+                                       "compress",
+                                       "decompress",
+                                       "compress_min_size",
+                                       "expire_ms",
+                                       "tombstone_ms",
+                                       "lock_timeout_ms",
+                                       "enable_stats",
+                                       "context",
+                                       "read_cb",
+                                       "write_cb",
+                                       "delete_cb",
+                                       "cache_not_found",
+                                       "write_back",
+                                       "allow_recursive",
+                                       NULL};
+    struct cache_object *self = (struct cache_object *)object;
+    PyObject *dumps, *loads, *compress, *decompress;
+    PyObject *context, *read_cb, *write_cb, *delete_cb;
+    Py_ssize_t min_size;
+    long long expire_ms, tombstone_ms, lock_timeout_ms;
+    int enable_stats, cache_not_found, write_back, allow_recursive;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "OOOO$nLLLpOOOOppp:_configure",
+            (char **)(uintptr_t)list, &dumps, &loads, &compress, &decompress,
+            &min_size, &expire_ms, &tombstone_ms, &lock_timeout_ms,
+            &enable_stats, &context, &read_cb, &write_cb, &delete_cb,
+            &cache_not_found, &write_back, &allow_recursive)) {
+        return NULL;
+    }
+    keep(&self->codec.dumps, dumps);
+    keep(&self->codec.loads, loads);
+    keep(&self->codec.compress, compress);
+    keep(&self->codec.decompress, decompress);
+    self->codec.compress_min_size = (size_t)min_size;
+    self->expire_ms = expire_ms;
+    self->tombstone_ms = tombstone_ms;
+    self->lock_timeout_ms = lock_timeout_ms;
+    self->enable_stats = enable_stats;
+    keep(&self->context, context);
+    keep(&self->read_cb, read_cb);
+    keep(&self->write_cb, write_cb);
+    keep(&self->delete_cb, delete_cb);
+    self->cache_not_found = cache_not_found;
+    self->write_back = write_back;
+    self->allow_recursive = allow_recursive;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+cache_set_exit_work(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static const char *const list[] = {"unlink", "empty", NULL};
+    struct cache_object *self = (struct cache_object *)object;
+    int unlink, empty;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pp:_set_exit_work",
+                                     (char **)(uintptr_t)list, &unlink,
+                                     &empty)) {
+        return NULL;
+    }
+    self->unlink_on_exit = unlink;
+    self->empty_on_exit = empty;
+    Py_RETURN_NONE;
+}
+
+/* ----------------------------------------------------------------- closing */
+
+static int
+cache_unlink(struct cache_object *self)
+{
+    struct fmm_error error;
+    if (self->map == NULL || fmm_unlink(self->map->cache, &error) >= 0) {
+        return 0;
+    }
+    return error_raise_open(self->state, &error, self->path);
+}
+
+/* Due in the process that made the object, once. */
+static int
+do_exit_work(struct cache_object *self)
+{
+    bool own = self->forks == fmm_forks();
+    bool empty = own && self->empty_on_exit;
+    bool unlink = own && self->unlink_on_exit;
+    uint64_t dropped;
+    self->empty_on_exit = self->unlink_on_exit = false;
+    int outcome = empty ? pages_empty(self, false, &dropped) : 0;
+    if (unlink && outcome == 0) {
+        outcome = cache_unlink(self);
+    }
+    return outcome;
+}
+
+static int
+cache_close(struct cache_object *self)
+{
+    if (self->map == NULL) {
+        return 0;
+    }
+    if (self->sections != 0 && section_refuse_reentry(self) < 0) {
+        return -1;
+    }
+    int outcome = do_exit_work(self);
+    cache_detach(self);
+    return outcome;
+}
+
+static PyObject *
+cache_close_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return cache_close((struct cache_object *)self) < 0 ? NULL
+                                                        : Py_NewRef(Py_None);
+}
+
+static PyObject *
+cache_detach_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    cache_detach((struct cache_object *)self);
+    Py_RETURN_NONE;
+}
+
+static void
+cache_finalize(PyObject *self)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (cache_close((struct cache_object *)self) < 0) {
+        PyErr_WriteUnraisable(self);
+    }
+    PyErr_Restore(type, value, traceback);
+}
+
+static int
+cache_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->codec.dumps);
+    Py_VISIT(self->codec.loads);
+    Py_VISIT(self->codec.compress);
+    Py_VISIT(self->codec.decompress);
+    Py_VISIT(self->context);
+    Py_VISIT(self->read_cb);
+    Py_VISIT(self->write_cb);
+    Py_VISIT(self->delete_cb);
+    return 0;
+}
+
+static int
+cache_clear_references(PyObject *object)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    Py_CLEAR(self->codec.dumps);
+    Py_CLEAR(self->codec.loads);
+    Py_CLEAR(self->codec.compress);
+    Py_CLEAR(self->codec.decompress);
+    Py_CLEAR(self->context);
+    Py_CLEAR(self->read_cb);
+    Py_CLEAR(self->write_cb);
+    Py_CLEAR(self->delete_cb);
+    return 0;
+}
+
+static void
+cache_dealloc(PyObject *object)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    if (PyObject_CallFinalizerFromDealloc(object) < 0) {
+        return;
+    }
+    PyObject_GC_UnTrack(object);
+    cache_detach(self);
+    cache_clear_references(object);
+    Py_CLEAR(self->path);
+    Py_CLEAR(self->path_bytes);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* -------------------------------------------------------------- attributes */
+
+static struct cache_object *
+cache_of(PyObject *object)
+{
+    return (struct cache_object *)object;
+}
+
+static PyObject *
+get_share_file(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *path = cache_of(self)->path;
+    return Py_NewRef(path != NULL ? path : Py_None);
+}
+
+static PyObject *
+get_cache_size(PyObject *self, void *Py_UNUSED(closure))
+{
+    const struct fmm_info *info = &cache_of(self)->info;
+    return PyLong_FromUnsignedLongLong(info->page_size * info->num_pages);
+}
+
+static PyObject *
+get_page_size(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLongLong(cache_of(self)->info.page_size);
+}
+
+static PyObject *
+get_num_pages(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(cache_of(self)->info.num_pages);
+}
+
+static PyObject *
+get_serializer(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(cache_of(self)->info.serializer);
+}
+
+static PyObject *
+get_compressor(PyObject *self, void *Py_UNUSED(closure))
+{
+    const char *name = cache_of(self)->info.compressor;
+    return name[0] == '\0' ? Py_NewRef(Py_None) : PyUnicode_FromString(name);
+}
+
+static PyObject *
+get_expire_time(PyObject *self, void *Py_UNUSED(closure))
+{
+    int64_t ms = cache_of(self)->expire_ms;
+    if (ms == 0) {
+        return PyUnicode_FromString("now");
+    }
+    return PyFloat_FromDouble(ms < 0 ? 0.0 : (double)ms / 1000.0);
+}
+
+static PyObject *
+get_closed(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(cache_of(self)->map == NULL);
+}
+
+static PyObject *
+get_created(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(cache_of(self)->info.created);
+}
+
+static PyGetSetDef cache_attributes[] = {
+    {"share_file", get_share_file, NULL, share_file_doc, NULL},
+    {"cache_size", get_cache_size, NULL, cache_size_doc, NULL},
+    {"page_size", get_page_size, NULL, page_size_doc, NULL},
+    {"num_pages", get_num_pages, NULL, num_pages_doc, NULL},
+    {"serializer", get_serializer, NULL, serializer_doc, NULL},
+    {"compressor", get_compressor, NULL, compressor_doc, NULL},
+    {"expire_time", get_expire_time, NULL, expire_time_doc, NULL},
+    {"closed", get_closed, NULL, closed_doc, NULL},
+    {"_created", get_created, NULL, created_doc, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* ---------------------------------------------------------------- the type */
+
+static int
+cache_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
+{
+    return value != NULL ? cache_assign(cache_of(self), key, value)
+                         : cache_delete(cache_of(self), key);
+}
+
+#define FAST(name)                                        \
+    {                                                     \
+#name, (PyCFunction)(void (*)(void))cache_##name, \
+            METH_FASTCALL | METH_KEYWORDS, name##_doc     \
+    }
+
+static PyMethodDef cache_methods[] = {
+    FAST(get),
+    FAST(get_entry),
+    FAST(get_many),
+    FAST(multi_get),
+    FAST(exists),
+    FAST(set),
+    FAST(add),
+    FAST(replace),
+    FAST(set_many),
+    FAST(multi_set),
+    FAST(setdefault),
+    FAST(incr),
+    FAST(decr),
+    FAST(touch),
+    FAST(remove),
+    FAST(get_and_remove),
+    FAST(pop),
+    FAST(delete_many),
+    FAST(expire),
+    FAST(get_and_set),
+    FAST(lock),
+    FAST(empty),
+    FAST(get_statistics),
+    {"clear", cache_clear, METH_NOARGS, clear_doc},
+    {"purge", cache_purge, METH_NOARGS, purge_doc},
+    {"close", cache_close_method, METH_NOARGS, close_doc},
+    {"_scan", cache_scan, METH_O, scan_doc},
+    {"_stats", cache_stats, METH_NOARGS, stats_doc},
+    {"_check_page", cache_check_page, METH_O, check_page_doc},
+    {"_info", cache_info, METH_NOARGS, info_doc},
+    {"_detach", cache_detach_method, METH_NOARGS, detach_doc},
+    {"_configure", (PyCFunction)(void (*)(void))cache_configure,
+     METH_VARARGS | METH_KEYWORDS, configure_doc},
+    {"_set_exit_work", (PyCFunction)(void (*)(void))cache_set_exit_work,
+     METH_VARARGS | METH_KEYWORDS, set_exit_work_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot cache_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)cache_doc},
+    {Py_tp_new, cache_new},
+    {Py_tp_init, cache_init},
+    {Py_tp_traverse, cache_traverse},
+    {Py_tp_clear, cache_clear_references},
+    {Py_tp_finalize, cache_finalize},
+    {Py_tp_dealloc, cache_dealloc},
+    {Py_tp_methods, cache_methods},
+    {Py_tp_getset, cache_attributes},
+    {Py_tp_iter, cache_iter},
+    {Py_mp_length, cache_length},
+    {Py_mp_subscript, cache_subscript},
+    {Py_mp_ass_subscript, cache_ass_subscript},
+    {Py_sq_contains, cache_contains},
+    {0, NULL},
+};
+
+PyType_Spec cache_spec = {
+    .name = "fastmmap._core.Cache",
+    .basicsize = sizeof(struct cache_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = cache_slots,
+};

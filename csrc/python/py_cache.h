@@ -1,0 +1,55 @@
+/* The cache object: an open file, and how it is used. */
+#pragma once
+
+#include "py_mapping.h"
+
+enum serializer_kind {
+    SERIALIZER_CALLABLES, /* everything but exact ints goes through them */
+    SERIALIZER_PICKLE,
+    SERIALIZER_RAW,
+};
+
+enum compressor_kind {
+    COMPRESSOR_NONE,
+    COMPRESSOR_ZLIB,
+    COMPRESSOR_PACKAGE, /* functions of ours around a package */
+    COMPRESSOR_CUSTOM,  /* the user's */
+};
+
+/* How values become bytes. */
+struct codec {
+    enum serializer_kind serializer;
+    enum compressor_kind compressor;
+    PyObject *dumps, *loads, *compress, *decompress; /* NULL: done in C */
+    size_t compress_min_size;
+};
+
+struct cache_object {
+    PyObject_HEAD struct module_state *state;
+    struct mapping *map;     /* NULL: closed */
+    size_t sections;         /* user code inside this cache, all threads */
+    uint64_t checked_ms;     /* when the file was last seen to be there */
+    int64_t lock_timeout_ms; /* < 0: none */
+    int64_t expire_ms;       /* default: -1 never, 0 expired already */
+    int64_t tombstone_ms;    /* the same of tombstones */
+    struct codec codec;
+    bool enable_stats, sigbus_guard, allow_shared, allow_network_fs;
+    bool write_back, allow_recursive, cache_not_found;
+    bool unlink_on_exit, empty_on_exit;
+    bool told_orphan; /* logged that changed values are stuck */
+    uint32_t mode;    /* of the file, should it be made again */
+    uint64_t forks;   /* fmm_forks() when the object was made */
+    PyObject *context, *read_cb, *write_cb, *delete_cb; /* or NULL */
+    PyObject *path;                                     /* str, absolute */
+    PyObject *path_bytes; /* the same for the system */
+    struct fmm_info info; /* of the file; stays after close() */
+};
+
+/* Leave the file without the work due at exit; fine when closed. */
+void cache_detach(struct cache_object *self);
+/* Attach to the file that has the path now. When there is none, go on with
+ * the old one, or, if `required`, make it anew. Returns 0, or -1 with an
+ * exception. */
+int cache_reattach(struct cache_object *self, bool required);
+/* Raise ClosedError. Returns -1. */
+int cache_raise_closed(const struct cache_object *self);

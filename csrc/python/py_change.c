@@ -1,0 +1,187 @@
+/* Changes in place: numbers and lifetimes. */
+#include "py_args.h"
+#include "py_methods.h"
+#include "py_store.h"
+
+/* ------------------------------------------------------------ incr, decr */
+
+struct incr_op {
+    struct op op;
+    int64_t delta, initial, result;
+    struct fmm_store store;
+    uint64_t expire_at;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_incr(struct fmm_cache *cache, struct op *op)
+{
+    struct incr_op *i = (struct incr_op *)op;
+    op_hash(cache, op);
+    return fmm_incr(cache, &op->call, &op->key, i->delta, i->initial,
+                    &i->store, &i->result, &i->expire_at, &i->ticket);
+}
+
+static enum fmm_status
+run_describe(struct fmm_cache *cache, struct op *op)
+{
+    struct fmm_meta meta = {.type = 0};
+    op_hash(cache, op);
+    enum fmm_status status = fmm_exists(cache, &op->call, &op->key, &meta);
+    return status == FMM_OK && meta.type == VALUE_BIG_INT ? FMM_OVERFLOW
+                                                          : status;
+}
+
+/* An int that is too large for the core is no other type to the user. */
+static PyObject *
+raise_not_int(struct cache_object *self, struct op *op, PyObject *key)
+{
+    int status = op_call(self, op, run_describe);
+    if (status == FMM_OVERFLOW) {
+        PyErr_Format(PyExc_OverflowError,
+                     "the value of key %.200R is beyond 64 bits", key);
+    }
+    else if (status >= 0) {
+        PyErr_Format(PyExc_TypeError, "the value of key %.200R is no int",
+                     key);
+    }
+    return NULL;
+}
+
+/* The new number, and the callbacks that learn of it. */
+static PyObject *
+finish_incr(struct cache_object *self, const struct incr_op *i, int status,
+            PyObject *key)
+{
+    PyObject *value = PyLong_FromLongLong(i->result);
+    const struct store_request request = {.key = key, .value = value};
+    if (value == NULL ||
+        store_tell(self, &request, status, i->expire_at) < 0) {
+        Py_XDECREF(value);
+        return NULL;
+    }
+    return value;
+}
+
+static PyObject *
+incr(struct cache_object *self, struct incr_op *i, PyObject *key)
+{
+    int status = writeback_call(self, &i->op, run_incr, &i->ticket);
+    switch (status) {
+    case FMM_OK:
+        return finish_incr(self, i, status, key);
+    case FMM_NOT_INT:
+        return raise_not_int(self, &i->op, key);
+    case FMM_OVERFLOW:
+        PyErr_Format(PyExc_OverflowError,
+                     "the value of key %.200R would leave 64 bits", key);
+        return NULL;
+    default:
+        if (status > 0) {
+            store_raise_refused(self, key, status);
+        }
+        return NULL;
+    }
+}
+
+/* Turn arguments into numbers; `sign` is that of decr. */
+static int
+parse_numbers(PyObject *const *out, int sign, struct incr_op *i)
+{
+    i->delta = 1;
+    i->initial = 0;
+    if ((out[1] != NULL &&
+         int64_from_object(out[1], "delta", &i->delta) < 0) ||
+        (out[2] != NULL &&
+         int64_from_object(out[2], "initial", &i->initial) < 0)) {
+        return -1;
+    }
+    if (sign < 0 && __builtin_sub_overflow(0, i->delta, &i->delta)) {
+        PyErr_SetString(PyExc_OverflowError, "delta is beyond 64 bits");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+incr_from_args(struct cache_object *self, const char *function,
+               const struct args *args, int sign)
+{
+    static const char *const list[] = {"key", "delta", "initial",
+                                       "expire_time", NULL};
+    const struct args_spec spec = {function, list, 1, 2};
+    PyObject *out[4] = {NULL, NULL, NULL, NULL};
+    struct incr_op i;
+    i.store = (struct fmm_store){.dirty = self->write_back};
+    if (args_parse(&spec, args, out) < 0 || parse_numbers(out, sign, &i) < 0) {
+        return NULL;
+    }
+    const struct expiry_args expiry = {out[3], NULL};
+    if (UNLIKELY(self->cache_not_found) &&
+        store_forget_missing(self, out[0]) < 0) {
+        return NULL;
+    }
+    if (key_from_object(out[0], &i.op.key) < 0 || op_begin(self, &i.op) < 0 ||
+        expiry_resolve(self, &expiry, i.op.call.now_ms, self->expire_ms,
+                       &i.store.expire_at) < 0) {
+        return NULL;
+    }
+    return incr(self, &i, out[0]);
+}
+
+PyObject *
+cache_incr(struct cache_object *self, PyObject *const *values,
+           Py_ssize_t count, PyObject *names)
+{
+    const struct args args = {values, count, names};
+    return incr_from_args(self, "incr", &args, 1);
+}
+
+PyObject *
+cache_decr(struct cache_object *self, PyObject *const *values,
+           Py_ssize_t count, PyObject *names)
+{
+    const struct args args = {values, count, names};
+    return incr_from_args(self, "decr", &args, -1);
+}
+
+/* ------------------------------------------------------------------ touch */
+
+struct touch_op {
+    struct op op;
+    uint64_t expire_at;
+};
+
+static enum fmm_status
+run_touch(struct fmm_cache *cache, struct op *op)
+{
+    op_hash(cache, op);
+    return fmm_touch(cache, &op->call, &op->key,
+                     ((struct touch_op *)op)->expire_at);
+}
+
+PyObject *
+cache_touch(struct cache_object *self, PyObject *const *values,
+            Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"key", "expire_time", "expire_on",
+                                       NULL};
+    static const struct args_spec spec = {"touch", list, 1, 2};
+    PyObject *out[3] = {NULL, NULL, NULL};
+    struct touch_op t;
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    const struct expiry_args expiry = {out[1], out[2]};
+    if (UNLIKELY(self->cache_not_found) &&
+        store_forget_missing(self, out[0]) < 0) {
+        return NULL;
+    }
+    if (key_from_object(out[0], &t.op.key) < 0 || op_begin(self, &t.op) < 0 ||
+        expiry_resolve(self, &expiry, t.op.call.now_ms, self->expire_ms,
+                       &t.expire_at) < 0) {
+        return NULL;
+    }
+    int status = op_call(self, &t.op, run_touch);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}

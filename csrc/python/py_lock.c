@@ -1,0 +1,227 @@
+#include "py_lock.h"
+
+#include "py_args.h"
+#include "py_methods.h"
+#include "py_read.h"
+
+/* ------------------------------------------------------------- held keys */
+
+static int
+take_once(struct cache_object *self, struct held *held, size_t capacity)
+{
+    held->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);
+    if (held->bytes == NULL) {
+        return -1;
+    }
+    held->section = section_take(self, &held->op);
+    if (held->section == NULL) {
+        Py_CLEAR(held->bytes);
+        return -1;
+    }
+    return (int)fmm_get_locked(&held->section->guard, &held->op.call,
+                               &held->op.key, PyBytes_AS_STRING(held->bytes),
+                               capacity, &held->meta);
+}
+
+int
+held_take(struct cache_object *self, struct held *held, PyObject *key,
+          const int64_t *timeout_ms)
+{
+    size_t capacity = READ_SMALL_SIZE;
+    int status;
+    held->section = NULL;
+    held->bytes = NULL;
+    do {
+        if (key_from_object(key, &held->op.key) < 0 ||
+            op_begin(self, &held->op) < 0) {
+            return -1;
+        }
+        if (timeout_ms != NULL) {
+            held->op.timeout_ms = *timeout_ms;
+        }
+        status = take_once(self, held, capacity);
+        if (status == FMM_TOO_SMALL) {
+            /* Memory is not to be asked for with the page held. */
+            capacity = held->meta.value_len;
+            held_release(held);
+        }
+    } while (status == FMM_TOO_SMALL);
+    held->found = status == FMM_OK && held->meta.type != VALUE_NOT_FOUND;
+    return status < 0 ? -1 : 0;
+}
+
+PyObject *
+held_value(struct cache_object *self, const struct held *held)
+{
+    if (!held->found) {
+        Py_RETURN_NONE;
+    }
+    return read_decode(self, &held->op.key, &held->meta,
+                       Py_NewRef(held->bytes));
+}
+
+void
+held_leave(struct held *held)
+{
+    struct section *section = held->section;
+    held->section = NULL;
+    if (section != NULL) {
+        section_leave(section);
+    }
+}
+
+void
+held_release(struct held *held)
+{
+    held_leave(held);
+    Py_CLEAR(held->bytes);
+}
+
+int
+held_require(const struct cache_object *self, const struct held *held)
+{
+    if (section_holds(held->section)) {
+        return 0;
+    }
+    PyErr_Format(self->state->lock_error,
+                 "%U: this process forked while its parent held the page, "
+                 "which it does not: nothing was stored",
+                 self->path);
+    return -1;
+}
+
+int
+held_resolve(const struct cache_object *self, const struct held *held,
+             const struct store_request *request, struct fmm_store *store)
+{
+    *store =
+        (struct fmm_store){.mode = FMM_STORE_SET, .dirty = self->write_back};
+    if (modseq_from_object(request->modseq, &store->modseq,
+                           &store->has_modseq) < 0) {
+        return -1;
+    }
+    if (held->found && !is_given(request->expiry.on) &&
+        !is_given(request->expiry.time)) {
+        store->expire_at = held->meta.expire_at;
+        return 0;
+    }
+    return expiry_resolve(self, &request->expiry, op_now(self),
+                          self->expire_ms, &store->expire_at);
+}
+
+int
+held_store(struct held *held, const struct encoded *encoded,
+           const struct fmm_store *store)
+{
+    struct store_op op = {
+        .op = held->op, .value = &encoded->value, .store = *store};
+    op.op.call.now_ms = op_now(held->section->cache);
+    return writeback_store_held(held->section, &op);
+}
+
+/* ----------------------------------------------------------- get_and_set */
+
+/* Call func(key, value, entry). */
+static PyObject *
+call_func(struct cache_object *self, const struct held *held, PyObject *key,
+          PyObject *func, PyObject **old)
+{
+    PyObject *entry = Py_None;
+    *old = held_value(self, held);
+    if (*old == NULL) {
+        return NULL;
+    }
+    if (held->found) {
+        entry = read_entry(self, &held->meta, Py_NewRef(*old));
+    }
+    else {
+        Py_INCREF(entry);
+    }
+    if (entry == NULL) {
+        return NULL;
+    }
+    PyObject *const args[] = {key, *old, entry};
+    PyObject *result = PyObject_Vectorcall(func, args, 3, NULL);
+    Py_DECREF(entry);
+    return result;
+}
+
+/* Read what func returned: a Store, or a value. Borrowed references. */
+static void
+read_answer(const struct cache_object *self, PyObject *answer,
+            struct store_request *request)
+{
+    request->value = answer;
+    if (!PyObject_TypeCheck(answer, (PyTypeObject *)self->state->store)) {
+        return;
+    }
+    request->value = PyTuple_GET_ITEM(answer, 0);
+    request->expiry.time = PyTuple_GET_ITEM(answer, 1);
+    request->expiry.on = PyTuple_GET_ITEM(answer, 2);
+    request->modseq = PyTuple_GET_ITEM(answer, 3);
+}
+
+/* Store the answer; `*store` says how it was. Returns a status, or -1. */
+static int
+store_answer(struct cache_object *self, struct held *held,
+             const struct store_request *request, struct fmm_store *store)
+{
+    struct encoded encoded;
+    if (held_require(self, held) < 0 ||
+        held_resolve(self, held, request, store) < 0 ||
+        value_encode(self, request->value, &encoded) < 0) {
+        return -1;
+    }
+    int status = held_store(held, &encoded, store);
+    value_free(&encoded);
+    return status;
+}
+
+static PyObject *
+result_new(const struct cache_object *self, PyObject *value, bool stored)
+{
+    return PyObject_CallFunction(self->state->get_and_set_result, "OO", value,
+                                 stored ? Py_True : Py_False);
+}
+
+/* What follows func: store its answer, give the page back, tell write_cb. */
+static PyObject *
+finish(struct cache_object *self, struct held *held, PyObject *key,
+       PyObject *answer)
+{
+    struct store_request request = {.key = key};
+    struct fmm_store store;
+    read_answer(self, answer, &request);
+    int status = store_answer(self, held, &request, &store);
+    held_release(held);
+    if (status >= 0) {
+        status = store_tell(self, &request, status, store.expire_at);
+    }
+    return status < 0 ? NULL
+                      : result_new(self, request.value, status == FMM_OK);
+}
+
+PyObject *
+cache_get_and_set(struct cache_object *self, PyObject *const *values,
+                  Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"key", "func", NULL};
+    static const struct args_spec spec = {"get_and_set", list, 2, 2};
+    PyObject *out[] = {NULL, NULL}, *old = NULL, *result = NULL;
+    struct held held;
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0 ||
+        held_take(self, &held, out[0], NULL) < 0) {
+        return NULL;
+    }
+    PyObject *answer = call_func(self, &held, out[0], out[1], &old);
+    if (answer != NULL && answer != self->state->keep) {
+        result = finish(self, &held, out[0], answer);
+    }
+    held_release(&held);
+    if (answer == self->state->keep) {
+        result = result_new(self, old, false);
+    }
+    Py_XDECREF(answer);
+    Py_XDECREF(old);
+    return result;
+}

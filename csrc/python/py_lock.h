@@ -1,0 +1,34 @@
+/* A key whose page is held while user code runs. */
+#pragma once
+
+#include "py_section.h"
+#include "py_store.h"
+
+struct held {
+    struct section *section; /* NULL: not held */
+    struct op op;
+    struct fmm_meta meta; /* when found */
+    PyObject *bytes;      /* the value and perhaps more; owned */
+    bool found;
+};
+
+/* Begin `op`, take the page of `key` and read its value. Returns 0, or -1
+ * with an exception. */
+int held_take(struct cache_object *self, struct held *held, PyObject *key,
+              const int64_t *timeout_ms);
+/* The value, None when there is none; a new reference. */
+PyObject *held_value(struct cache_object *self, const struct held *held);
+/* Give the page back; what was read stays. */
+void held_leave(struct held *held);
+/* Give the page back, if it is held, and forget what was read. */
+void held_release(struct held *held);
+/* Raise LockError, unless the page is still held by this process. */
+int held_require(const struct cache_object *self, const struct held *held);
+
+/* How a held key is to be stored: as asked for, else with the expiry that it
+ * has, else with the default one. Returns 0, or -1 with an exception. */
+int held_resolve(const struct cache_object *self, const struct held *held,
+                 const struct store_request *request, struct fmm_store *store);
+/* Store into the page that is held. Returns a status, or -1. */
+int held_store(struct held *held, const struct encoded *encoded,
+               const struct fmm_store *store);

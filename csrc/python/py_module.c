@@ -1,0 +1,205 @@
+/* The module _core: its state, types and functions. */
+#include "py_cache.h"
+
+#include "py_docs.h"
+
+static struct PyModuleDef core_module;
+
+static struct module_state *
+state_of_module(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+struct module_state *
+state_of_type(PyTypeObject *type)
+{
+    for (; type != NULL; type = type->tp_base) {
+        if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) {
+            continue;
+        }
+        PyObject *module = PyType_GetModule(type);
+        if (module == NULL) {
+            PyErr_Clear(); /* a class that Python made */
+        }
+        else if (PyModule_GetDef(module) == &core_module) {
+            return state_of_module(module);
+        }
+    }
+    PyErr_SetString(PyExc_TypeError, "not a type of fastmmap._core");
+    return NULL;
+}
+
+/* ------------------------------------------------------------- functions */
+
+static PyObject *
+core_sweep(PyObject *Py_UNUSED(module), PyObject *path)
+{
+    PyObject *bytes;
+    if (!PyUnicode_FSConverter(path, &bytes)) {
+        return NULL;
+    }
+    bool removed = fmm_sweep(PyBytes_AS_STRING(bytes));
+    Py_DECREF(bytes);
+    return PyBool_FromLong(removed);
+}
+
+static PyObject *
+core_get_travel(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLongLong(state_of_module(module)->travel_ms);
+}
+
+static PyObject *
+core_set_travel(PyObject *module, PyObject *ms)
+{
+    long long travel = PyLong_AsLongLong(ms);
+    if (travel == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    state_of_module(module)->travel_ms = travel;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef core_functions[] = {
+    {"sweep", core_sweep, METH_O, sweep_doc},
+    {"get_travel", core_get_travel, METH_NOARGS, get_travel_doc},
+    {"set_travel", core_set_travel, METH_O, set_travel_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ------------------------------------------------------------------ state */
+
+/* Something to import, and where in the state it goes. */
+struct import_row {
+    const char *module, *name;
+    size_t place;
+};
+
+#define PLACE(member) offsetof(struct module_state, member)
+
+static const struct import_row imports[] = {
+    {"fastmmap.errors", "Error", PLACE(error)},
+    {"fastmmap.errors", "FormatError", PLACE(format_error)},
+    {"fastmmap.errors", "CorruptError", PLACE(corrupt_error)},
+    {"fastmmap.errors", "LockError", PLACE(lock_error)},
+    {"fastmmap.errors", "LockTimeout", PLACE(lock_timeout)},
+    {"fastmmap.errors", "ClosedError", PLACE(closed_error)},
+    {"fastmmap.types", "Entry", PLACE(entry)},
+    {"fastmmap.types", "Store", PLACE(store)},
+    {"fastmmap.types", "KEEP", PLACE(keep)},
+    {"fastmmap.types", "GetAndSetResult", PLACE(get_and_set_result)},
+    {"fastmmap.types", "RemoveResult", PLACE(remove_result)},
+    {"fastmmap.serializers", "dump_int", PLACE(dump_int)},
+    {"fastmmap.serializers", "load_int", PLACE(load_int)},
+    {"fastmmap.durations", "lifetime_ms", PLACE(lifetime_ms)},
+    {"fastmmap.callbacks", "log_failure", PLACE(log_failure)},
+    {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
+    {"pickle", "dumps", PLACE(pickle_dumps)},
+    {"pickle", "loads", PLACE(pickle_loads)},
+};
+
+#define PICKLE_PROTOCOL 5
+
+static PyObject **
+state_place(struct module_state *state, size_t place)
+{
+    return (PyObject **)(void *)((char *)state + place);
+}
+
+static int
+import_one(struct module_state *state, const struct import_row *row)
+{
+    PyObject *module = PyImport_ImportModule(row->module);
+    PyObject *object =
+        module != NULL ? PyObject_GetAttrString(module, row->name) : NULL;
+    Py_XDECREF(module);
+    *state_place(state, row->place) = object;
+    return object != NULL ? 0 : -1;
+}
+
+static PyTypeObject *
+make_type(PyObject *module, PyType_Spec *spec)
+{
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+}
+
+static int
+core_exec(PyObject *module)
+{
+    struct module_state *state = state_of_module(module);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
+        if (import_one(state, &imports[i]) < 0) {
+            return -1;
+        }
+    }
+    state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
+    state->cache_type = make_type(module, &cache_spec);
+    state->item_type = make_type(module, &item_spec);
+    state->scanner_type = make_type(module, &scanner_spec);
+    if (state->pickle_protocol == NULL || state->cache_type == NULL ||
+        state->item_type == NULL || state->scanner_type == NULL ||
+        PyModule_AddType(module, state->cache_type) < 0) {
+        return -1;
+    }
+    return PyModule_AddType(module, state->item_type);
+}
+
+static int
+core_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct module_state *state = state_of_module(module);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
+        Py_VISIT(*state_place(state, imports[i].place));
+    }
+    Py_VISIT(state->cache_type);
+    Py_VISIT(state->item_type);
+    Py_VISIT(state->scanner_type);
+    return 0;
+}
+
+static int
+core_clear(PyObject *module)
+{
+    struct module_state *state = state_of_module(module);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
+        Py_CLEAR(*state_place(state, imports[i].place));
+    }
+    Py_CLEAR(state->pickle_protocol);
+    Py_CLEAR(state->cache_type);
+    Py_CLEAR(state->item_type);
+    Py_CLEAR(state->scanner_type);
+    return 0;
+}
+
+static void
+core_free(void *module)
+{
+    (void)core_clear(module);
+}
+
+/* Subinterpreters have not been tried: the imports above are per
+ * interpreter, but locks know processes and threads only. */
+static PyModuleDef_Slot core_slots[] = {
+    {Py_mod_exec, core_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,       .m_name = "fastmmap._core",
+    .m_doc = core_doc,           .m_size = sizeof(struct module_state),
+    .m_methods = core_functions, .m_slots = core_slots,
+    .m_traverse = core_traverse, .m_clear = core_clear,
+    .m_free = core_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}

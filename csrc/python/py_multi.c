@@ -1,0 +1,295 @@
+/* Many keys on the page of another key, under one lock. All memory is had
+ * before the page is taken. */
+#include "py_args.h"
+#include "py_methods.h"
+#include "py_read.h"
+#include "py_store.h"
+
+#define ARENA_SIZE 65536u
+
+/* Keys on one page: where each one's bytes are. */
+struct batch {
+    struct op op;   /* its key is the page key */
+    PyObject *keys; /* list or tuple; keeps the bytes alive */
+    struct fmm_key *list;
+    Py_ssize_t count;
+};
+
+static void
+batch_free(struct batch *batch)
+{
+    PyMem_Free(batch->list);
+    Py_CLEAR(batch->keys);
+}
+
+/* Of a sequence of keys, which is taken over; NULL passes an error on. */
+static int
+batch_init(struct batch *batch, PyObject *page_key, PyObject *keys)
+{
+    batch->keys = keys;
+    batch->list = NULL;
+    if (keys == NULL || key_from_object(page_key, &batch->op.key) < 0) {
+        return -1;
+    }
+    batch->count = PySequence_Fast_GET_SIZE(keys);
+    batch->list = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->list));
+    if (batch->list == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < batch->count; i++) {
+        if (key_from_object(PySequence_Fast_GET_ITEM(keys, i),
+                            &batch->list[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Hash a key of the batch. Its page is that of the page key, whose hash is
+ * mixed into its own: the same key of two page keys is two entries, also
+ * where both are on one page. */
+static struct fmm_key *
+batch_key(struct fmm_cache *cache, struct batch *batch, Py_ssize_t i)
+{
+    const struct fmm_key *page_key = &batch->op.key;
+    struct fmm_key *key = &batch->list[i];
+    fmm_key_init(cache, key, key->data, key->len, key->bytes);
+    key->hash ^= page_key->bytes ? ~page_key->hash : page_key->hash;
+    key->page = page_key->page;
+    return key;
+}
+
+/* -------------------------------------------------------------- multi_get */
+
+/* What was found of one key. */
+struct found {
+    struct fmm_meta meta;
+    size_t offset; /* in the arena */
+    bool found;
+};
+
+struct multi_get {
+    struct batch batch;
+    struct found *found;
+    char *arena;
+    size_t capacity;
+    size_t needed;
+};
+
+/* Copy one value; one that does not fit only adds to what is needed. */
+static void
+get_one(struct multi_get *m, const struct fmm_guard *guard, Py_ssize_t i)
+{
+    struct found *found = &m->found[i];
+    size_t room = m->needed < m->capacity ? m->capacity - m->needed : 0;
+    enum fmm_status status = fmm_get_locked(
+        guard, &m->batch.op.call, batch_key(guard->cache, &m->batch, i),
+        m->arena + (m->capacity - room), room, &found->meta);
+    found->found = status == FMM_OK;
+    found->offset = m->needed;
+    if (status == FMM_OK || status == FMM_TOO_SMALL) {
+        m->needed += found->meta.value_len;
+    }
+}
+
+static enum fmm_status
+run_multi_get(struct fmm_cache *cache, struct op *op)
+{
+    struct multi_get *m = (struct multi_get *)op;
+    struct fmm_guard guard;
+    op_hash(cache, op);
+    enum fmm_status status =
+        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    if (status != FMM_OK) {
+        return status;
+    }
+    m->needed = 0;
+    for (Py_ssize_t i = 0; i < m->batch.count; i++) {
+        get_one(m, &guard, i);
+    }
+    fmm_guard_release(&guard);
+    return m->needed > m->capacity ? FMM_TOO_SMALL : FMM_OK;
+}
+
+/* Run with an arena that is large enough. Returns 0, or -1. */
+static int
+multi_get_run(struct cache_object *self, struct multi_get *m)
+{
+    m->found = PyMem_Calloc((size_t)m->batch.count + 1, sizeof(*m->found));
+    m->needed = ARENA_SIZE;
+    int status = FMM_TOO_SMALL;
+    while (m->found != NULL && status == FMM_TOO_SMALL) {
+        PyMem_Free(m->arena);
+        m->capacity = m->needed;
+        m->arena = PyMem_Malloc(m->capacity);
+        if (m->arena == NULL) {
+            break;
+        }
+        status = op_call(self, &m->batch.op, run_multi_get);
+    }
+    if (m->found == NULL || m->arena == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return status;
+}
+
+static PyObject *
+multi_get_result(struct cache_object *self, const struct multi_get *m)
+{
+    PyObject *result = PyDict_New();
+    for (Py_ssize_t i = 0; result != NULL && i < m->batch.count; i++) {
+        const struct found *found = &m->found[i];
+        if (!found->found || found->meta.type == VALUE_NOT_FOUND) {
+            continue;
+        }
+        PyObject *bytes = PyBytes_FromStringAndSize(
+            m->arena + found->offset, (Py_ssize_t)found->meta.value_len);
+        PyObject *value = bytes != NULL ? read_decode(self, &m->batch.list[i],
+                                                      &found->meta, bytes)
+                                        : NULL;
+        if (value == NULL ||
+            PyDict_SetItem(result, PySequence_Fast_GET_ITEM(m->batch.keys, i),
+                           value) < 0) {
+            Py_CLEAR(result);
+        }
+        Py_XDECREF(value);
+    }
+    return result;
+}
+
+PyObject *
+cache_multi_get(struct cache_object *self, PyObject *const *values,
+                Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"page_key", "keys", NULL};
+    static const struct args_spec spec = {"multi_get", list, 2, 2};
+    PyObject *out[] = {NULL, NULL};
+    struct multi_get m = {.arena = NULL};
+    PyObject *result = NULL;
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    if (batch_init(&m.batch, out[0], PySequence_Tuple(out[1])) == 0 &&
+        op_begin(self, &m.batch.op) == 0 && multi_get_run(self, &m) == 0) {
+        result = multi_get_result(self, &m);
+    }
+    PyMem_Free(m.arena);
+    PyMem_Free(m.found);
+    batch_free(&m.batch);
+    return result;
+}
+
+/* -------------------------------------------------------------- multi_set */
+
+struct multi_set {
+    struct batch batch;
+    struct encoded *encoded;
+    Py_ssize_t encoded_count;
+    struct fmm_store store;
+    struct fmm_ticket ticket;
+    Py_ssize_t done; /* what is before needs no second store */
+    bool refused;
+};
+
+static enum fmm_status
+run_multi_set(struct fmm_cache *cache, struct op *op)
+{
+    struct multi_set *m = (struct multi_set *)op;
+    struct fmm_guard guard;
+    op_hash(cache, op);
+    enum fmm_status status =
+        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    if (status != FMM_OK) {
+        m->done = status == FMM_RETIRED ? 0 : m->done;
+        return status;
+    }
+    for (; m->done < m->batch.count; m->done++) {
+        status = fmm_set_locked(
+            &guard, &op->call, batch_key(cache, &m->batch, m->done),
+            &m->encoded[m->done].value, &m->store, &m->ticket);
+        if (status == FMM_DIRTY || status < 0) {
+            break;
+        }
+        m->refused |= status != FMM_OK;
+    }
+    fmm_guard_release(&guard);
+    return status == FMM_DIRTY || status < 0 ? status : FMM_OK;
+}
+
+/* Split pairs into keys and encoded values. */
+static int
+multi_set_init(struct cache_object *self, struct multi_set *m,
+               PyObject *page_key, PyObject *pairs)
+{
+    Py_ssize_t count = PyList_GET_SIZE(pairs);
+    PyObject *keys = PyTuple_New(count);
+    for (Py_ssize_t i = 0; keys != NULL && i < count; i++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, i);
+        PyTuple_SET_ITEM(keys, i, Py_NewRef(PyTuple_GET_ITEM(pair, 0)));
+    }
+    if (batch_init(&m->batch, page_key, keys) < 0) {
+        return -1;
+    }
+    m->encoded = PyMem_Calloc((size_t)count + 1, sizeof(*m->encoded));
+    if (m->encoded == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (; m->encoded_count < count; m->encoded_count++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, m->encoded_count);
+        if (value_encode(self, PyTuple_GET_ITEM(pair, 1),
+                         &m->encoded[m->encoded_count]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+multi_set_run(struct cache_object *self, struct multi_set *m,
+              const struct expiry_args *expiry)
+{
+    struct op *op = &m->batch.op;
+    m->store.dirty = self->write_back;
+    if (op_begin(self, op) < 0 ||
+        expiry_resolve(self, expiry, op->call.now_ms, self->expire_ms,
+                       &m->store.expire_at) < 0) {
+        return -1;
+    }
+    return writeback_call(self, op, run_multi_set, &m->ticket);
+}
+
+static void
+multi_set_free(struct multi_set *m)
+{
+    for (Py_ssize_t i = 0; i < m->encoded_count; i++) {
+        value_free(&m->encoded[i]);
+    }
+    PyMem_Free(m->encoded);
+    batch_free(&m->batch);
+}
+
+PyObject *
+cache_multi_set(struct cache_object *self, PyObject *const *values,
+                Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"page_key", "mapping", "expire_time",
+                                       "expire_on", NULL};
+    static const struct args_spec spec = {"multi_set", list, 2, 3};
+    PyObject *out[4] = {NULL, NULL, NULL, NULL};
+    struct multi_set m = {.encoded = NULL};
+    int status = -1;
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    const struct expiry_args expiry = {out[2], out[3]};
+    PyObject *pairs = store_pairs(out[1]);
+    if (pairs != NULL && multi_set_init(self, &m, out[0], pairs) == 0) {
+        status = multi_set_run(self, &m, &expiry);
+    }
+    multi_set_free(&m);
+    Py_XDECREF(pairs);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK && !m.refused);
+}

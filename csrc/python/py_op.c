@@ -1,0 +1,157 @@
+#include "py_op.h"
+
+#include "py_error.h"
+#include "py_section.h"
+
+#define WAIT_SLICE_MS 50 /* between two looks at signals */
+
+int
+op_begin_slow(struct cache_object *self, uint64_t now_ms)
+{
+    if (self->sections != 0 && section_refuse_reentry(self) < 0) {
+        return -1;
+    }
+    if (self->map == NULL) {
+        return cache_raise_closed(self);
+    }
+    if (now_ms - self->checked_ms < FILE_CHECK_MS) {
+        return 0;
+    }
+    self->checked_ms = now_ms;
+    return fmm_replaced(self->map->cache) ? cache_reattach(self, false) : 0;
+}
+
+/* How long to wait now; 0: the time is over. */
+static int64_t
+next_slice(const struct op *op, uint64_t since_ms)
+{
+    if (op->timeout_ms < 0) {
+        return WAIT_SLICE_MS;
+    }
+    int64_t left = op->timeout_ms - (int64_t)(fmm_monotonic_ms() - since_ms);
+    if (left <= 0) {
+        return 0;
+    }
+    return left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS;
+}
+
+static int
+raise_timeout(const struct cache_object *self, const struct op *op)
+{
+    char seconds[32];
+    PyOS_snprintf(seconds, sizeof(seconds), "%.3f",
+                  (double)op->timeout_ms / 1000.0);
+    PyErr_Format(self->state->lock_timeout,
+                 "%U: page %u is held by another thread or process; gave up "
+                 "after %s s: try again, or raise lock_timeout",
+                 self->path, (unsigned)op->key.page, seconds);
+    return -1;
+}
+
+/* Repeat the call without the GIL, as it was or for one slice. */
+static enum fmm_status
+call_released(struct cache_object *self, struct op *op, op_run run)
+{
+    struct mapping *map = mapping_pin(self->map);
+    enum fmm_status status;
+    Py_BEGIN_ALLOW_THREADS status = run(map->cache, op);
+    Py_END_ALLOW_THREADS if (op->pin && status == FMM_OK)
+    {
+        op->pinned = map;
+    }
+    else
+    {
+        mapping_unpin(map);
+    }
+    return status;
+}
+
+/* Look after what may have happened while the GIL was released. */
+static int
+check_meanwhile(const struct cache_object *self)
+{
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    return self->map == NULL ? cache_raise_closed(self) : 0;
+}
+
+/* Wait one slice for the page, and make the call. */
+static int
+wait_for_page(struct cache_object *self, struct op *op, op_run run,
+              uint64_t since_ms, enum fmm_status *status)
+{
+    if (self->map == NULL) { /* the call before was made without the GIL */
+        return cache_raise_closed(self);
+    }
+    if (section_refuse_page(self, op->key.page) < 0) {
+        return -1;
+    }
+    op->call.wait_ms = next_slice(op, since_ms);
+    if (op->call.wait_ms == 0) {
+        return raise_timeout(self, op);
+    }
+    op->call.now_ms = op_now(self);
+    *status = call_released(self, op, run);
+    /* A call that was made must not look like one that was not. */
+    return *status == FMM_BUSY ? check_meanwhile(self) : 0;
+}
+
+/* Attach to the file that took the place of this one, and make the call. */
+static int
+follow_file(struct cache_object *self, struct op *op, op_run run,
+            enum fmm_status *status)
+{
+    if (self->map == NULL) {
+        return cache_raise_closed(self);
+    }
+    if (cache_reattach(self, true) < 0 || check_meanwhile(self) < 0) {
+        return -1;
+    }
+    op->call.wait_ms = 0;
+    *status = run(self->map->cache, op);
+    return 0;
+}
+
+static int
+refuse_damaged(const struct cache_object *self)
+{
+    if (self->map == NULL || !fmm_damaged(self->map->cache)) {
+        return 0;
+    }
+    PyErr_Format(self->state->corrupt_error,
+                 "%U: the file was truncated while it was in use: close the "
+                 "cache, and make the file again with init_file=True",
+                 self->path);
+    return -1;
+}
+
+int
+op_settle(struct cache_object *self, struct op *op, op_run run,
+          enum fmm_status status)
+{
+    uint64_t since_ms = fmm_monotonic_ms();
+    int outcome = 0;
+    while (outcome == 0 && (status == FMM_BUSY || status == FMM_RETIRED)) {
+        outcome = status == FMM_BUSY
+                      ? wait_for_page(self, op, run, since_ms, &status)
+                      : follow_file(self, op, run, &status);
+    }
+    if (outcome < 0) {
+        return -1;
+    }
+    if (self->sigbus_guard && !op->pin && refuse_damaged(self) < 0) {
+        return -1;
+    }
+    return status < 0 ? error_raise(self->state, status, self->path)
+                      : (int)status;
+}
+
+int
+op_call_long(struct cache_object *self, struct op *op, op_run run)
+{
+    if (self->map == NULL) {
+        return cache_raise_closed(self);
+    }
+    return op_settle(self, op, run, call_released(self, op, run));
+}

@@ -1,0 +1,80 @@
+/* One operation: a call of the core, made so that no page is held while
+ * waiting for the GIL, and the GIL not while waiting for a page.
+ *
+ * The call is tried once with the GIL. When the page is not free, the GIL
+ * is released and the same whole call repeated in slices. When the file was
+ * replaced, the object attaches to the new one, and the call is repeated. */
+#pragma once
+
+#include "py_cache.h"
+
+/* What each needs; the first member of a struct that holds the rest. */
+struct op {
+    struct fmm_call call;
+    struct fmm_key key;     /* of operations on whole pages only `page` */
+    int64_t timeout_ms;     /* for the page; < 0: without end */
+    struct mapping *pinned; /* with `pin`, where the call succeeded */
+    bool pin;
+};
+
+/* Makes the whole call, at times without the GIL: nothing of Python. */
+typedef enum fmm_status (*op_run)(struct fmm_cache *cache, struct op *op);
+
+int op_begin_slow(struct cache_object *self, uint64_t now_ms);
+int op_settle(struct cache_object *self, struct op *op, op_run run,
+              enum fmm_status status);
+
+#define FILE_CHECK_MS 1000u
+
+/* Now, as this process has it. */
+static inline uint64_t
+op_now(const struct cache_object *self)
+{
+    return fmm_now_ms() + (uint64_t)self->state->travel_ms;
+}
+
+/* Start: refuse re-entry, look after the file, tell the time. `key` is the
+ * caller's. Returns 0, or -1 with an exception. */
+static inline int
+op_begin(struct cache_object *self, struct op *op)
+{
+    uint64_t now_ms = fmm_now_ms();
+    if (UNLIKELY(self->sections != 0 ||
+                 now_ms - self->checked_ms >= FILE_CHECK_MS) &&
+        op_begin_slow(self, now_ms) < 0) {
+        return -1;
+    }
+    op->call.now_ms = now_ms + (uint64_t)self->state->travel_ms;
+    op->call.wait_ms = 0;
+    op->call.count = self->enable_stats;
+    op->timeout_ms = self->lock_timeout_ms;
+    op->pinned = NULL;
+    op->pin = false;
+    return 0;
+}
+
+/* Make the call of an operation that has begun. Returns a status >= 0 other
+ * than FMM_BUSY and FMM_RETIRED, or -1 with an exception. */
+static inline int
+op_call(struct cache_object *self, struct op *op, op_run run)
+{
+    if (UNLIKELY(self->map == NULL)) {
+        return cache_raise_closed(self);
+    }
+    enum fmm_status status = run(self->map->cache, op);
+    if (LIKELY((status == FMM_OK || status == FMM_MISS) &&
+               !self->sigbus_guard)) {
+        return (int)status;
+    }
+    return op_settle(self, op, run, status);
+}
+
+/* The same without the GIL from the start, for calls that take long. */
+int op_call_long(struct cache_object *self, struct op *op, op_run run);
+
+/* Hash the key. Each run does, for the file may be another by then. */
+static inline void
+op_hash(const struct fmm_cache *cache, struct op *op)
+{
+    fmm_key_init(cache, &op->key, op->key.data, op->key.len, op->key.bytes);
+}

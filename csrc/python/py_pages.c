@@ -1,0 +1,271 @@
+/* Whole pages: emptying, counting, checking. */
+#include "py_args.h"
+#include "py_methods.h"
+#include "py_writeback.h"
+
+/* --------------------------------------------------------------- dropping */
+
+struct drop_op {
+    struct op op;
+    enum fmm_drop what;
+    bool keep_dirty;
+    uint64_t dropped;
+};
+
+static enum fmm_status
+run_drop(struct fmm_cache *cache, struct op *op)
+{
+    struct drop_op *d = (struct drop_op *)op;
+    return fmm_drop_page(cache, &op->call, op->key.page, d->what,
+                         d->keep_dirty, &d->dropped);
+}
+
+static int
+drop_page(struct cache_object *self, struct drop_op *drop, uint32_t page)
+{
+    if (op_begin(self, &drop->op) < 0) {
+        return -1;
+    }
+    drop->op.key.page = page;
+    return op_call_long(self, &drop->op, run_drop);
+}
+
+static int
+drop_pages(struct cache_object *self, struct drop_op *drop)
+{
+    struct op op;
+    if (op_begin(self, &op) < 0) {
+        return -1;
+    }
+    for (uint32_t page = 0; page < self->info.num_pages; page++) {
+        if (drop_page(self, drop, page) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *
+cache_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    struct drop_op drop = {.what = FMM_DROP_ALL};
+    if (drop_pages((struct cache_object *)self, &drop) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+cache_purge(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    struct drop_op drop = {.what = FMM_DROP_EXPIRED};
+    if (drop_pages((struct cache_object *)self, &drop) < 0) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(drop.dropped);
+}
+
+/* ------------------------------------------------------------------ empty */
+
+struct next_op {
+    struct op op;
+    bool only_expired;
+    uint32_t cursor;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_next(struct fmm_cache *cache, struct op *op)
+{
+    struct next_op *n = (struct next_op *)op;
+    return fmm_dirty_next(cache, &op->call, op->key.page, n->only_expired,
+                          &n->cursor, &n->ticket);
+}
+
+/* Hand the changed values of a page to write_cb; what it does not take
+ * stays. */
+static int
+write_page(struct cache_object *self, uint32_t page, bool only_expired)
+{
+    struct next_op n = {.only_expired = only_expired};
+    for (;;) {
+        if (op_begin(self, &n.op) < 0) {
+            return -1;
+        }
+        n.op.key.page = page;
+        int status = op_call(self, &n.op, run_next);
+        if (status != FMM_OK) {
+            return status < 0 ? -1 : 0;
+        }
+        if (writeback_entry(self, &n.ticket, NULL) < 0) {
+            return -1;
+        }
+    }
+}
+
+int
+pages_empty(struct cache_object *self, bool only_expired, uint64_t *dropped)
+{
+    struct drop_op drop = {
+        .what = only_expired ? FMM_DROP_EXPIRED : FMM_DROP_ALL,
+        .keep_dirty = true,
+    };
+    for (uint32_t page = 0; page < self->info.num_pages; page++) {
+        if (write_page(self, page, only_expired) < 0 ||
+            drop_page(self, &drop, page) < 0) {
+            return -1;
+        }
+    }
+    *dropped = drop.dropped;
+    return 0;
+}
+
+PyObject *
+cache_empty(struct cache_object *self, PyObject *const *values,
+            Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"only_expired", NULL};
+    static const struct args_spec spec = {"empty", list, 0, 1};
+    PyObject *flag = NULL;
+    uint64_t dropped;
+    if (args_parse(&spec, &(struct args){values, count, names}, &flag) < 0) {
+        return NULL;
+    }
+    int only_expired = flag != NULL ? PyObject_IsTrue(flag) : 0;
+    if (only_expired < 0 ||
+        pages_empty(self, only_expired > 0, &dropped) < 0) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(dropped);
+}
+
+/* ------------------------------------------------------------- statistics */
+
+/* The counters of the file that is open. */
+static int
+read_stats(struct cache_object *self, struct fmm_stats *stats)
+{
+    struct op op;
+    if (op_begin(self, &op) < 0) {
+        return -1;
+    }
+    if (self->map == NULL) {
+        return cache_raise_closed(self);
+    }
+    fmm_stats_read(self->map->cache, stats);
+    return 0;
+}
+
+PyObject *
+cache_get_statistics(struct cache_object *self, PyObject *const *values,
+                     Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"clear", NULL};
+    static const struct args_spec spec = {"get_statistics", list, 0, 1};
+    PyObject *flag = NULL;
+    struct fmm_stats stats;
+    if (args_parse(&spec, &(struct args){values, count, names}, &flag) < 0) {
+        return NULL;
+    }
+    int clear = flag != NULL ? PyObject_IsTrue(flag) : 0;
+    if (clear < 0 || read_stats(self, &stats) < 0) {
+        return NULL;
+    }
+    if (clear > 0) {
+        fmm_stats_clear(self->map->cache);
+    }
+    return Py_BuildValue("KK", (unsigned long long)stats.reads,
+                         (unsigned long long)stats.hits);
+}
+
+PyObject *
+cache_stats(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    struct fmm_stats s;
+    if (read_stats((struct cache_object *)self, &s) < 0) {
+        return NULL;
+    }
+    const uint64_t counters[] = {
+        s.entries,
+        s.live_bytes,
+        s.used_bytes,
+        s.total_bytes,
+        s.reads,
+        s.hits,
+        s.reads > s.hits ? s.reads - s.hits : 0,
+        s.stores,
+        s.evictions,
+        s.expirations,
+        s.slot_evictions,
+        s.moved_bytes,
+        s.lock_waits,
+        s.recoveries,
+        s.repaired,
+    };
+    PyObject *tuple = PyTuple_New(Py_ARRAY_LENGTH(counters));
+    for (size_t i = 0; tuple != NULL && i < Py_ARRAY_LENGTH(counters); i++) {
+        PyObject *number = PyLong_FromUnsignedLongLong(counters[i]);
+        if (number == NULL) {
+            Py_CLEAR(tuple);
+            break;
+        }
+        PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, number);
+    }
+    return tuple;
+}
+
+/* --------------------------------------------------------------- checking */
+
+struct check_op {
+    struct op op;
+    struct fmm_page_report report;
+};
+
+static enum fmm_status
+run_check(struct fmm_cache *cache, struct op *op)
+{
+    return fmm_check_page(cache, &op->call, op->key.page, false,
+                          &((struct check_op *)op)->report);
+}
+
+/* What is wrong with a page, "" when nothing is. Counters that are off do
+ * no harm: they are set right when they matter. */
+static const char *
+problem_of(const struct fmm_page_report *report)
+{
+    if (report->bad_slots == 0 && !report->bad_rings) {
+        return "";
+    }
+    return report->text[0] != '\0' ? report->text : "damaged";
+}
+
+PyObject *
+cache_check_page(PyObject *object, PyObject *page)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct check_op check = {.report = {.entries = 0}};
+    unsigned long number = PyLong_AsUnsignedLong(page);
+    if (PyErr_Occurred() || op_begin(self, &check.op) < 0) {
+        return NULL;
+    }
+    check.op.key.page = (uint32_t)number;
+    if (op_call_long(self, &check.op, run_check) < 0) {
+        return NULL;
+    }
+    const struct fmm_page_report *report = &check.report;
+    return Py_BuildValue("KKKs", (unsigned long long)report->entries,
+                         (unsigned long long)report->live_bytes,
+                         (unsigned long long)report->dead_bytes,
+                         problem_of(report));
+}
+
+PyObject *
+cache_info(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    const struct fmm_info *info = &((struct cache_object *)object)->info;
+    return Py_BuildValue("{sKsIsIsKsK}", "file_size",
+                         (unsigned long long)info->file_size, "slots",
+                         info->slots, "version", info->version, "created_ms",
+                         (unsigned long long)info->created_ms, "max_entry",
+                         (unsigned long long)info->max_entry);
+}

@@ -1,0 +1,305 @@
+#include "py_read.h"
+
+#include "py_args.h"
+#include "py_callback.h"
+#include "py_error.h"
+#include "py_expiry.h"
+#include "py_methods.h"
+#include "py_value.h"
+
+/* --------------------------------------------------------------- one read */
+
+static enum fmm_status
+run_get(struct fmm_cache *cache, struct op *op)
+{
+    struct reading *r = (struct reading *)op;
+    op_hash(cache, op);
+    return fmm_get(cache, &op->call, &op->key, r->buffer, r->capacity,
+                   &r->meta);
+}
+
+/* The value grew, or is no small one: a bytes object of its size. */
+static int
+make_room(struct reading *reading)
+{
+    Py_CLEAR(reading->bytes);
+    reading->capacity = reading->meta.value_len;
+    reading->bytes =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)reading->capacity);
+    if (reading->bytes == NULL) {
+        return -1;
+    }
+    reading->buffer = PyBytes_AS_STRING(reading->bytes);
+    return 0;
+}
+
+int
+reading_run(struct cache_object *self, struct reading *reading)
+{
+    reading->bytes = NULL;
+    reading->buffer = reading->small;
+    reading->capacity = sizeof(reading->small);
+    int status = op_call(self, &reading->op, run_get);
+    while (UNLIKELY(status == FMM_TOO_SMALL)) {
+        if (make_room(reading) < 0) {
+            return -1;
+        }
+        status = op_call(self, &reading->op, run_get);
+    }
+    if (UNLIKELY(status != FMM_OK)) {
+        reading_drop(reading);
+    }
+    return status;
+}
+
+void
+reading_drop(struct reading *reading)
+{
+    Py_CLEAR(reading->bytes);
+}
+
+/* Say which key of which file the exception is about. */
+static void
+note_key(const struct cache_object *self, const struct fmm_key *key)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *object = key_to_object(key->data, key->len, key->bytes);
+    PyErr_Restore(type, value, traceback);
+    if (object != NULL) {
+        error_add_note(object, self->path);
+        Py_DECREF(object);
+    }
+}
+
+PyObject *
+read_decode(struct cache_object *self, const struct fmm_key *key,
+            const struct fmm_meta *meta, PyObject *bytes)
+{
+    PyObject *value = NULL;
+    if ((size_t)PyBytes_GET_SIZE(bytes) == meta->value_len) {
+        value = value_decode_bytes(self, meta, bytes);
+    }
+    else {
+        value = value_decode(self, meta, PyBytes_AS_STRING(bytes));
+        Py_DECREF(bytes);
+    }
+    if (value == NULL) {
+        note_key(self, key);
+    }
+    return value;
+}
+
+PyObject *
+reading_value(struct cache_object *self, struct reading *reading)
+{
+    if (UNLIKELY(reading->bytes != NULL)) {
+        return read_decode(self, &reading->op.key, &reading->meta,
+                           reading->bytes);
+    }
+    PyObject *value = value_decode(self, &reading->meta, reading->small);
+    if (UNLIKELY(value == NULL)) {
+        note_key(self, &reading->op.key);
+    }
+    return value;
+}
+
+PyObject *
+read_entry(const struct cache_object *self, const struct fmm_meta *meta,
+           PyObject *value)
+{
+    PyObject *modseq = meta->has_modseq
+                           ? PyLong_FromUnsignedLongLong(meta->modseq)
+                           : Py_NewRef(Py_None);
+    if (value == NULL || modseq == NULL) {
+        Py_XDECREF(modseq);
+        Py_XDECREF(value);
+        return NULL;
+    }
+    return PyObject_CallFunction(
+        self->state->entry, "NNddNNn", value,
+        expiry_to_object(meta->expire_at), (double)meta->accessed_at / 1000.0,
+        (double)meta->stored_at / 1000.0, modseq, PyBool_FromLong(meta->dirty),
+        (Py_ssize_t)meta->size);
+}
+
+/* ---------------------------------------------------------------- lookups */
+
+int
+read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
+             bool *known_missing)
+{
+    struct reading reading;
+    *known_missing = false;
+    if (key_from_object(key, &reading.op.key) < 0 ||
+        op_begin(self, &reading.op) < 0) {
+        return -1;
+    }
+    int status = reading_run(self, &reading);
+    if (status != FMM_OK) {
+        return status == FMM_MISS ? 0 : -1;
+    }
+    if (UNLIKELY(reading.meta.type == VALUE_NOT_FOUND)) {
+        *known_missing = true;
+        return 0;
+    }
+    *value = reading_value(self, &reading);
+    return *value != NULL ? 1 : -1;
+}
+
+int
+read_through(struct cache_object *self, PyObject *key, PyObject **value)
+{
+    bool known_missing;
+    int found = read_plainly(self, key, value, &known_missing);
+    if (LIKELY(found != 0) || known_missing || self->read_cb == NULL) {
+        return found;
+    }
+    return callback_read(self, key, value);
+}
+
+static const char *const get_names[] = {"key", "default", NULL};
+static const struct args_spec get_spec = {"get", get_names, 1, 2};
+
+PyObject *
+cache_get(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
+          PyObject *names)
+{
+    PyObject *out[] = {NULL, NULL};
+    PyObject *value;
+    if (LIKELY(names == NULL && (count == 1 || count == 2))) {
+        out[0] = values[0];
+        out[1] = count == 2 ? values[1] : NULL;
+    }
+    else if (args_parse(&get_spec, &(struct args){values, count, names}, out) <
+             0) {
+        return NULL;
+    }
+    int found = read_through(self, out[0], &value);
+    if (LIKELY(found > 0)) {
+        return value;
+    }
+    return found < 0 ? NULL : Py_NewRef(out[1] != NULL ? out[1] : Py_None);
+}
+
+PyObject *
+cache_subscript(PyObject *self, PyObject *key)
+{
+    PyObject *value;
+    int found = read_through((struct cache_object *)self, key, &value);
+    if (found == 0) {
+        PyErr_SetObject(PyExc_KeyError, key);
+    }
+    return found > 0 ? value : NULL;
+}
+
+struct exists_op {
+    struct op op;
+    struct fmm_meta meta;
+};
+
+static enum fmm_status
+run_exists(struct fmm_cache *cache, struct op *op)
+{
+    op_hash(cache, op);
+    return fmm_exists(cache, &op->call, &op->key,
+                      &((struct exists_op *)op)->meta);
+}
+
+int
+cache_contains(PyObject *object, PyObject *key)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct exists_op e;
+    if (key_from_object(key, &e.op.key) < 0 || op_begin(self, &e.op) < 0) {
+        return -1;
+    }
+    int status = op_call(self, &e.op, run_exists);
+    if (status < 0) {
+        return -1;
+    }
+    return status == FMM_OK && e.meta.type != VALUE_NOT_FOUND;
+}
+
+static const char *const key_names[] = {"key", NULL};
+static const struct args_spec exists_spec = {"exists", key_names, 1, 1};
+
+PyObject *
+cache_exists(struct cache_object *self, PyObject *const *values,
+             Py_ssize_t count, PyObject *names)
+{
+    PyObject *key = NULL;
+    if (args_parse(&exists_spec, &(struct args){values, count, names}, &key) <
+        0) {
+        return NULL;
+    }
+    int found = cache_contains((PyObject *)self, key);
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}
+
+static const struct args_spec entry_spec = {"get_entry", key_names, 1, 1};
+
+PyObject *
+cache_get_entry(struct cache_object *self, PyObject *const *values,
+                Py_ssize_t count, PyObject *names)
+{
+    struct reading reading;
+    PyObject *key = NULL;
+    if (args_parse(&entry_spec, &(struct args){values, count, names}, &key) <
+            0 ||
+        key_from_object(key, &reading.op.key) < 0 ||
+        op_begin(self, &reading.op) < 0) {
+        return NULL;
+    }
+    int status = reading_run(self, &reading);
+    if (status < 0) {
+        return NULL;
+    }
+    if (status == FMM_MISS || reading.meta.type == VALUE_NOT_FOUND) {
+        Py_RETURN_NONE;
+    }
+    return read_entry(self, &reading.meta, reading_value(self, &reading));
+}
+
+/* -------------------------------------------------------------- many keys */
+
+/* Put the value of a key into the dict, if there is one. */
+static int
+collect(struct cache_object *self, PyObject *key, PyObject *result)
+{
+    PyObject *value;
+    bool known_missing;
+    int found = read_plainly(self, key, &value, &known_missing);
+    if (found > 0) {
+        found = PyDict_SetItem(result, key, value);
+        Py_DECREF(value);
+    }
+    return found;
+}
+
+static const char *const keys_names[] = {"keys", NULL};
+static const struct args_spec many_spec = {"get_many", keys_names, 1, 1};
+
+PyObject *
+cache_get_many(struct cache_object *self, PyObject *const *values,
+               Py_ssize_t count, PyObject *names)
+{
+    PyObject *keys = NULL, *key;
+    if (args_parse(&many_spec, &(struct args){values, count, names}, &keys) <
+        0) {
+        return NULL;
+    }
+    PyObject *iterator = PyObject_GetIter(keys);
+    PyObject *result = iterator != NULL ? PyDict_New() : NULL;
+    while (result != NULL && (key = PyIter_Next(iterator)) != NULL) {
+        if (collect(self, key, result) < 0) {
+            Py_CLEAR(result);
+        }
+        Py_DECREF(key);
+    }
+    Py_XDECREF(iterator);
+    if (PyErr_Occurred()) {
+        Py_CLEAR(result);
+    }
+    return result;
+}

@@ -1,0 +1,38 @@
+/* Values read from the file: into a small buffer, or a bytes object. */
+#pragma once
+
+#include "py_op.h"
+
+#define READ_SMALL_SIZE 1024u
+
+/* One read. Begin `op` and give it its key first. */
+struct reading {
+    struct op op;
+    struct fmm_meta meta;
+    PyObject *bytes; /* holds a large value */
+    void *buffer;
+    size_t capacity;
+    unsigned char small[READ_SMALL_SIZE];
+};
+
+/* Read. Returns FMM_OK, FMM_MISS, or -1 with an exception. After FMM_OK end
+ * with one of the two below. */
+int reading_run(struct cache_object *self, struct reading *reading);
+/* The value that was read; an exception says for which key. */
+PyObject *reading_value(struct cache_object *self, struct reading *reading);
+void reading_drop(struct reading *reading);
+
+/* Decode a value of a key; an exception gets a note that names them. Takes
+ * over `bytes`, which may be longer than the value. */
+PyObject *read_decode(struct cache_object *self, const struct fmm_key *key,
+                      const struct fmm_meta *meta, PyObject *bytes);
+/* A fastmmap.Entry; takes over `value`. */
+PyObject *read_entry(const struct cache_object *self,
+                     const struct fmm_meta *meta, PyObject *value);
+/* Look a key up without read_cb. A new reference in `*value`; returns 1, 0
+ * when there is none, or -1 with an exception. `*known_missing` tells that
+ * read_cb found nothing before. */
+int read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
+                 bool *known_missing);
+/* The same with read_cb. */
+int read_through(struct cache_object *self, PyObject *key, PyObject **value);

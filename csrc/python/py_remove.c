@@ -1,0 +1,306 @@
+/* Removing keys, in all its forms. */
+#include "py_args.h"
+#include "py_callback.h"
+#include "py_methods.h"
+#include "py_read.h"
+#include "py_store.h"
+
+struct remove_op {
+    struct op op;
+    struct fmm_removal removal;
+    bool was_dirty;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_remove(struct fmm_cache *cache, struct op *op)
+{
+    struct remove_op *r = (struct remove_op *)op;
+    op_hash(cache, op);
+    return fmm_remove(cache, &op->call, &op->key, &r->removal, &r->was_dirty,
+                      &r->ticket);
+}
+
+/* Remove a key whose operation has begun, and tell delete_cb. Returns 1 when
+ * it was there, 0, or -1 with an exception. */
+static int
+remove_key(struct cache_object *self, struct remove_op *r, PyObject *key)
+{
+    r->was_dirty = false;
+    int status = writeback_call(self, &r->op, run_remove, &r->ticket);
+    if (status < 0) {
+        return -1;
+    }
+    if (self->delete_cb != NULL && !r->was_dirty &&
+        callback_delete(self, key) < 0) {
+        return -1;
+    }
+    return status == FMM_OK;
+}
+
+/* Remove without conditions; returns as above. */
+static int
+remove_plainly(struct cache_object *self, PyObject *key)
+{
+    struct remove_op r;
+    r.removal = (struct fmm_removal){.has_modseq = false};
+    if (UNLIKELY(self->cache_not_found) &&
+        store_forget_missing(self, key) < 0) {
+        return -1;
+    }
+    if (key_from_object(key, &r.op.key) < 0 || op_begin(self, &r.op) < 0) {
+        return -1;
+    }
+    return remove_key(self, &r, key);
+}
+
+/* The lifetime of tombstones, when none is given. */
+static int64_t
+tombstone_lifetime(const struct cache_object *self)
+{
+    return self->tombstone_ms == LIFETIME_NEVER ? self->expire_ms
+                                                : self->tombstone_ms;
+}
+
+PyObject *
+cache_remove(struct cache_object *self, PyObject *const *values,
+             Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"key", "modseq", "expire_time",
+                                       "expire_on", NULL};
+    static const struct args_spec spec = {"remove", list, 1, 1};
+    PyObject *out[4] = {NULL, NULL, NULL, NULL};
+    struct remove_op r;
+    r.removal = (struct fmm_removal){.keep_dirty = false};
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0 ||
+        modseq_from_object(out[1], &r.removal.modseq, &r.removal.has_modseq) <
+            0) {
+        return NULL;
+    }
+    const struct expiry_args expiry = {out[2], out[3]};
+    if (UNLIKELY(self->cache_not_found) &&
+        store_forget_missing(self, out[0]) < 0) {
+        return NULL;
+    }
+    if (key_from_object(out[0], &r.op.key) < 0 || op_begin(self, &r.op) < 0 ||
+        expiry_resolve(self, &expiry, r.op.call.now_ms,
+                       tombstone_lifetime(self), &r.removal.expire_at) < 0) {
+        return NULL;
+    }
+    int removed = remove_key(self, &r, out[0]);
+    return removed < 0 ? NULL : PyBool_FromLong(removed);
+}
+
+int
+cache_delete(struct cache_object *self, PyObject *key)
+{
+    int removed = remove_plainly(self, key);
+    if (removed == 0) {
+        PyErr_SetObject(PyExc_KeyError, key);
+    }
+    return removed > 0 ? 0 : -1;
+}
+
+PyObject *
+cache_delete_many(struct cache_object *self, PyObject *const *values,
+                  Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"keys", NULL};
+    static const struct args_spec spec = {"delete_many", list, 1, 1};
+    PyObject *keys = NULL, *key;
+    Py_ssize_t total = 0;
+    if (args_parse(&spec, &(struct args){values, count, names}, &keys) < 0) {
+        return NULL;
+    }
+    PyObject *iterator = PyObject_GetIter(keys);
+    while (iterator != NULL && (key = PyIter_Next(iterator)) != NULL) {
+        int removed = remove_plainly(self, key);
+        Py_DECREF(key);
+        if (removed < 0) {
+            break;
+        }
+        total += removed;
+    }
+    Py_XDECREF(iterator);
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(total);
+}
+
+PyObject *
+cache_expire(struct cache_object *self, PyObject *const *values,
+             Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"key", NULL};
+    static const struct args_spec spec = {"expire", list, 1, 1};
+    PyObject *key = NULL;
+    struct remove_op r;
+    r.removal = (struct fmm_removal){.keep_dirty = true};
+    if (args_parse(&spec, &(struct args){values, count, names}, &key) < 0) {
+        return NULL;
+    }
+    if (UNLIKELY(self->cache_not_found) &&
+        store_forget_missing(self, key) < 0) {
+        return NULL;
+    }
+    if (key_from_object(key, &r.op.key) < 0 || op_begin(self, &r.op) < 0) {
+        return NULL;
+    }
+    int status = writeback_call(self, &r.op, run_remove, &r.ticket);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}
+
+/* --------------------------------------------------- get_and_remove, pop */
+
+/* Reads and removes in one go. */
+struct take_op {
+    struct remove_op remove;
+    struct fmm_meta meta;
+    void *buffer;
+    size_t capacity;
+};
+
+static enum fmm_status
+run_take(struct fmm_cache *cache, struct op *op)
+{
+    struct take_op *t = (struct take_op *)op;
+    struct remove_op *r = &t->remove;
+    struct fmm_guard guard;
+    op_hash(cache, op);
+    enum fmm_status status =
+        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    if (status != FMM_OK) {
+        return status;
+    }
+    status = fmm_get_locked(&guard, &op->call, &op->key, t->buffer,
+                            t->capacity, &t->meta);
+    if (status == FMM_OK) {
+        status = fmm_remove_locked(&guard, &op->call, &op->key, &r->removal,
+                                   &r->was_dirty, &r->ticket);
+    }
+    fmm_guard_release(&guard);
+    return status;
+}
+
+/* The value's bytes, taken out of the cache. NULL, without an exception when
+ * there is none. */
+static PyObject *
+take_bytes(struct cache_object *self, struct take_op *t)
+{
+    t->capacity = READ_SMALL_SIZE;
+    for (;;) {
+        PyObject *bytes =
+            PyBytes_FromStringAndSize(NULL, (Py_ssize_t)t->capacity);
+        if (bytes == NULL) {
+            return NULL;
+        }
+        t->buffer = PyBytes_AS_STRING(bytes);
+        int status = op_call(self, &t->remove.op, run_take);
+        if (status == FMM_OK) {
+            return bytes;
+        }
+        Py_DECREF(bytes);
+        if (status != FMM_TOO_SMALL) {
+            return NULL;
+        }
+        t->capacity = t->meta.value_len;
+    }
+}
+
+/* Put back what cannot be decoded, unless the key has a new value. Keeps
+ * the exception that is set. */
+static void
+put_back(struct cache_object *self, const struct take_op *t, PyObject *bytes)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    const struct fmm_value value = {
+        .data = PyBytes_AS_STRING(bytes),
+        .len = t->meta.value_len,
+        .type = t->meta.type,
+        .compressed = t->meta.compressed,
+    };
+    struct store_op store = {
+        .value = &value,
+        .store = {.mode = FMM_STORE_ADD,
+                  .expire_at = t->meta.expire_at,
+                  .modseq = t->meta.modseq,
+                  .has_modseq = t->meta.has_modseq,
+                  .dirty = t->meta.dirty},
+    };
+    store.op.key = t->remove.op.key;
+    if (op_begin(self, &store.op) == 0) {
+        (void)writeback_store(self, &store);
+    }
+    PyErr_Clear();
+    PyErr_Restore(type, error, traceback);
+}
+
+/* Remove a key and return its value, a new reference. NULL, without an
+ * exception when there is none. */
+static PyObject *
+take_value(struct cache_object *self, PyObject *key)
+{
+    struct take_op t = {.remove = {.was_dirty = false}};
+    if (key_from_object(key, &t.remove.op.key) < 0 ||
+        op_begin(self, &t.remove.op) < 0) {
+        return NULL;
+    }
+    PyObject *bytes = take_bytes(self, &t);
+    if (bytes == NULL || t.meta.type == VALUE_NOT_FOUND) {
+        Py_XDECREF(bytes);
+        return NULL;
+    }
+    PyObject *value =
+        read_decode(self, &t.remove.op.key, &t.meta, Py_NewRef(bytes));
+    if (value == NULL) {
+        put_back(self, &t, bytes);
+    }
+    Py_DECREF(bytes);
+    if (value != NULL && !t.remove.was_dirty &&
+        callback_delete(self, key) < 0) {
+        Py_CLEAR(value);
+    }
+    return value;
+}
+
+PyObject *
+cache_get_and_remove(struct cache_object *self, PyObject *const *values,
+                     Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"key", "default", NULL};
+    static const struct args_spec spec = {"get_and_remove", list, 1, 2};
+    PyObject *out[] = {NULL, NULL};
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    PyObject *value = take_value(self, out[0]);
+    if (value == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    bool removed = value != NULL;
+    if (!removed) {
+        value = Py_NewRef(out[1] != NULL ? out[1] : Py_None);
+    }
+    return PyObject_CallFunction(self->state->remove_result, "NO", value,
+                                 removed ? Py_True : Py_False);
+}
+
+PyObject *
+cache_pop(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
+          PyObject *names)
+{
+    static const char *const list[] = {"key", "default", NULL};
+    static const struct args_spec spec = {"pop", list, 1, 2};
+    PyObject *out[] = {NULL, NULL};
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    PyObject *value = take_value(self, out[0]);
+    if (value != NULL || PyErr_Occurred()) {
+        return value;
+    }
+    if (out[1] == NULL) {
+        PyErr_SetObject(PyExc_KeyError, out[0]);
+        return NULL;
+    }
+    return Py_NewRef(out[1]);
+}

@@ -1,0 +1,139 @@
+#include "py_section.h"
+
+static struct section *
+section_new(struct cache_object *cache)
+{
+    struct section *section = PyMem_Calloc(1, sizeof(*section));
+    if (section == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    section->cache = (struct cache_object *)Py_NewRef((PyObject *)cache);
+    section->thread = PyThread_get_thread_ident();
+    section->forks = fmm_forks();
+    section->next = cache->state->sections;
+    if (section->next != NULL) {
+        section->next->previous = section;
+    }
+    cache->state->sections = section;
+    cache->sections++;
+    return section;
+}
+
+struct section *
+section_enter(struct cache_object *cache)
+{
+    return section_new(cache);
+}
+
+struct guard_op {
+    struct op op;
+    struct fmm_guard guard;
+};
+
+static enum fmm_status
+run_guard(struct fmm_cache *cache, struct op *op)
+{
+    struct guard_op *g = (struct guard_op *)op;
+    op_hash(cache, op);
+    return fmm_guard_take(cache, &op->call, op->key.page, &g->guard);
+}
+
+struct section *
+section_take(struct cache_object *cache, struct op *op)
+{
+    struct section *section = section_new(cache);
+    struct guard_op g = {.op = *op};
+    if (section == NULL) {
+        return NULL;
+    }
+    g.op.pin = true;
+    if (op_call(cache, &g.op, run_guard) < 0) {
+        section_leave(section);
+        return NULL;
+    }
+    section->map = g.op.pinned != NULL ? g.op.pinned : mapping_pin(cache->map);
+    section->guard = g.guard;
+    *op = g.op;
+    return section;
+}
+
+void
+section_leave(struct section *section)
+{
+    struct cache_object *cache = section->cache;
+    if (section->map != NULL) {
+        fmm_guard_release(&section->guard);
+        mapping_unpin(section->map);
+    }
+    if (section->previous != NULL) {
+        section->previous->next = section->next;
+    }
+    else {
+        cache->state->sections = section->next;
+    }
+    if (section->next != NULL) {
+        section->next->previous = section->previous;
+    }
+    cache->sections--;
+    PyMem_Free(section);
+    Py_DECREF(cache);
+}
+
+bool
+section_holds(const struct section *section)
+{
+    return section->map != NULL && fmm_guard_held(&section->guard);
+}
+
+/* Whether the current thread entered it, in this process. */
+static bool
+is_mine(const struct section *section)
+{
+    return section->thread == PyThread_get_thread_ident() &&
+           section->forks == fmm_forks();
+}
+
+int
+section_refuse_reentry(const struct cache_object *cache)
+{
+    const struct section *s = cache->state->sections;
+    for (; s != NULL; s = s->next) {
+        if (s->cache == cache && is_mine(s)) {
+            PyErr_Format(
+                cache->state->lock_error,
+                "%U: the cache cannot be used by code that it called, nor "
+                "inside its lock(): return the value instead, or, for "
+                "callbacks, open it with allow_recursive=True",
+                cache->path);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static bool
+is_page_of(const struct section *s, const struct cache_object *cache,
+           uint32_t page)
+{
+    return s->map != NULL && s->guard.page == page &&
+           s->map->info.device == cache->info.device &&
+           s->map->info.inode == cache->info.inode;
+}
+
+int
+section_refuse_page(const struct cache_object *cache, uint32_t page)
+{
+    const struct section *s = cache->state->sections;
+    for (; s != NULL; s = s->next) {
+        if (is_page_of(s, cache, page) && is_mine(s)) {
+            PyErr_Format(cache->state->lock_error,
+                         "%U: page %u is held by this very thread, through "
+                         "another object of the same file: end that block "
+                         "first",
+                         cache->path, (unsigned)page);
+            return -1;
+        }
+    }
+    return 0;
+}

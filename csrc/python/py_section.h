@@ -1,0 +1,32 @@
+/* A section: user code that runs inside a cache, with or without holding one
+ * of its pages. While there is one, any use of the cache by its thread is a
+ * LockError; other threads and processes wait for its page.
+ *
+ * Sections live on the heap: a forked child has no stacks but its own. */
+#pragma once
+
+#include "py_op.h"
+
+struct section {
+    struct section *previous, *next; /* in the module's state */
+    struct cache_object *cache;      /* owned */
+    struct mapping *map;             /* pinned; NULL: no page is held */
+    struct fmm_guard guard;
+    unsigned long thread;
+    uint64_t forks;
+};
+
+/* Enter without a page. NULL with MemoryError. */
+struct section *section_enter(struct cache_object *cache);
+/* Enter and take the page of `op`, which has begun and holds a key. NULL
+ * with LockTimeout and others. */
+struct section *section_take(struct cache_object *cache, struct op *op);
+/* Give the page back and leave. Keeps an exception that is set. */
+void section_leave(struct section *section);
+/* Whether the page is held by this process, not by its parent. */
+bool section_holds(const struct section *section);
+
+/* LockError when the current thread is inside a section of the cache, or
+ * holds that page of the same file through another object. */
+int section_refuse_reentry(const struct cache_object *cache);
+int section_refuse_page(const struct cache_object *cache, uint32_t page);

@@ -1,0 +1,38 @@
+/* What the module owns: types, exceptions, Python helpers, the clock's shift.
+ *
+ * One per interpreter; there are no globals. Guarded by the GIL. */
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "fmm.h"
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+struct section;
+
+struct module_state {
+    PyTypeObject *cache_type, *item_type, *scanner_type;
+    /* fastmmap.errors */
+    PyObject *error, *format_error, *corrupt_error;
+    PyObject *lock_error, *lock_timeout, *closed_error;
+    /* fastmmap.types */
+    PyObject *entry, *store, *keep, *get_and_set_result, *remove_result;
+    /* Functions of the package and of pickle. */
+    PyObject *pickle_dumps, *pickle_loads, *pickle_protocol;
+    PyObject *dump_int, *load_int;
+    PyObject *lifetime_ms;
+    PyObject *log_failure, *log_orphan;
+    /* User code that runs inside a cache, of all threads. */
+    struct section *sections;
+    /* How far this process's idea of now is off, for tests. */
+    int64_t travel_ms;
+};
+
+/* The state of the module that `type`, or a base of it, belongs to. */
+struct module_state *state_of_type(PyTypeObject *type);
+
+/* Types, made by py_module.c from these. */
+extern PyType_Spec cache_spec, item_spec, scanner_spec;

@@ -1,0 +1,295 @@
+#include "py_store.h"
+
+#include "py_args.h"
+#include "py_callback.h"
+#include "py_methods.h"
+#include "py_read.h"
+
+int
+store_tell(struct cache_object *self, const struct store_request *request,
+           int status, uint64_t expire_at)
+{
+    bool stored = status == FMM_OK && !self->write_back;
+    if (self->write_cb == NULL || !(stored || status == FMM_NO_ROOM)) {
+        return status;
+    }
+    return callback_write(self, request->key, request->value, expire_at) < 0
+               ? -1
+               : status;
+}
+
+/* Store what is encoded by now. */
+static int
+store_encoded(struct cache_object *self, const struct store_request *request,
+              struct store_op *store)
+{
+    if (key_from_object(request->key, &store->op.key) < 0 ||
+        op_begin(self, &store->op) < 0 ||
+        expiry_resolve(self, &request->expiry, store->op.call.now_ms,
+                       self->expire_ms, &store->store.expire_at) < 0) {
+        return -1;
+    }
+    int status = writeback_store(self, store);
+    return LIKELY(self->write_cb == NULL)
+               ? status
+               : store_tell(self, request, status, store->store.expire_at);
+}
+
+int
+store_request(struct cache_object *self, const struct store_request *request)
+{
+    struct encoded encoded;
+    struct store_op store;
+    store.store =
+        (struct fmm_store){.mode = request->mode, .dirty = self->write_back};
+    if (modseq_from_object(request->modseq, &store.store.modseq,
+                           &store.store.has_modseq) < 0) {
+        return -1;
+    }
+    if (UNLIKELY(self->cache_not_found) && request->mode != FMM_STORE_SET &&
+        store_forget_missing(self, request->key) < 0) {
+        return -1;
+    }
+    if (value_encode(self, request->value, &encoded) < 0) {
+        return -1;
+    }
+    store.value = &encoded.value;
+    int status = store_encoded(self, request, &store);
+    value_free(&encoded);
+    return status;
+}
+
+/* --------------------------------------------------- set, add and replace */
+
+static const char *const set_names[] = {"key",       "value",  "expire_time",
+                                        "expire_on", "modseq", NULL};
+
+static int
+parse_request(const struct args_spec *spec, const struct args *args,
+              struct store_request *request)
+{
+    PyObject *out[5] = {NULL, NULL, NULL, NULL, NULL};
+    if (LIKELY(args->names == NULL && args->count == 2)) {
+        out[0] = args->values[0];
+        out[1] = args->values[1];
+    }
+    else if (args_parse(spec, args, out) < 0) {
+        return -1;
+    }
+    request->key = out[0];
+    request->value = out[1];
+    request->expiry = (struct expiry_args){out[2], out[3]};
+    request->modseq = out[4];
+    return 0;
+}
+
+static PyObject *
+store_from_args(struct cache_object *self, const struct args_spec *spec,
+                const struct args *args, enum fmm_store_mode mode)
+{
+    struct store_request request = {.mode = mode};
+    if (parse_request(spec, args, &request) < 0) {
+        return NULL;
+    }
+    int status = store_request(self, &request);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}
+
+PyObject *
+cache_set(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
+          PyObject *names)
+{
+    static const struct args_spec spec = {"set", set_names, 2, 3};
+    const struct args args = {values, count, names};
+    return store_from_args(self, &spec, &args, FMM_STORE_SET);
+}
+
+PyObject *
+cache_add(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
+          PyObject *names)
+{
+    static const struct args_spec spec = {"add", set_names, 2, 3};
+    const struct args args = {values, count, names};
+    return store_from_args(self, &spec, &args, FMM_STORE_ADD);
+}
+
+PyObject *
+cache_replace(struct cache_object *self, PyObject *const *values,
+              Py_ssize_t count, PyObject *names)
+{
+    static const struct args_spec spec = {"replace", set_names, 2, 3};
+    const struct args args = {values, count, names};
+    return store_from_args(self, &spec, &args, FMM_STORE_REPLACE);
+}
+
+/* ------------------------------------------------- as a mapping has it */
+
+void
+store_raise_refused(const struct cache_object *self, PyObject *key, int status)
+{
+    if (status == FMM_STALE) {
+        PyErr_Format(PyExc_ValueError,
+                     "%U: key %.200R was removed with a modseq: set() it with "
+                     "one that is not older",
+                     self->path, key);
+        return;
+    }
+    PyErr_Format(
+        PyExc_ValueError,
+        "%U: the value of key %.200R does not fit: key and value take "
+        "at most %llu bytes here; a larger page_size takes more",
+        self->path, key, (unsigned long long)self->info.max_entry);
+}
+
+int
+cache_assign(struct cache_object *self, PyObject *key, PyObject *value)
+{
+    const struct store_request request = {.key = key, .value = value};
+    int status = store_request(self, &request);
+    if (status > 0) {
+        store_raise_refused(self, key, status);
+    }
+    return status == 0 ? 0 : -1;
+}
+
+/* The value of the key, stored now where there is none; a new reference. */
+static PyObject *
+set_default(struct cache_object *self, const struct store_request *request)
+{
+    for (;;) {
+        PyObject *value;
+        int found = read_through(self, request->key, &value);
+        if (found != 0) {
+            return found > 0 ? value : NULL;
+        }
+        int status = store_request(self, request);
+        if (status == FMM_OK) {
+            return Py_NewRef(request->value);
+        }
+        if (status != FMM_EXISTS) {
+            if (status > 0) {
+                store_raise_refused(self, request->key, status);
+            }
+            return NULL;
+        }
+    }
+}
+
+PyObject *
+cache_setdefault(struct cache_object *self, PyObject *const *values,
+                 Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"key", "default", NULL};
+    static const struct args_spec spec = {"setdefault", list, 1, 2};
+    PyObject *out[] = {NULL, NULL};
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    const struct store_request request = {
+        .key = out[0],
+        .value = out[1] != NULL ? out[1] : Py_None,
+        .mode = FMM_STORE_ADD,
+    };
+    return set_default(self, &request);
+}
+
+/* -------------------------------------------------------------- many keys */
+
+PyObject *
+store_pairs(PyObject *mapping)
+{
+    PyObject *pairs = PyDict_CheckExact(mapping) ? PyDict_Items(mapping)
+                      : PyObject_HasAttrString(mapping, "keys")
+                          ? PyMapping_Items(mapping)
+                          : PySequence_List(mapping);
+    for (Py_ssize_t i = 0; pairs != NULL && i < PyList_GET_SIZE(pairs); i++) {
+        PyObject *pair = PySequence_Tuple(PyList_GET_ITEM(pairs, i));
+        if (pair != NULL && PyTuple_GET_SIZE(pair) != 2) {
+            PyErr_SetString(PyExc_ValueError,
+                            "expected a mapping, or pairs of key and value");
+            Py_CLEAR(pair);
+        }
+        if (pair == NULL) {
+            Py_CLEAR(pairs);
+            break;
+        }
+        PyList_SetItem(pairs, i, pair);
+    }
+    return pairs;
+}
+
+/* Store one pair; a key that was refused is appended to `refused`. */
+static int
+set_pair(struct cache_object *self, const struct expiry_args *expiry,
+         PyObject *pair, PyObject *refused)
+{
+    const struct store_request request = {
+        .key = PyTuple_GET_ITEM(pair, 0),
+        .value = PyTuple_GET_ITEM(pair, 1),
+        .expiry = *expiry,
+    };
+    int status = store_request(self, &request);
+    return status <= 0 ? status : PyList_Append(refused, request.key);
+}
+
+PyObject *
+cache_set_many(struct cache_object *self, PyObject *const *values,
+               Py_ssize_t count, PyObject *names)
+{
+    static const char *const list[] = {"mapping", "expire_time", "expire_on",
+                                       NULL};
+    static const struct args_spec spec = {"set_many", list, 1, 2};
+    PyObject *out[3] = {NULL, NULL, NULL};
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
+        return NULL;
+    }
+    const struct expiry_args expiry = {out[1], out[2]};
+    PyObject *pairs = store_pairs(out[0]);
+    PyObject *refused = pairs != NULL ? PyList_New(0) : NULL;
+    for (Py_ssize_t i = 0; refused != NULL && i < PyList_GET_SIZE(pairs);
+         i++) {
+        if (set_pair(self, &expiry, PyList_GET_ITEM(pairs, i), refused) < 0) {
+            Py_CLEAR(refused);
+        }
+    }
+    Py_XDECREF(pairs);
+    return refused;
+}
+
+/* ------------------------------------------------------ what is not there */
+
+static enum fmm_status
+run_forget(struct fmm_cache *cache, struct op *op)
+{
+    const struct fmm_removal plainly = {.has_modseq = false};
+    struct fmm_ticket ticket;
+    struct fmm_guard guard;
+    struct fmm_meta meta;
+    op_hash(cache, op);
+    enum fmm_status status = fmm_exists(cache, &op->call, &op->key, &meta);
+    if (status != FMM_OK || meta.type != VALUE_NOT_FOUND) {
+        return status;
+    }
+    status = fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (fmm_get_locked(&guard, &op->call, &op->key, NULL, 0, &meta) ==
+            FMM_OK &&
+        meta.type == VALUE_NOT_FOUND) {
+        fmm_remove_locked(&guard, &op->call, &op->key, &plainly, NULL,
+                          &ticket);
+    }
+    fmm_guard_release(&guard);
+    return FMM_OK;
+}
+
+int
+store_forget_missing(struct cache_object *self, PyObject *key)
+{
+    struct op op;
+    if (key_from_object(key, &op.key) < 0 || op_begin(self, &op) < 0) {
+        return -1;
+    }
+    return op_call(self, &op, run_forget) < 0 ? -1 : 0;
+}

@@ -1,0 +1,31 @@
+/* Storing a value under a key: encode, store, tell write_cb. */
+#pragma once
+
+#include "py_expiry.h"
+#include "py_writeback.h"
+
+/* A store as it was asked for. Borrowed references; NULL: not given. */
+struct store_request {
+    PyObject *key, *value;
+    struct expiry_args expiry;
+    PyObject *modseq;
+    enum fmm_store_mode mode;
+};
+
+/* Returns FMM_OK, FMM_EXISTS, FMM_MISS, FMM_STALE, FMM_NO_ROOM, or -1 with
+ * an exception. */
+int store_request(struct cache_object *self,
+                  const struct store_request *request);
+/* What write_cb is to be told after a store that ended with `status`.
+ * Returns the status, or -1 with an exception that is no Exception. */
+int store_tell(struct cache_object *self, const struct store_request *request,
+               int status, uint64_t expire_at);
+/* Raise ValueError for a value that a mapping must not lose. */
+void store_raise_refused(const struct cache_object *self, PyObject *key,
+                         int status);
+/* Forget that read_cb found nothing, before a key is changed in a way that
+ * depends on what is there. Returns 0, or -1 with an exception. */
+int store_forget_missing(struct cache_object *self, PyObject *key);
+/* The pairs of a mapping, or of an iterable of pairs, as a list of tuples;
+ * NULL with an exception. */
+PyObject *store_pairs(PyObject *mapping);

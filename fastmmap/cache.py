@@ -1,0 +1,357 @@
+"""`FastMmap`: what the C type lacks, all of it done once or seldom.
+
+Hot methods are C methods of `_core.Cache`, inherited and never wrapped.
+"""
+
+import os
+from collections.abc import MutableMapping
+from dataclasses import replace
+from typing import Any, Optional, TypeVar, Union
+
+from fastmmap import _core, lifecycle, location, serializers
+from fastmmap.compressors import Compressor, compressor_named
+from fastmmap.errors import ClosedError, FormatError
+from fastmmap.options import (
+    DEFAULT_SERIALIZER,
+    REATTACHED,
+    FileOptions,
+    Size,
+    choose_compressor,
+    choose_serializer,
+    file_options,
+    use_options,
+)
+from fastmmap.serializers import Serializer, serializer_named
+from fastmmap.types import CheckReport, Key, Lifetime, Stats
+from fastmmap.views import CacheItems, CacheValues
+
+_Self = TypeVar("_Self", bound="FastMmap")
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+_Given = dict[str, Any]
+_Names = tuple[Optional[str], Optional[str]]
+
+#: A file may appear or vanish between looking for it and making it.
+_OPEN_ATTEMPTS = 16
+_GET_KEYS_MODES = (0, 1, 2)
+
+
+class FastMmap(_core.Cache, MutableMapping[Key, Any]):
+    """A cache in one memory-mapped file, shared by processes and threads.
+
+    Args:
+        share_file: Path of the file, str, bytes or PathLike. ``None`` makes a
+            private one on tmpfs, where there is one.
+        init_file: Start empty; whatever the file held is gone.
+        test_file: Verify every page now; a bad one is emptied, the rest kept.
+        permissions: Mode of a new file, whatever the umask.
+        unlink_on_exit: Remove the file at ``close()``, at exit and at
+            collection, in the process that created the object. ``None``: when
+            there was no such file before this call.
+        empty_on_exit: Call ``empty()`` at the same moments.
+        cache_size: Bytes, or text such as ``"64m"``. 16 MiB when nothing else
+            is given.
+        reserve: Take the space on disk now, so that a lack of it is an OSError
+            here. ``False`` makes a sparse file.
+        page_size: Bytes or text, rounded to the nearest power of two, 4 KiB to
+            1 GiB.
+        num_pages: Number of pages.
+        start_slots: Index slots per page.
+        entry_size: Expected bytes of key and value; sizes the index.
+        serializer: ``"pickle"``, ``"raw"`` (also ``""`` and ``None``),
+            ``"json"``, ``"msgpack"`` or a pair ``(dumps, loads)``.
+        raw_values: Perl's spelling of ``serializer="raw"``.
+        compressor: ``"zlib"``, ``"lz4"``, ``"zstd"``, ``"snappy"`` or a pair
+            ``(compress, decompress)``.
+        compress: Perl's spelling of ``compressor="zlib"``.
+        compress_min_size: Smaller serialized values, bytes, stay as they are.
+        expire_time: Default lifetime: seconds, a timedelta, or text such as
+            ``"10s"``, ``"now"``, ``"never"``; 0 is never.
+        tombstone_expire_time: Lifetime of tombstones; 0 is ``expire_time``.
+        enable_stats: Count reads and hits.
+        context: First argument of the callbacks.
+        read_cb: ``read_cb(context, key)`` gives the value of a missing key, or
+            ``None``.
+        write_cb: ``write_cb(context, key, value, expire_on)`` stores a value
+            elsewhere.
+        delete_cb: ``delete_cb(context, key)`` deletes it there.
+        cache_not_found: Remember that ``read_cb`` found nothing.
+        write_action: ``"write_through"`` or ``"write_back"``.
+        allow_recursive: Callbacks may use the cache.
+        lock_timeout: Seconds to wait for a page; ``None`` waits for as long as
+            its holder lives.
+        catch_deadlocks: Perl's spelling of ``lock_timeout=10``.
+        allow_shared: Accept a file of another user, or writable by others.
+        allow_network_fs: Open on a network or FUSE file system.
+        sigbus_guard: Turn the SIGBUS of a file truncated under us into a
+            CorruptError.
+
+    What is left out follows a file that exists.
+
+    Raises:
+        FormatError: It is no cache file, or differs from what was asked for.
+        ValueError, TypeError: An option is out of its range.
+        ImportError: A serializer or compressor needs a missing package.
+        OSError: The file cannot be opened or created.
+    """
+
+    _given: _Given
+
+    def __init__(
+        self,
+        share_file: Optional[Path] = None,
+        *,
+        init_file: bool = False,
+        test_file: bool = False,
+        permissions: int = 0o600,
+        unlink_on_exit: Optional[bool] = None,
+        empty_on_exit: bool = False,
+        cache_size: Optional[Size] = None,
+        reserve: bool = True,
+        page_size: Optional[Size] = None,
+        num_pages: Optional[int] = None,
+        start_slots: Optional[int] = None,
+        entry_size: int = 200,
+        serializer: object = DEFAULT_SERIALIZER,
+        raw_values: Optional[bool] = None,
+        compressor: object = None,
+        compress: Optional[bool] = None,
+        compress_min_size: int = 256,
+        expire_time: Lifetime = 0,
+        tombstone_expire_time: Lifetime = 0,
+        enable_stats: bool = False,
+        context: Any = None,
+        read_cb: Any = None,
+        write_cb: Any = None,
+        delete_cb: Any = None,
+        cache_not_found: bool = False,
+        write_action: str = "write_through",
+        allow_recursive: bool = False,
+        lock_timeout: Union[int, float, None] = None,
+        catch_deadlocks: bool = False,
+        allow_shared: bool = False,
+        allow_network_fs: bool = False,
+        sigbus_guard: bool = False,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name != "self"}
+        path = _absolute(given.pop("share_file"), keep=unlink_on_exit is False)
+        existed = os.path.lexists(path)
+        _attach(self, path, file_options(given), given)
+        # One that init_file put in the place of another is not ours to remove.
+        made = self._created and not existed
+        unlink = made if unlink_on_exit is None else bool(unlink_on_exit)
+        self._set_exit_work(unlink=unlink, empty=bool(empty_on_exit))
+        if unlink or empty_on_exit:
+            lifecycle.register(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the path and the options: the copy re-attaches.
+
+        It never creates, empties or unlinks the file. Callbacks, context and a
+        serializer pair go along and must be picklable themselves.
+        """
+        if self.closed:
+            raise ClosedError(f"{self.share_file} is closed: it cannot be pickled")
+        own = self.__dict__.copy()
+        given = own.pop("_given")
+        return _reattach, (type(self), self.share_file, given), own or None
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        """Return the path and what the file is like."""
+        state = "closed" if self.closed else f"{self.num_pages} x {self.page_size} B"
+        return f"<{type(self).__name__} {self.share_file!r} {state}>"
+
+    def __enter__(self: _Self) -> _Self:
+        """Return the cache itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close the cache."""
+        self.close()
+
+    def items(self) -> CacheItems:
+        """Return a view of the items; it calls no ``read_cb``.
+
+        Iteration copies one page at a time and holds no lock between steps.
+        """
+        return CacheItems(self)
+
+    def values(self) -> CacheValues:
+        """Return a view of the values; it calls no ``read_cb``.
+
+        Iteration copies one page at a time and holds no lock between steps.
+        """
+        return CacheValues(self)
+
+    def popitem(self) -> tuple[Key, Any]:
+        """Remove some item and return it.
+
+        Returns:
+            A pair of key and value.
+
+        Raises:
+            KeyError: The cache is empty.
+        """
+        for key in self:
+            value, removed = self.get_and_remove(key)
+            if removed:
+                return key, value
+        raise KeyError("popitem(): the cache is empty")
+
+    def get_keys(self, mode: int = 0) -> list[Any]:
+        """List what is in the cache; expired entries and tombstones are hidden.
+
+        Args:
+            mode: 0 for keys; 1 for dicts with ``key``, ``last_access``,
+                ``expire_on`` (seconds since 1970, ``None`` for never), ``flags``
+                (1 dirty, 2 compressed) and ``modseq``; 2 for those with
+                ``value``.
+
+        Returns:
+            A list, which other processes may have made out of date already.
+
+        Raises:
+            ValueError: Another mode.
+        """
+        if mode not in _GET_KEYS_MODES:
+            raise ValueError(f"mode is {mode!r}: expected 0, 1 or 2")
+        return list(self._scan(mode))
+
+    def stats(self) -> Stats:
+        """Return the counters of the file; cheap, and takes no lock.
+
+        Returns:
+            A `Stats`, exact when nothing else runs.
+        """
+        return Stats(*self._stats())
+
+    def check(self) -> CheckReport:
+        """Walk every page under its lock; change nothing.
+
+        Returns:
+            A `CheckReport`; its ``ok`` tells whether all is well.
+        """
+        pages = [self._check_page(page) for page in range(self.num_pages)]
+        return CheckReport(
+            ok=not any(problem for *_, problem in pages),
+            pages=len(pages),
+            entries=sum(entries for entries, _, _, _ in pages),
+            bytes_live=sum(live for _, live, _, _ in pages),
+            bytes_dead=sum(dead for _, _, dead, _ in pages),
+            problems=tuple(
+                f"page {number}: {problem}"
+                for number, (*_, problem) in enumerate(pages)
+                if problem
+            ),
+        )
+
+
+def _absolute(share_file: Optional[Path], keep: bool) -> str:
+    """Return the path that stays right whatever the working directory."""
+    if share_file is None:
+        return location.private_path(keep)
+    path = os.fsdecode(share_file)
+    if not path:
+        raise ValueError("share_file is empty: give a path, or None")
+    return os.path.abspath(path)
+
+
+def _attach(cache: FastMmap, path: str, file: FileOptions, given: _Given) -> None:
+    """Open the file of a new object and say how it is used."""
+    use = use_options(given)
+    values = choose_serializer(given["serializer"], given["raw_values"])
+    packing = choose_compressor(given["compressor"], given["compress"])
+    names = (values and values.name, packing.name if packing else None)
+    _open(cache, path, file, names)
+    try:
+        _require_safe(cache.serializer, file)
+        values = values or _serializer_of(cache)
+        packing = packing or _compressor_of(cache)
+        cache._configure(*values[1:], *packing[1:], **vars(use))
+    except BaseException:
+        cache._detach()
+        raise
+    cache._given = {name: given[name] for name in REATTACHED}
+
+
+def _open(cache: FastMmap, path: str, file: FileOptions, names: _Names) -> None:
+    """Attach, or else create: a name left out follows a file that exists."""
+    defaults = (names[0] or DEFAULT_SERIALIZER, names[1] or "")
+    attaching = replace(file, must_exist=True)
+    for _ in range(_OPEN_ATTEMPTS):
+        if not (file.init_file or _is_empty(path)):
+            try:
+                return _open_once(cache, path, attaching, names)
+            except FileNotFoundError:
+                if file.must_exist:
+                    raise
+        _require_safe(defaults[0], file)
+        try:
+            return _open_once(cache, path, file, defaults)
+        except FormatError:
+            # Another process has just made the file, with other names.
+            if names == defaults:
+                raise
+    return _open_once(cache, path, attaching, names)
+
+
+def _is_empty(path: str) -> bool:
+    """Tell whether there is a file without contents, to be made a cache."""
+    try:
+        return os.path.getsize(path) == 0
+    except OSError:
+        return False
+
+
+def _open_once(cache: FastMmap, path: str, file: FileOptions, names: _Names) -> None:
+    serializer, compressor = names
+    _core.Cache.__init__(
+        cache, path, serializer=serializer, compressor=compressor, **vars(file)
+    )
+
+
+def _serializer_of(cache: FastMmap) -> Serializer:
+    """Return the serializer that the file records."""
+    try:
+        return serializer_named(cache.serializer)
+    except LookupError:
+        raise FormatError(
+            f"{cache.share_file}: its serializer is {cache.serializer!r}: "
+            "give the same pair of functions (dumps, loads)"
+        ) from None
+
+
+def _compressor_of(cache: FastMmap) -> Compressor:
+    """Return the compressor that the file records."""
+    try:
+        return compressor_named(cache.compressor or "")
+    except LookupError:
+        raise FormatError(
+            f"{cache.share_file}: its compressor is {cache.compressor!r}: "
+            "give the same pair of functions (compress, decompress)"
+        ) from None
+
+
+def _require_safe(serializer: Optional[str], file: FileOptions) -> None:
+    """Refuse values that run code when read, where strangers may write them."""
+    if file.allow_shared and serializer not in serializers.SAFE:
+        raise ValueError(
+            f"allow_shared=True with serializer {str(serializer)!r} would let "
+            "whoever can write the file run code here: use one of "
+            f"{', '.join(map(repr, serializers.SAFE))}"
+        )
+
+
+def _reattach(cls: type[_Self], path: str, given: _Given) -> _Self:
+    """Make an object of a file that exists: the other half of pickling."""
+    cache = cls.__new__(cls)
+    file = FileOptions(
+        must_exist=True,
+        allow_shared=bool(given["allow_shared"]),
+        allow_network_fs=bool(given["allow_network_fs"]),
+        sigbus_guard=bool(given["sigbus_guard"]),
+    )
+    _attach(cache, path, file, given)
+    return cache

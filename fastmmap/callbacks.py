@@ -1,0 +1,20 @@
+"""What becomes of errors in callbacks whose caller must not see them."""
+
+import logging
+from typing import Any
+
+_logger = logging.getLogger("fastmmap")
+
+
+def log_failure(callback: str, key: Any, path: str, error: BaseException) -> None:
+    """Log that `callback` failed for `key` of the cache at `path`."""
+    _logger.error("%s failed for key %r of %s", callback, key, path, exc_info=error)
+
+
+def log_orphan(path: str) -> None:
+    """Log that changed values of `path` cannot be written back from here."""
+    _logger.error(
+        "%s holds changed values that need room, but it was opened without a "
+        "write_cb here: they stay, and new values are refused",
+        path,
+    )

@@ -1,0 +1,34 @@
+"""Help for the tests of programs that use a cache."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastmmap import _core
+
+#: Numbers from here on are moments, smaller ones are distances: 30 years.
+_EPOCH_FROM = 1e9
+
+
+@contextmanager
+def time_travel(seconds: float) -> Iterator[None]:
+    """Move this process's idea of now, for every cache, while the block runs.
+
+    `seconds` below 1e9 is a distance, negative for the past; from there on it is
+    a moment in seconds since 1970. The clock goes on from there. Blocks nest,
+    and their distances add up. Other processes keep their own time.
+
+    Raises ValueError for what is no finite number.
+    """
+    if not abs(seconds) < 1e12:
+        raise ValueError(f"seconds is {seconds!r}: expected a distance or a moment")
+    before = _core.get_travel()
+    if seconds >= _EPOCH_FROM:
+        after = round((seconds - time.time()) * 1000)
+    else:
+        after = before + round(seconds * 1000)
+    _core.set_travel(after)
+    try:
+        yield
+    finally:
+        _core.set_travel(before)

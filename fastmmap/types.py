@@ -1,0 +1,112 @@
+"""The small records that go into and come out of a cache."""
+
+import enum
+from datetime import timedelta
+from typing import Any, Final, NamedTuple, Optional, Union
+
+Key = Union[str, bytes]
+#: Seconds, a timedelta, or text such as "10s"; None is the cache's default.
+Lifetime = Union[int, float, timedelta, str, None]
+
+
+class Entry(NamedTuple):
+    """What a cache knows of one key.
+
+    Times are seconds since 1970; ``expire_on`` is ``None`` for never.
+    ``last_access`` and ``stored_on`` are whole seconds. ``dirty`` tells that
+    the value is still to be written back. ``size`` is the number of bytes that
+    the entry takes in the file.
+    """
+
+    value: Any
+    expire_on: Optional[float]
+    last_access: float
+    stored_on: float
+    modseq: Optional[int]
+    dirty: bool
+    size: int
+
+
+class Store(NamedTuple):
+    """What a ``get_and_set`` function returns to say how to store its value.
+
+    ``expire_time`` and ``expire_on`` are those of ``FastMmap.set``; when both
+    are ``None`` the entry keeps the expiry it has.
+    """
+
+    value: Any
+    expire_time: Lifetime = None
+    expire_on: Union[int, float, None] = None
+    modseq: Optional[int] = None
+
+
+class Keep(enum.Enum):
+    """The type of ``KEEP``."""
+
+    KEEP = "KEEP"
+
+    def __repr__(self) -> str:
+        """Return the name under which it is imported."""
+        return "fastmmap.KEEP"
+
+
+#: What a ``get_and_set`` function returns to change nothing.
+KEEP: Final = Keep.KEEP
+
+
+class GetAndSetResult(NamedTuple):
+    """The value that is in the cache now, and whether this call stored it."""
+
+    value: Any
+    stored: bool
+
+
+class RemoveResult(NamedTuple):
+    """The value that was removed or the default, and whether there was one."""
+
+    value: Any
+    removed: bool
+
+
+class Stats(NamedTuple):
+    """Counters of a cache file, of all processes together.
+
+    ``entries`` counts index slots in use: values, tombstones and what has
+    expired but is not yet reclaimed. ``bytes_live`` are the bytes of those,
+    ``bytes_used`` adds what waits to be reclaimed. ``reads``, ``hits`` and
+    ``misses`` are those of caches with ``enable_stats``. ``slot_evictions`` are
+    values dropped for want of an index slot: with many of them, make the file
+    again with a smaller ``entry_size``.
+    """
+
+    entries: int
+    bytes_live: int
+    bytes_used: int
+    bytes_total: int
+    reads: int
+    hits: int
+    misses: int
+    stores: int
+    evictions: int
+    expirations: int
+    slot_evictions: int
+    bytes_moved: int
+    lock_waits: int
+    recoveries: int
+    pages_repaired: int
+
+
+class CheckReport(NamedTuple):
+    """What ``check()`` found.
+
+    ``ok`` tells that no page has a problem; ``problems`` holds one line for each
+    that has. ``pages`` and ``entries`` were looked at, ``bytes_live`` are those of
+    entries, ``bytes_dead`` wait to be reclaimed.
+    """
+
+    ok: bool
+    pages: int
+    entries: int
+    bytes_live: int
+    bytes_dead: int
+    problems: tuple[str, ...]

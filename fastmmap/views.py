@@ -1,0 +1,50 @@
+"""Views of a cache whose iteration copies one page at a time.
+
+The general views of `collections.abc` look each key up again, which would
+miss what another process removes meanwhile, and call ``read_cb``.
+"""
+
+from collections.abc import ItemsView, Iterator, ValuesView
+from typing import TYPE_CHECKING, Any
+
+from fastmmap.types import Key
+
+if TYPE_CHECKING:
+    from fastmmap.cache import FastMmap
+
+# What a scan yields; the numbers of 0, 1 and 2 are those of get_keys().
+SCAN_KEYS = 0
+SCAN_ITEMS = 3
+SCAN_VALUES = 4
+
+
+class CacheItems(ItemsView[Key, Any]):
+    """The items of a cache."""
+
+    _mapping: "FastMmap"
+
+    def __iter__(self) -> Iterator[tuple[Key, Any]]:
+        """Yield pairs of key and value."""
+        return self._mapping._scan(SCAN_ITEMS)
+
+    def __contains__(self, item: object) -> bool:
+        """Tell whether a key has this value or one that is equal to it."""
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        key, value = item
+        entry = self._mapping.get_entry(key)
+        return entry is not None and (entry.value is value or entry.value == value)
+
+
+class CacheValues(ValuesView[Any]):
+    """The values of a cache."""
+
+    _mapping: "FastMmap"
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield values."""
+        return self._mapping._scan(SCAN_VALUES)
+
+    def __contains__(self, value: object) -> bool:
+        """Tell whether a value is this one or equal to it."""
+        return any(found is value or found == value for found in self)

@@ -1,0 +1,67 @@
+"""Build of `fastmmap._core`. Everything else is in pyproject.toml.
+
+Switches, by environment:
+  FASTMMAP_DEBUG=1        assertions, and each page is verified after a change
+  FASTMMAP_SANITIZE=...   address,undefined or thread
+  FASTMMAP_COVERAGE=1     counters for gcov
+  FASTMMAP_WERROR=1       all warnings, as errors
+"""
+
+import os
+import sysconfig
+from glob import glob
+
+from setuptools import Extension, setup
+
+WARNINGS = (
+    "-Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes "
+    "-Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef "
+    "-Wvla -Wswitch-enum -Wformat=2 -Wnull-dereference -Werror"
+).split()
+
+
+def switch(name: str) -> str:
+    """Return the value of a switch; "" and "0" are off."""
+    value = os.environ.get(f"FASTMMAP_{name}", "")
+    return "" if value == "0" else value
+
+
+def compile_flags() -> list[str]:
+    """Return the flags of the C compiler."""
+    flags = ["-std=c11", "-O3", "-fvisibility=hidden", "-pthread"]
+    if switch("DEBUG"):
+        flags += ["-O1", "-g", "-UNDEBUG", "-DFMM_DEBUG=1"]
+    if switch("SANITIZE"):
+        flags += [f"-fsanitize={switch('SANITIZE')}", "-fno-sanitize-recover=all"]
+        flags += ["-fno-omit-frame-pointer", "-g", "-UNDEBUG"]
+    if switch("COVERAGE"):
+        flags += ["--coverage", "-O0"]
+    if switch("WERROR"):
+        # Python's own headers are not held to our warnings.
+        flags += [*WARNINGS, "-isystem", sysconfig.get_path("include")]
+    return flags
+
+
+def link_flags() -> list[str]:
+    """Return the flags of the linker."""
+    flags = ["-pthread"]
+    if switch("SANITIZE"):
+        flags.append(f"-fsanitize={switch('SANITIZE')}")
+    if switch("COVERAGE"):
+        flags.append("--coverage")
+    return flags
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "fastmmap._core",
+            sources=sorted(glob("csrc/python/*.c") + glob("csrc/core/*.c")),
+            depends=sorted(glob("csrc/*/*.h")),
+            include_dirs=["csrc/core"],
+            libraries=["z"],
+            extra_compile_args=compile_flags(),
+            extra_link_args=link_flags(),
+        )
+    ]
+)
