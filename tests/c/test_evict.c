@@ -1,0 +1,486 @@
+/* Eviction: probation, credit, price, ghosts, stays, bounded work, dirty. */
+#include "support.h"
+
+#include "fmm_evict.h"
+
+#define KIB 1024u
+
+static struct fmm_cache *cache;
+static struct fmm_page page;
+
+static void
+begin(uint64_t page_size, uint32_t buckets)
+{
+    cache = heap_cache(page_size, 1, buckets);
+    view_page(cache, 0, &page);
+    REQUIRE(fmm_page_settle(&page));
+}
+
+static void
+end(void)
+{
+    check_pages(cache, true);
+    heap_cache_free(cache);
+}
+
+static const char *
+name_of(unsigned n)
+{
+    static char name[16];
+    snprintf(name, sizeof(name), "%08u", n);
+    return name;
+}
+
+/* Set numbered keys from..to-1, of `total` bytes each in the file. */
+static void
+set_numbers(unsigned from, unsigned to, size_t total)
+{
+    for (unsigned n = from; n < to; n++) {
+        CHECK_EQ(set_filler(cache, name_of(n), total - 40), FMM_OK);
+    }
+}
+
+static unsigned
+count_numbers(unsigned from, unsigned to)
+{
+    unsigned count = 0;
+    for (unsigned n = from; n < to; n++) {
+        count += has(cache, name_of(n)); /* which earns no credit */
+    }
+    return count;
+}
+
+/* The ring of a key's entry; -1 when it is not there. */
+static int
+ring_of(const char *key)
+{
+    struct fmm_key k = text_key(cache, key);
+    struct fmm_found found;
+    return fmm_page_find(&page, &k, &found) ? (int)found.ring : -1;
+}
+
+static void
+hit(const char *key, size_t total, int times)
+{
+    while (times-- > 0) {
+        CHECK(is_filler(cache, key, total - 40));
+    }
+}
+
+static void
+new_entries_are_on_probation(void)
+{
+    begin(64 * KIB, 32);
+    CHECK_EQ(set_filler(cache, "new", 100), FMM_OK);
+    CHECK_EQ(ring_of("new"), FMM_RING_S);
+    CHECK_EQ(set_filler(cache, "new", 200), FMM_OK);
+    CHECK_EQ(ring_of("new"), FMM_RING_S);
+    end();
+}
+
+static void
+large_entries_skip_probation(void)
+{
+    begin(64 * KIB, 32);
+    size_t third = page.ring[FMM_RING_S].size / 3;
+    CHECK_EQ(set_filler(cache, "small", third - 48), FMM_OK);
+    CHECK_EQ(ring_of("small"), FMM_RING_S);
+    CHECK_EQ(set_filler(cache, "large", third), FMM_OK);
+    CHECK_EQ(ring_of("large"), FMM_RING_M);
+    CHECK_EQ(set_filler(cache, "small", third), FMM_OK); /* it grew */
+    CHECK_EQ(ring_of("small"), FMM_RING_M);
+    end();
+    begin(1024 * KIB, 512);
+    CHECK_EQ(set_filler(cache, "large", 16 * KIB), FMM_OK);
+    CHECK_EQ(ring_of("large"), FMM_RING_M);
+    end();
+}
+
+static void
+an_entry_may_take_half_of_the_main_ring(void)
+{
+    begin(64 * KIB, 32);
+    uint64_t most = fmm_geometry_max_entry(&cache->geometry);
+    CHECK(most >= page.ring[FMM_RING_M].size / 2 - 8);
+    for (int i = 0; i < 20; i++) { /* at every place of the ring */
+        set_numbers(0, 20, 200 + 8 * (size_t)i);
+        CHECK_EQ(set_filler(cache, "huge", most - 36), FMM_OK);
+        CHECK(is_filler(cache, "huge", most - 36));
+    }
+    CHECK_EQ(set_filler(cache, "huge", most - 35), FMM_NO_ROOM);
+    CHECK(is_filler(cache, "huge", most - 36));
+    end();
+}
+
+static void
+data_written_once_fills_both_rings(void)
+{
+    begin(256 * KIB, 128);
+    set_numbers(0, 3000, 400);
+    struct fmm_stats stats = stats_of(cache);
+    CHECK(stats.live_bytes * 100 > 88 * 256 * KIB);
+    CHECK_EQ(stats.slot_evictions, 0);
+    CHECK_EQ(stats.evictions + stats.entries, 3000);
+    CHECK_EQ(count_numbers(0, 3000), stats.entries);
+    end();
+}
+
+/* The same, each hit once, so that they move on into ring M. */
+static void
+set_hit_numbers(unsigned from, unsigned to, size_t total)
+{
+    for (unsigned n = from; n < to; n++) {
+        set_numbers(n, n + 1, total);
+        hit(name_of(n), total, 1);
+    }
+}
+
+/* A scan of new keys does not flush what earned credit. */
+static void
+hit_entries_outlive_a_scan(void)
+{
+    begin(256 * KIB, 128);
+    set_numbers(0, 100, 400);
+    for (unsigned n = 0; n < 100; n++) {
+        hit(name_of(n), 400, 2);
+    }
+    set_numbers(1000, 1600, 400);
+    CHECK_EQ(count_numbers(0, 100), 100);
+    for (unsigned n = 0; n < 100; n++) {
+        CHECK_EQ(ring_of(name_of(n)), FMM_RING_M);
+        hit(name_of(n), 400, 2);
+    }
+    set_numbers(2000, 4000, 400);
+    CHECK(count_numbers(0, 100) >= 95);
+    end();
+}
+
+static void
+credit_is_spent_lap_by_lap(void)
+{
+    begin(64 * KIB, 32);
+    set_numbers(0, 20, 400);
+    for (unsigned n = 0; n < 20; n++) {
+        hit(name_of(n), 400, 3);
+    }
+    set_hit_numbers(1000, 1200, 400);
+    CHECK_EQ(count_numbers(0, 20), 20); /* paid for a lap */
+    set_hit_numbers(2000, 4000, 400);
+    CHECK_EQ(count_numbers(0, 20), 0);
+    end();
+}
+
+/* Of equally often used entries the large ones pay more, and go first. */
+static void
+second_lives_are_dearer_for_larger_entries(void)
+{
+    begin(256 * KIB, 256);
+    set_numbers(0, 40, 200);
+    set_numbers(100, 120, 3000);
+    for (unsigned n = 0; n < 40; n++) {
+        hit(name_of(n), 200, 2);
+    }
+    for (unsigned n = 100; n < 120; n++) {
+        hit(name_of(n), 3000, 2);
+    }
+    unsigned round = 10;
+    while (count_numbers(100, 120) > 0 && round < 200) {
+        set_hit_numbers(round * 100, round * 100 + 100, 200);
+        round++;
+    }
+    CHECK_EQ(count_numbers(100, 120), 0);
+    CHECK(count_numbers(0, 40) >= 38);
+    end();
+}
+
+static void
+an_evicted_key_that_returns_skips_probation(void)
+{
+    begin(64 * KIB, 32);
+    unsigned last = 0;
+    while (stats_of(cache).evictions == 0) {
+        set_numbers(last, last + 1, 400);
+        last++;
+    }
+    unsigned gone = 0;
+    while (has(cache, name_of(gone))) {
+        gone++;
+    }
+    CHECK(gone < last);
+    set_numbers(gone, gone + 1, 400);
+    CHECK_EQ(ring_of(name_of(gone)), FMM_RING_M);
+    CHECK_EQ(set_filler(cache, "stranger", 300), FMM_OK);
+    CHECK_EQ(ring_of("stranger"), FMM_RING_S);
+    end();
+}
+
+static void
+expired_entries_are_no_evictions(void)
+{
+    const struct fmm_store store = {.expire_at = call.now_ms + SECOND};
+    begin(64 * KIB, 64);
+    for (unsigned n = 0; n < 100; n++) {
+        CHECK_EQ(set_text_as(cache, name_of(n), "brief", &store), FMM_OK);
+    }
+    call.now_ms += 2 * SECOND;
+    set_numbers(1000, 1200, 200);
+    struct fmm_stats stats = stats_of(cache);
+    CHECK_EQ(stats.expirations, 100);
+    CHECK_EQ(stats.evictions, 0);
+    CHECK_EQ(stats.entries, 200);
+    call.now_ms -= 2 * SECOND;
+    end();
+}
+
+/* ---------------------------------------------------------- bounded work */
+
+static size_t
+random_size(uint64_t max_entry)
+{
+    uint64_t kind = check_random_below(10);
+    if (kind == 0) {
+        return 48 + check_random_below(max_entry - 48);
+    }
+    return 48 + check_random_below(kind < 3 ? 4000 : 400);
+}
+
+/* Everything hot: the worst case for moving. Each set moves at most 16 KiB
+ * or twice its own length, and leaves the rings sound. */
+static void
+check_bounded_work(uint64_t page_size, uint32_t buckets, unsigned sets)
+{
+    begin(page_size, buckets);
+    uint64_t most = fmm_geometry_max_entry(&cache->geometry);
+    for (unsigned i = 0; i < sets; i++) {
+        unsigned n = (unsigned)check_random_below(page_size / 300);
+        size_t total = random_size(most) / 8 * 8;
+        uint64_t before = stats_of(cache).moved_bytes;
+        CHECK_EQ(set_filler(cache, name_of(n), total - 40), FMM_OK);
+        uint64_t moved = stats_of(cache).moved_bytes - before;
+        REQUIRE(moved <= 16 * KIB || moved <= 2 * total);
+        for (int hits = 0; hits < 4; hits++) {
+            unsigned hot = (unsigned)check_random_below(page_size / 300);
+            struct fmm_key k = text_key(cache, name_of(hot));
+            static unsigned char buffer[1 << 20];
+            struct fmm_meta meta;
+            fmm_get(cache, &call, &k, buffer, sizeof(buffer), &meta);
+        }
+        if (i % 16 == 0) {
+            check_pages(cache, true);
+        }
+    }
+    end();
+}
+
+static void
+a_set_moves_little_however_hot_the_page_is(void)
+{
+    check_bounded_work(16 * KIB, 8, 10000);
+    check_bounded_work(256 * KIB, 128, 10000);
+    check_bounded_work(1024 * KIB, 512, 4000);
+}
+
+static void
+some_room_is_kept_free(void)
+{
+    begin(256 * KIB, 128);
+    set_numbers(0, 1000, 400);
+    for (unsigned n = 1000; n < 2000; n++) {
+        set_numbers(n, n + 1, 400);
+        REQUIRE(fmm_page_settle(&page));
+        for (int ring = 0; ring < 2; ring++) {
+            const struct fmm_ring *r = &page.ring[ring];
+            CHECK(fmm_ring_free(r) >= r->size / 100);
+        }
+    }
+    end();
+}
+
+static void
+keep_hot(unsigned from, unsigned to, size_t total)
+{
+    for (unsigned n = from; n < to; n++) {
+        hit(name_of(n), total, has(cache, name_of(n)) ? 3 : 0);
+    }
+}
+
+/* Room for a large entry, and hot ones at the tail of M: more of them than
+ * may be moved stay where they are. */
+static void
+hot_entries_stay_in_place_when_copies_are_too_dear(void)
+{
+    begin(256 * KIB, 64);
+    set_numbers(0, 250, 800);
+    uint64_t stayed = 0, moved = stats_of(cache).moved_bytes;
+    for (unsigned n = 1000; n < 1020; n++) {
+        keep_hot(0, 250, 800);
+        uint64_t before = page.control->stayed;
+        set_numbers(n, n + 1, 17000);
+        stayed += page.control->stayed > before;
+    }
+    CHECK(stayed > 0);
+    CHECK(stats_of(cache).moved_bytes - moved <= 20 * 34000);
+    CHECK(count_numbers(0, 250) > 100);
+    end();
+}
+
+/* ----------------------------------------------------------------- slots */
+
+static void
+without_a_slot_the_least_used_entry_goes(void)
+{
+    begin(64 * KIB, 1); /* eight slots */
+    set_numbers(0, 8, 100);
+    for (unsigned n = 0; n < 8; n++) {
+        hit(name_of(n), 100, n == 5 ? 0 : 1);
+    }
+    set_numbers(100, 101, 100);
+    CHECK(!has(cache, name_of(5)));
+    CHECK_EQ(count_numbers(0, 8), 7);
+    CHECK_EQ(stats_of(cache).slot_evictions, 1);
+    CHECK_EQ(stats_of(cache).evictions, 1);
+    CHECK_EQ(stats_of(cache).entries, 8);
+    end();
+}
+
+static enum fmm_status
+set_dirty(const char *key, struct fmm_ticket *ticket)
+{
+    const struct fmm_store store = {.dirty = true};
+    struct fmm_key k = text_key(cache, key);
+    struct fmm_value v = text_value("changed");
+    return fmm_set(cache, &call, &k, &v, &store, ticket);
+}
+
+static void
+a_dirty_entry_is_the_last_to_lose_its_slot(void)
+{
+    struct fmm_ticket ticket;
+    begin(64 * KIB, 1);
+    for (unsigned n = 0; n < 7; n++) {
+        CHECK_EQ(set_dirty(name_of(n), &ticket), FMM_OK);
+    }
+    set_numbers(7, 8, 100);
+    hit(name_of(7), 100, 9);
+    set_numbers(8, 9, 100); /* the clean one goes, used as it is */
+    CHECK(!has(cache, name_of(7)));
+    CHECK_EQ(count_numbers(0, 7), 7);
+    CHECK_EQ(set_dirty(name_of(8), &ticket), FMM_OK);
+    CHECK_EQ(set_dirty(name_of(9), &ticket), FMM_DIRTY);
+    CHECK_EQ(count_numbers(0, 9), 8);
+    CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
+    CHECK_EQ(set_dirty(name_of(9), &ticket), FMM_OK);
+    CHECK(has(cache, name_of(9)));
+    CHECK_EQ(count_numbers(0, 9), 7);
+    end();
+}
+
+/* -------------------------------------------------------- dirty at a tail */
+
+/* Which key a ticket names. */
+static unsigned
+number_of(struct fmm_ticket *ticket)
+{
+    char buffer[64] = "";
+    struct fmm_meta meta;
+    CHECK_EQ(
+        fmm_dirty_read(cache, &call, ticket, buffer, sizeof(buffer), &meta),
+        FMM_OK);
+    CHECK_EQ(meta.key_len, 8);
+    CHECK(memcmp(buffer + 8, "changed", 7) == 0);
+    buffer[8] = '\0';
+    unsigned n = 0;
+    CHECK_EQ(sscanf(buffer, "%u", &n), 1);
+    return n;
+}
+
+/* Nothing dirty leaves before it was handed out and marked done. */
+static void
+dirty_entries_are_handed_out_before_they_leave(void)
+{
+    static bool written[20000];
+    struct fmm_ticket ticket;
+    unsigned handed = 0;
+    begin(4 * KIB, 8);
+    memset(written, 0, sizeof(written));
+    for (unsigned n = 0; n < 20000; n++) {
+        int tries = 0;
+        while (set_dirty(name_of(n), &ticket) == FMM_DIRTY) {
+            REQUIRE(++tries < 100);
+            unsigned other = number_of(&ticket);
+            REQUIRE(other < n);
+            CHECK(!written[other]);
+            written[other] = true;
+            handed++;
+            CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
+        }
+        if (n % 64 == 0) {
+            for (unsigned k = 0; k <= n; k++) {
+                REQUIRE(written[k] || has(cache, name_of(k)));
+            }
+        }
+    }
+    CHECK(handed > 19000);
+    end();
+}
+
+static void
+while_nothing_is_written_back_nothing_dirty_leaves(void)
+{
+    struct fmm_ticket ticket;
+    begin(4 * KIB, 8);
+    unsigned n = 0;
+    while (set_dirty(name_of(n), &ticket) == FMM_OK) {
+        n++;
+    }
+    CHECK(n > 10);
+    for (int tries = 0; tries < 1000; tries++) {
+        CHECK_EQ(set_dirty(name_of(n), &ticket), FMM_DIRTY);
+    }
+    CHECK_EQ(count_numbers(0, n), n);
+    CHECK_EQ(stats_of(cache).evictions, 0);
+    end();
+}
+
+static void
+clean_entries_go_while_dirty_ones_wait(void)
+{
+    struct fmm_ticket ticket;
+    begin(16 * KIB, 16);
+    for (unsigned n = 0; n < 10; n++) {
+        CHECK_EQ(set_dirty(name_of(n), &ticket), FMM_OK);
+    }
+    for (unsigned n = 100; n < 1000; n++) {
+        const struct fmm_store store = {.dirty = false};
+        struct fmm_key k = text_key(cache, name_of(n));
+        struct fmm_value v = text_value("a value of some forty bytes or so");
+        while (fmm_set(cache, &call, &k, &v, &store, &ticket) == FMM_DIRTY) {
+            number_of(&ticket); /* and never done */
+        }
+        CHECK(has(cache, name_of(n)));
+        CHECK_EQ(count_numbers(0, 10), 10);
+    }
+    end();
+}
+
+static const struct check_case cases[] = {
+    CASE(new_entries_are_on_probation),
+    CASE(large_entries_skip_probation),
+    CASE(an_entry_may_take_half_of_the_main_ring),
+    CASE(data_written_once_fills_both_rings),
+    CASE(hit_entries_outlive_a_scan),
+    CASE(credit_is_spent_lap_by_lap),
+    CASE(second_lives_are_dearer_for_larger_entries),
+    CASE(an_evicted_key_that_returns_skips_probation),
+    CASE(expired_entries_are_no_evictions),
+    CASE(a_set_moves_little_however_hot_the_page_is),
+    CASE(some_room_is_kept_free),
+    CASE(hot_entries_stay_in_place_when_copies_are_too_dear),
+    CASE(without_a_slot_the_least_used_entry_goes),
+    CASE(a_dirty_entry_is_the_last_to_lose_its_slot),
+    CASE(dirty_entries_are_handed_out_before_they_leave),
+    CASE(while_nothing_is_written_back_nothing_dirty_leaves),
+    CASE(clean_entries_go_while_dirty_ones_wait),
+};
+
+CHECK_MAIN(cases)

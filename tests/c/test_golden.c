@@ -1,0 +1,222 @@
+/* A file of version 1, made once and kept: it opens and reads the same for
+ * ever.
+ *
+ *   test_golden                  read tests/golden/version1.fmm
+ *   test_golden --make FILE      make such a file; only together with a new
+ *                                FMM_VERSION, under that version's name
+ *
+ * The file has three pages of 4 KiB, filled beyond their brim before the
+ * entries below were stored, so that both rings have gone round. */
+#include "support.h"
+
+#include "golden.h"
+
+#define NAME "version1.fmm"
+#define FILLERS 400u
+#define YEAR_2100 UINT64_C(4102444800000)
+
+/* What must be read. */
+struct expected {
+    const char *key, *value;
+    struct fmm_store store;
+    int64_t number;
+    bool bytes, compressed, is_number, hidden;
+};
+
+static const struct expected entries[] = {
+    {.key = "text", .value = "value"},
+    {.key = "text", .value = "packed", .bytes = true, .compressed = true},
+    {.key = "", .value = ""},
+    {.key = "a key of some length, \xc3\xa4nd not ASCII", .value = "x"},
+    {.key = "number", .is_number = true, .number = -1234567890123},
+    {.key = "least",
+     .is_number = true,
+     .number = INT64_MIN,
+     .store = {.modseq = 1, .has_modseq = true}},
+    {.key = "numbered",
+     .value = "by its source",
+     .store = {.modseq = UINT64_MAX, .has_modseq = true}},
+    {.key = "later", .value = "until 2100", .store = {.expire_at = YEAR_2100}},
+    {.key = "changed", .value = "dirty", .store = {.dirty = true}},
+    {.key = "gone",
+     .value = "expired",
+     .store = {.expire_at = 1},
+     .hidden = true},
+};
+#define ENTRIES (sizeof(entries) / sizeof(entries[0]))
+
+static struct fmm_key
+key_of(const struct fmm_cache *cache, const struct expected *e)
+{
+    struct fmm_key key;
+    fmm_key_init(cache, &key, e->key, strlen(e->key), e->bytes);
+    return key;
+}
+
+static struct fmm_value
+value_of(const struct expected *e)
+{
+    if (e->is_number) {
+        return (struct fmm_value){
+            .data = &e->number, .len = 8, .type = FMM_TYPE_INT};
+    }
+    return (struct fmm_value){.data = e->value,
+                              .len = strlen(e->value),
+                              .type = 5,
+                              .compressed = e->compressed};
+}
+
+/* ---------------------------------------------------------------- making */
+
+static size_t
+filler_length(unsigned n)
+{
+    return n * 7 % 150;
+}
+
+static void
+store_all(struct fmm_cache *cache)
+{
+    const struct fmm_removal removal = {.modseq = 77, .has_modseq = true};
+    struct fmm_ticket ticket;
+    char name[16];
+    for (unsigned n = 0; n < FILLERS; n++) {
+        snprintf(name, sizeof(name), "filler %u", n);
+        CHECK_EQ(set_filler(cache, name, filler_length(n)), FMM_OK);
+        is_filler(cache, name, filler_length(n)); /* for its credit */
+    }
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct fmm_key key = key_of(cache, &entries[i]);
+        struct fmm_value value = value_of(&entries[i]);
+        CHECK_EQ(
+            fmm_set(cache, &call, &key, &value, &entries[i].store, &ticket),
+            FMM_OK);
+    }
+    struct fmm_key buried = text_key(cache, "buried");
+    CHECK_EQ(fmm_remove(cache, &call, &buried, &removal, NULL, &ticket),
+             FMM_MISS);
+}
+
+static int
+make(const char *path)
+{
+    const struct fmm_options options = {.path = path,
+                                        .page_size = 4096,
+                                        .num_pages = 3,
+                                        .slots = 80,
+                                        .serializer = "json",
+                                        .compressor = "zlib"};
+    struct fmm_cache *cache = open_cache(&options);
+    store_all(cache);
+    check_pages(cache, true);
+    fmm_close(cache);
+    return check_failures() == 0 ? 0 : 1;
+}
+
+/* --------------------------------------------------------------- reading */
+
+static struct fmm_cache *
+open_copy(void)
+{
+    copy_file(golden_path(NAME), scratch("golden"));
+    return open_path(scratch("golden"));
+}
+
+static void
+check_entry(struct fmm_cache *cache, const struct expected *e)
+{
+    struct fmm_key key = key_of(cache, e);
+    struct fmm_value wanted = value_of(e);
+    struct fmm_meta meta;
+    char buffer[64];
+    enum fmm_status status =
+        fmm_get(cache, &call, &key, buffer, sizeof(buffer), &meta);
+    CHECK_EQ(status, e->hidden ? FMM_MISS : FMM_OK);
+    if (status != FMM_OK) {
+        return;
+    }
+    CHECK_EQ(meta.value_len, wanted.len);
+    CHECK(memcmp(buffer, wanted.data, wanted.len) == 0);
+    CHECK_EQ(meta.type, wanted.type);
+    CHECK_EQ(meta.compressed, e->compressed);
+    CHECK_EQ(meta.key_bytes, e->bytes);
+    CHECK_EQ(meta.dirty, e->store.dirty);
+    CHECK_EQ(meta.has_modseq, e->store.has_modseq);
+    CHECK(meta.modseq == e->store.modseq);
+    CHECK_EQ(meta.expire_at, e->store.expire_at);
+}
+
+static void
+its_header_reads_the_same(void)
+{
+    struct fmm_info info;
+    struct fmm_cache *cache = open_copy();
+    fmm_info(cache, &info);
+    CHECK_EQ(info.version, 1);
+    CHECK_EQ(info.page_size, 4096);
+    CHECK_EQ(info.num_pages, 3);
+    CHECK_EQ(info.slots, 80);
+    CHECK_EQ(info.file_size, 5 * 4096);
+    CHECK(strcmp(info.serializer, "json") == 0);
+    CHECK(strcmp(info.compressor, "zlib") == 0);
+    CHECK(!info.created && info.repaired == 0);
+    fmm_close(cache);
+}
+
+static void
+its_entries_read_the_same(void)
+{
+    struct fmm_cache *cache = open_copy();
+    for (size_t i = 0; i < ENTRIES; i++) {
+        check_entry(cache, &entries[i]);
+    }
+    CHECK_EQ(set_text(cache, "buried", "late"), FMM_STALE);
+    unsigned fillers = 0;
+    for (unsigned n = 0; n < FILLERS; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "filler %u", n);
+        if (has(cache, name)) {
+            CHECK(is_filler(cache, name, filler_length(n)));
+            fillers++;
+        }
+    }
+    CHECK(fillers >= 20);
+    uint64_t values = 0;
+    for (uint32_t page = 0; page < 3; page++) {
+        CHECK_EQ(fmm_count_page(cache, &call, page, &values), FMM_OK);
+    }
+    CHECK_EQ(values, fillers + ENTRIES - 1);       /* one is expired */
+    CHECK_EQ(stats_of(cache).entries, values + 2); /* and one is buried */
+    fmm_close(cache);
+}
+
+static void
+its_pages_are_sound_and_go_on_working(void)
+{
+    struct fmm_cache *cache = open_copy();
+    check_pages(cache, true);
+    for (unsigned n = 0; n < 2000; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "new %u", n);
+        enum fmm_status status = set_text(cache, name, "new");
+        CHECK(status == FMM_OK || status == FMM_DIRTY);
+    }
+    check_entry(cache, &entries[8]); /* dirty, it is still there */
+    check_pages(cache, true);
+    fmm_close(cache);
+}
+
+static const struct check_case cases[] = {
+    CASE(its_header_reads_the_same),
+    CASE(its_entries_read_the_same),
+    CASE(its_pages_are_sound_and_go_on_working),
+};
+
+int
+main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--make") == 0) {
+        return make(argv[2]);
+    }
+    return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+}

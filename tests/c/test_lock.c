@@ -1,0 +1,314 @@
+/* The page lock: one word, many processes, deaths. */
+#include "support.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fmm_lock.h"
+#include "fmm_platform.h"
+
+#define COUNT 20000u
+#define PROCESSES 4
+
+/* Shared words: the lock, and what the cases need. */
+enum { LOCK, COUNTER, READY, WORDS };
+static fmm_word64 *words;
+
+/* Each case starts with all words zero. */
+static void
+reset(void)
+{
+    for (int i = 0; i < WORDS; i++) {
+        words[i] = 0;
+    }
+}
+
+static enum fmm_status
+take(int64_t wait_ms, struct fmm_lock_result *result)
+{
+    return fmm_lock_take(&words[LOCK], fmm_platform_owner(), wait_ms, result);
+}
+
+static bool
+release(void)
+{
+    return fmm_lock_release(&words[LOCK], fmm_platform_owner());
+}
+
+static void
+a_free_lock_is_taken_at_once(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    CHECK_EQ(take(0, &result), FMM_OK);
+    CHECK(!result.waited && !result.owner_died);
+    CHECK_EQ(words[LOCK], fmm_platform_owner());
+    CHECK(release());
+    CHECK_EQ(words[LOCK], 0);
+}
+
+static void
+a_held_lock_is_busy_until_the_deadline(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    CHECK_EQ(take(0, &result), FMM_OK);
+    CHECK_EQ(take(0, &result), FMM_BUSY);
+    uint64_t began = fmm_monotonic_ms();
+    CHECK_EQ(take(40, &result), FMM_BUSY);
+    CHECK(fmm_monotonic_ms() - began >= 39);
+    CHECK(release());
+    CHECK_EQ(words[LOCK], 0);
+}
+
+static void
+only_its_owner_releases_a_lock(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    CHECK(!release()); /* nobody holds it */
+    CHECK_EQ(words[LOCK], 0);
+    CHECK_EQ(take(0, &result), FMM_OK);
+    uint64_t other = fmm_platform_owner() + 2;
+    CHECK(!fmm_lock_release(&words[LOCK], other));
+    CHECK_EQ(words[LOCK], fmm_platform_owner());
+    CHECK(release());
+    CHECK(!release());
+}
+
+static void
+hold_for_a_while(void *unused)
+{
+    struct fmm_lock_result result;
+    (void)unused;
+    CHECK_EQ(take(0, &result), FMM_OK);
+    words[READY] = 1;
+    sleep_ms(50);
+    CHECK(release());
+}
+
+static void
+await_ready(void)
+{
+    while (words[READY] == 0) {
+        sleep_ms(1);
+    }
+}
+
+static void
+a_waiter_gets_the_lock_when_it_is_released(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    pid_t child = spawn(hold_for_a_while, NULL);
+    await_ready();
+    CHECK_EQ(take(10000, &result), FMM_OK);
+    CHECK(result.waited && !result.owner_died);
+    CHECK(release());
+    CHECK_EQ(words[LOCK], 0);
+    join(child);
+}
+
+static void
+hold_for_ever(void *unused)
+{
+    struct fmm_lock_result result;
+    (void)unused;
+    CHECK_EQ(take(0, &result), FMM_OK);
+    words[READY] = 1;
+    for (;;) {
+        pause();
+    }
+}
+
+static void
+the_lock_of_a_killed_owner_is_taken_over(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    pid_t child = spawn(hold_for_ever, NULL);
+    await_ready();
+    kill_child(child);
+    CHECK(words[LOCK] != 0);
+    CHECK_EQ(take(0, &result), FMM_BUSY); /* who does not wait asks not */
+    CHECK_EQ(take(5000, &result), FMM_OK);
+    CHECK(result.owner_died);
+    CHECK(release());
+    CHECK_EQ(words[LOCK], 0);
+}
+
+static void
+the_lock_of_a_zombie_is_taken_over(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    pid_t child = spawn(hold_for_ever, NULL);
+    await_ready();
+    kill(child, SIGKILL);
+    siginfo_t info;
+    REQUIRE(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0);
+    CHECK_EQ(take(5000, &result), FMM_OK);
+    CHECK(result.owner_died);
+    CHECK(release());
+    kill_child(child);
+}
+
+/* A death while others sleep: the first to ask takes over, all get it. */
+static void
+take_once(void *unused)
+{
+    struct fmm_lock_result result;
+    (void)unused;
+    CHECK_EQ(take(20000, &result), FMM_OK);
+    words[COUNTER] += result.owner_died ? 1000 : 1;
+    CHECK(release());
+}
+
+static void
+one_of_many_waiters_takes_over(void)
+{
+    pid_t children[PROCESSES];
+    reset();
+    pid_t holder = spawn(hold_for_ever, NULL);
+    await_ready();
+    for (int i = 0; i < PROCESSES; i++) {
+        children[i] = spawn(take_once, NULL);
+    }
+    sleep_ms(30);
+    CHECK_EQ(words[COUNTER], 0);
+    kill_child(holder);
+    for (int i = 0; i < PROCESSES; i++) {
+        join(children[i]);
+    }
+    CHECK_EQ(words[COUNTER], 1000 + PROCESSES - 1);
+    CHECK_EQ(words[LOCK], 0);
+}
+
+static void
+a_stopped_owner_keeps_its_lock(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    pid_t child = spawn(hold_for_ever, NULL);
+    await_ready();
+    kill(child, SIGSTOP);
+    CHECK_EQ(take(60, &result), FMM_BUSY);
+    kill_child(child);
+}
+
+static void
+a_hostile_word_that_names_a_living_process_ends_by_deadline(void)
+{
+    struct fmm_lock_result result;
+    reset();
+    words[LOCK] = fmm_platform_owner(); /* ourselves, who never took it */
+    CHECK_EQ(take(30, &result), FMM_BUSY);
+    words[LOCK] = fmm_platform_owner() | 1;
+    CHECK_EQ(take(30, &result), FMM_BUSY);
+}
+
+static void
+a_hostile_word_that_names_nobody_is_taken_over(void)
+{
+    const uint64_t nobody[] = {
+        1,
+        UINT64_MAX,
+        UINT64_MAX - 1,
+        UINT64_C(1) << 63,
+        UINT64_C(1) << 23,
+        /* our pid, but another start time: a pid used again */
+        fmm_platform_owner() ^ UINT64_C(1) << 40,
+    };
+    reset();
+    for (size_t i = 0; i < sizeof(nobody) / sizeof(nobody[0]); i++) {
+        struct fmm_lock_result result;
+        words[LOCK] = nobody[i];
+        CHECK_EQ(take(5000, &result), FMM_OK);
+        CHECK(result.owner_died);
+        CHECK(release());
+        CHECK_EQ(words[LOCK], 0);
+    }
+}
+
+static void
+release_soon(void *unused)
+{
+    (void)unused;
+    sleep_ms(60);
+    words[LOCK] = 0;
+}
+
+/* Deadlines of any length are waited for, the longest too. */
+static void
+a_very_late_deadline_is_no_early_one(void)
+{
+    const int64_t late[] = {
+        INT64_C(1) << 40, INT64_C(1) << 54, INT64_C(1) << 61, INT64_MAX, -1,
+        INT64_MIN};
+    reset();
+    for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
+        struct fmm_lock_result result;
+        words[LOCK] = fmm_platform_owner();
+        pid_t child = spawn(release_soon, NULL);
+        CHECK_EQ(take(late[i], &result), FMM_OK);
+        CHECK(result.waited);
+        words[LOCK] = 0;
+        join(child);
+    }
+}
+
+static void
+count_up(void *unused)
+{
+    struct fmm_lock_result result;
+    (void)unused;
+    for (unsigned i = 0; i < COUNT; i++) {
+        REQUIRE(take(-1, &result) == FMM_OK);
+        CHECK(!result.owner_died);
+        uint64_t seen =
+            atomic_load_explicit(&words[COUNTER], memory_order_relaxed);
+        atomic_store_explicit(&words[COUNTER], seen + 1, memory_order_relaxed);
+        REQUIRE(release());
+    }
+}
+
+static void
+many_processes_count_without_a_loss(void)
+{
+    pid_t children[PROCESSES];
+    reset();
+    for (int i = 0; i < PROCESSES; i++) {
+        children[i] = spawn(count_up, NULL);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        join(children[i]);
+    }
+    CHECK_EQ(words[COUNTER], PROCESSES * COUNT);
+    CHECK_EQ(words[LOCK], 0);
+}
+
+static const struct check_case cases[] = {
+    CASE(a_free_lock_is_taken_at_once),
+    CASE(a_held_lock_is_busy_until_the_deadline),
+    CASE(only_its_owner_releases_a_lock),
+    CASE(a_waiter_gets_the_lock_when_it_is_released),
+    CASE(the_lock_of_a_killed_owner_is_taken_over),
+    CASE(the_lock_of_a_zombie_is_taken_over),
+    CASE(one_of_many_waiters_takes_over),
+    CASE(a_stopped_owner_keeps_its_lock),
+    CASE(a_hostile_word_that_names_a_living_process_ends_by_deadline),
+    CASE(a_hostile_word_that_names_nobody_is_taken_over),
+    CASE(a_very_late_deadline_is_no_early_one),
+    CASE(many_processes_count_without_a_loss),
+};
+
+int
+main(int argc, char **argv)
+{
+    words = shared_words(WORDS);
+    int status =
+        check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+    free_words(words, WORDS);
+    return status;
+}

@@ -1,0 +1,102 @@
+/* Statistics: exact when nothing else runs. */
+#include "support.h"
+
+static struct fmm_cache *cache;
+
+static void
+begin(void)
+{
+    cache = new_cache(16384, 2);
+    call.count = true;
+}
+
+static void
+end(void)
+{
+    call.count = false;
+    check_pages(cache, true);
+    fmm_close(cache);
+}
+
+static void
+a_new_cache_has_counted_nothing(void)
+{
+    begin();
+    struct fmm_stats stats = stats_of(cache);
+    struct fmm_stats nothing = {.total_bytes = cache->geometry.file_size};
+    CHECK(memcmp(&stats, &nothing, sizeof(stats)) == 0);
+    end();
+}
+
+static void
+entries_and_bytes_follow_every_change(void)
+{
+    begin();
+    CHECK_EQ(set_text(cache, "a", "1"), FMM_OK);
+    CHECK_EQ(set_text(cache, "b", "1"), FMM_OK);
+    struct fmm_stats stats = stats_of(cache);
+    CHECK_EQ(stats.entries, 2);
+    CHECK_EQ(stats.live_bytes, 80);
+    CHECK_EQ(stats.used_bytes, 80);
+    CHECK_EQ(stats.stores, 2);
+    CHECK_EQ(set_text(cache, "a", "2"), FMM_OK);
+    CHECK_EQ(remove_text(cache, "b"), FMM_OK);
+    stats = stats_of(cache);
+    CHECK_EQ(stats.entries, 1);
+    CHECK_EQ(stats.live_bytes, 40);
+    CHECK_EQ(stats.used_bytes, 120);
+    CHECK_EQ(stats.stores, 3);
+    end();
+}
+
+static void
+reads_and_hits_count_when_asked_to(void)
+{
+    struct fmm_meta meta;
+    char buffer[4];
+    begin();
+    CHECK_EQ(set_text(cache, "key", "longer"), FMM_OK);
+    struct fmm_key key = text_key(cache, "key");
+    CHECK(holds(cache, "key", "longer"));
+    CHECK(!holds(cache, "other", "longer"));
+    CHECK_EQ(fmm_get(cache, &call, &key, buffer, 4, &meta), FMM_TOO_SMALL);
+    CHECK(has(cache, "key"));
+    struct fmm_stats stats = stats_of(cache);
+    CHECK_EQ(stats.reads, 2); /* the one to be repeated is none yet */
+    CHECK_EQ(stats.hits, 1);
+    call.count = false;
+    CHECK(holds(cache, "key", "longer"));
+    CHECK_EQ(stats_of(cache).reads, 2);
+    fmm_stats_clear(cache);
+    stats = stats_of(cache);
+    CHECK(stats.reads == 0 && stats.hits == 0);
+    CHECK_EQ(stats.stores, 1);
+    end();
+}
+
+static void
+what_was_stored_is_there_or_was_evicted(void)
+{
+    begin();
+    for (int i = 0; i < 5000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i);
+        CHECK_EQ(set_text(cache, key, "some value to take up room"), FMM_OK);
+    }
+    struct fmm_stats stats = stats_of(cache);
+    CHECK_EQ(stats.stores, 5000);
+    CHECK_EQ(stats.entries + stats.evictions, 5000);
+    CHECK(stats.live_bytes <= stats.used_bytes);
+    CHECK(stats.used_bytes < stats.total_bytes);
+    CHECK_EQ(stats.recoveries + stats.repaired + stats.expirations, 0);
+    end();
+}
+
+static const struct check_case cases[] = {
+    CASE(a_new_cache_has_counted_nothing),
+    CASE(entries_and_bytes_follow_every_change),
+    CASE(reads_and_hits_count_when_asked_to),
+    CASE(what_was_stored_is_there_or_was_evicted),
+};
+
+CHECK_MAIN(cases)
