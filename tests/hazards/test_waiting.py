@@ -1,0 +1,183 @@
+"""Waiting for a page that another process holds."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+from support import MakeCache, Scenario, heard, say
+
+from fastmmap import FastMmap, LockTimeout
+
+PAGE: dict[str, Any] = {"page_size": "64k", "num_pages": 1}
+
+
+def hold(path: str) -> None:
+    """Hold the page of "key" until the test says go."""
+    cache = FastMmap(path)
+    with cache.lock("key") as item:
+        say("holding")
+        heard()
+        item.value = "held"
+
+
+@pytest.fixture
+def cache(make_cache: MakeCache) -> FastMmap:
+    cache = make_cache(lock_timeout=0.05, **PAGE)
+    cache.set("key", "old")
+    return cache
+
+
+@pytest.mark.quick
+def test_a_wait_ends_in_a_lock_timeout(cache: FastMmap, path: str) -> None:
+    with Scenario(hold, path) as holder:
+        assert holder.hear() == "holding"
+        with pytest.raises(LockTimeout) as caught:
+            cache.set("other", 1)
+        assert path in str(caught.value)
+        holder.tell("go")
+        holder.result()
+    assert cache.get("key") == "held"
+    assert cache.get("other") is None
+    assert cache.set("other", 1)
+
+
+def test_each_operation_that_needs_the_page_times_out(
+    cache: FastMmap, path: str
+) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        for use in (
+            lambda: cache.remove("key"),
+            lambda: cache.incr("n"),
+            lambda: cache.touch("key"),
+            lambda: cache.get_and_set("key", lambda *_: 1),
+            lambda: cache.lock("key").__enter__(),
+            lambda: cache.clear(),
+            lambda: cache.expire("key"),
+            lambda: cache.set_many({"key": 1}),
+            lambda: cache.__setitem__("key", 1),
+        ):
+            with pytest.raises(LockTimeout):
+                use()
+        with pytest.raises(LockTimeout):
+            cache.lock("key", timeout=0).__enter__()
+
+
+@pytest.mark.quick
+def test_readers_do_not_wait(cache: FastMmap, path: str) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        assert cache.get("key") == "old"
+        assert cache["key"] == "old"
+        assert "key" in cache
+        assert cache.get_many(["key"]) == {"key": "old"}
+        assert cache.get("other") is None
+
+
+def test_a_stopped_holder_stops_no_reader(cache: FastMmap, path: str) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        holder.send(signal.SIGSTOP)
+        assert cache.get("key") == "old"
+        with pytest.raises(LockTimeout):
+            cache.set("key", "new")
+        holder.send(signal.SIGCONT)
+        holder.tell("go")
+        holder.result()
+    assert cache.get("key") == "held"
+
+
+def wait_with_a_busy_thread(path: str) -> list[object]:
+    """Wait in one thread; report that another one goes on meanwhile."""
+    cache = FastMmap(path)
+    waiter = threading.Thread(target=cache.set, args=("key", "waited"))
+    waiter.start()
+    # If the waiter kept the interpreter, none of this would be reached.
+    for _ in range(20):
+        time.sleep(0.01)
+        sum(range(1000))
+    waited = waiter.is_alive()
+    say("another thread made progress")
+    waiter.join()
+    return [waited, cache.get("key")]
+
+
+def test_the_interpreter_is_free_while_a_thread_waits(
+    cache: FastMmap, path: str
+) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        with Scenario(wait_with_a_busy_thread, path) as waiter:
+            assert waiter.hear() == "another thread made progress"
+            holder.tell("go")
+            assert waiter.result() == [True, "waited"]
+
+
+def wait_until_interrupted(path: str) -> list[object]:
+    """Wait for ever, but for Ctrl-C."""
+    cache = FastMmap(path)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    say("waiting")
+    try:
+        cache.set("key", "new")
+    except KeyboardInterrupt:
+        return ["interrupted", cache.get("key")]
+    return ["not interrupted", cache.get("key")]
+
+
+@pytest.mark.quick
+def test_ctrl_c_ends_a_wait(cache: FastMmap, path: str) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        with Scenario(wait_until_interrupted, path) as waiter:
+            assert waiter.hear() == "waiting"
+            time.sleep(0.2)
+            waiter.send(signal.SIGINT)
+            assert waiter.result() == ["interrupted", "old"]
+
+
+def wait_through_signals(path: str) -> list[object]:
+    """Wait while signals arrive whose handlers do not raise."""
+    cache = FastMmap(path)
+    seen: list[int] = []
+    signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    say("waiting")
+    stored = cache.set("key", "waited")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return [stored, len(seen) > 0]
+
+
+def test_signals_run_their_handlers_during_a_wait(cache: FastMmap, path: str) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        with Scenario(wait_through_signals, path) as waiter:
+            assert waiter.hear() == "waiting"
+            time.sleep(0.3)
+            holder.tell("go")
+            assert waiter.result() == [True, True]
+    assert cache.get("key") == "waited"
+
+
+def wait_for_page(path: str) -> object:
+    cache = FastMmap(path)
+    say("waiting")
+    return cache.incr("n")
+
+
+def test_many_waiters_all_get_their_turn(cache: FastMmap, path: str) -> None:
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        with (
+            Scenario(wait_for_page, path) as first,
+            Scenario(wait_for_page, path) as second,
+        ):
+            assert first.hear() == second.hear() == "waiting"
+            time.sleep(0.1)
+            holder.tell("go")
+            assert {first.result(), second.result()} == {1, 2}
+    assert cache.stats().lock_waits > 0

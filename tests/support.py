@@ -1,0 +1,173 @@
+"""What the tests share: scenarios that run in a process of their own.
+
+A scenario is a function at the top of a test module. It runs in a fresh
+interpreter under a watchdog, so that whatever deadlocks fails instead of
+hanging, and whatever dies takes no test with it. It reports to the test
+with `say()`, hears from it with `heard()`, and its result comes back.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import fastmmap
+
+MakeCache = Callable[..., fastmmap.FastMmap]
+_Scenario = TypeVar("_Scenario", bound="Scenario")
+
+_LAUNCHER = """
+import ast, importlib, sys
+folders, module, name, arguments = sys.argv[1:]
+sys.path[:1] = ast.literal_eval(folders)
+scenario = getattr(importlib.import_module(module), name)
+print(repr(scenario(*ast.literal_eval(arguments))), flush=True)
+"""
+
+
+class BackingStore(dict[Any, Any]):
+    """A backing store that remembers who was called with what."""
+
+    def __init__(self, *arguments: Any, **items: Any) -> None:
+        super().__init__(*arguments, **items)
+        self.calls: list[tuple[object, ...]] = []
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that tie a cache to this store."""
+        return {
+            "context": self,
+            "read_cb": BackingStore.read,
+            "write_cb": BackingStore.write,
+            "delete_cb": BackingStore.delete,
+        }
+
+    def read(self, key: object) -> object:
+        self.calls.append(("read", key))
+        return self.get(key)
+
+    def write(self, key: object, value: object, expire_on: object) -> None:
+        self.calls.append(("write", key, value, expire_on))
+        self[key] = value
+
+    def delete(self, key: object) -> None:
+        self.calls.append(("delete", key))
+        self.pop(key, None)
+
+
+def say(word: object) -> None:
+    """Tell the test that started this scenario."""
+    print(word, flush=True)
+
+
+def heard() -> str:
+    """Wait for a word from the test that started this scenario."""
+    return sys.stdin.readline().strip()
+
+
+def _command(scenario: Callable[..., object], arguments: Sequence[object]) -> list[str]:
+    here = os.path.dirname(os.path.abspath(inspect.getfile(scenario)))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(fastmmap.__file__)))
+    folders = [here, os.path.dirname(os.path.abspath(__file__)), package]
+    names = [scenario.__module__, scenario.__name__]
+    return [
+        sys.executable,
+        "-c",
+        _LAUNCHER,
+        repr(folders),
+        *names,
+        repr(tuple(arguments)),
+    ]
+
+
+class Scenario:
+    """A scenario at work. After `timeout` seconds it is killed, children too."""
+
+    def __init__(
+        self,
+        scenario: Callable[..., object],
+        *arguments: object,
+        timeout: float = 60.0,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self._resources = contextlib.ExitStack()
+        self._stderr = self._resources.enter_context(tempfile.TemporaryFile("w+"))
+        self.process = subprocess.Popen(
+            [*prefix, *_command(scenario, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            start_new_session=True,
+        )
+        self._watchdog = threading.Timer(timeout, self._expire, [timeout])
+        self._watchdog.daemon = True
+        self._watchdog.start()
+        self._expired = ""
+
+    def _expire(self, timeout: float) -> None:
+        self._expired = f"killed after {timeout:g} s; "
+        os.killpg(self.process.pid, signal.SIGKILL)
+
+    def __enter__(self: _Scenario) -> _Scenario:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watchdog.cancel()
+        if self.process.poll() is None:
+            self.send(signal.SIGCONT)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+        self._resources.close()
+
+    def hear(self) -> str:
+        """Wait for the next line that the scenario says."""
+        assert self.process.stdout is not None
+        line: str = self.process.stdout.readline()
+        assert line, self.trouble()
+        return line.strip()
+
+    def tell(self, word: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+
+    def send(self, signum: int) -> None:
+        os.kill(self.process.pid, signum)
+
+    def kill(self) -> None:
+        """Kill it without a chance to clean up, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def exit_code(self) -> int:
+        return self.process.wait()
+
+    def result(self) -> Any:
+        """Wait for the end and return what the scenario returned."""
+        assert self.process.stdout is not None
+        said = self.process.stdout.read().strip()
+        assert self.exit_code() == 0, self.trouble()
+        return ast.literal_eval(said.rsplit("\n", 1)[-1])
+
+    def trouble(self) -> str:
+        """Say how it ended and what it wrote to stderr."""
+        code = self.exit_code()
+        self._stderr.seek(0)
+        return f"scenario {self._expired}exit code {code}\n{self._stderr.read()}"
+
+
+def run_scenario(
+    scenario: Callable[..., object], *arguments: object, timeout: float = 60.0
+) -> Any:
+    """Run a scenario to its end and return what it returned."""
+    with Scenario(scenario, *arguments, timeout=timeout) as running:
+        return running.result()

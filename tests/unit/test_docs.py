@@ -1,0 +1,197 @@
+"""The documentation: its examples run, and it leaves nothing out."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastmmap
+import fastmmap.testing
+from fastmmap import (
+    CheckReport,
+    Entry,
+    FastMmap,
+    GetAndSetResult,
+    LockedItem,
+    RemoveResult,
+    Stats,
+    Store,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.rst"))
+WITH_EXAMPLES = [page for page in PAGES if ">>> " in page.read_text("utf-8")]
+API = (DOCS / "api.rst").read_text("utf-8")
+FORMAT_H = (ROOT / "csrc" / "core" / "fmm_format.h").read_text("utf-8")
+VALUE_H = (ROOT / "csrc" / "python" / "py_value.h").read_text("utf-8")
+
+SIZES = {
+    "unsigned char": 1,
+    "char": 1,
+    "uint32_t": 4,
+    "fmm_word32": 4,
+    "uint64_t": 8,
+    "fmm_word64": 8,
+    "struct fmm_identity": 40,
+}
+CONSTANTS = {"FMM_MAGIC_SIZE": 8, "FMM_NAME_SIZE": 32, "FMM_HEADER_SIZE": 4096}
+MEMBER = re.compile(r"^    ([\w ]+?) (\w+)(?:\[([^\]]+)\])?;", re.MULTILINE)
+
+pytestmark = pytest.mark.quick
+
+
+def run(*arguments: str, cwd: Path) -> str:
+    """Run Python with the package that is under test; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.stem)
+def test_every_example_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    run("-m", "doctest", "-o", "ELLIPSIS", str(page), cwd=tmp_path)
+
+
+def shell_examples(page: Path) -> Iterator[tuple[list[str], str]]:
+    """Yield the commands of a page's console blocks, and what they print."""
+    for block in page.read_text("utf-8").split(".. code-block:: console\n\n")[1:]:
+        lines = re.match(r"(?:    .*\n)+", block)
+        assert lines is not None
+        for part in lines[0].replace("    $ ", "\0").split("\0")[1:]:
+            command, _, shown = part.partition("\n")
+            yield command.split()[1:], re.sub("^    ", "", shown, flags=re.MULTILINE)
+
+
+def test_the_shell_examples_print_what_the_guide_says(tmp_path: Path) -> None:
+    path = tmp_path / "app.cache"
+    with fastmmap.FastMmap(path, cache_size="1m", unlink_on_exit=False) as cache:
+        cache["answer"] = 42
+    examples = list(shell_examples(DOCS / "guide.rst"))
+    assert [arguments[2] for arguments, _ in examples] == ["info", "check"]
+    for arguments, shown in examples:
+        printed = run(*arguments, cwd=tmp_path)
+        checker = doctest.OutputChecker()
+        assert checker.check_output(shown, printed, doctest.ELLIPSIS), printed
+
+
+def described(name: str) -> bool:
+    """Tell whether the reference has a directive for this, or a row."""
+    wanted = rf"(:: |``cache\.){re.escape(name)}(?!\w)"
+    return re.search(wanted, API) is not None
+
+
+@pytest.mark.parametrize("name", fastmmap.__all__)
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    assert described(name)
+
+
+@pytest.mark.parametrize("kind", [FastMmap, LockedItem])
+def test_every_method_and_attribute_is_in_the_reference(kind: type) -> None:
+    public = {name for name in dir(kind) if not name.startswith("_")}
+    missing = {name for name in public if not described(f"{kind.__name__}.{name}")}
+    assert {name for name in missing if not described(name)} == set()
+
+
+@pytest.mark.parametrize(
+    "kind", [Entry, Store, GetAndSetResult, RemoveResult, Stats, CheckReport]
+)
+def test_every_field_is_in_the_reference(kind: Any) -> None:
+    after = API.partition(f".. autoclass:: {kind.__name__}\n")[2]
+    table = after.partition("\n\n.. ")[0]
+    assert re.findall(r"^``(\w+)``", table, re.MULTILINE) == list(kind._fields)
+
+
+def test_what_is_for_tests_is_in_the_reference() -> None:
+    assert described("fastmmap.testing.time_travel")
+
+
+def members(struct: str) -> Iterator[tuple[int, int, str]]:
+    """Yield offset, size and name of each field of a struct of the format."""
+    body = FORMAT_H.partition(f"struct {struct} {{\n")[2].partition("\n};")[0]
+    offset = 0
+    for kind, name, count in MEMBER.findall(body):
+        length = eval(count, {}, CONSTANTS) if count else 1
+        size = SIZES[kind] * length
+        yield offset, size, name
+        offset += size
+
+
+def rows(page: str) -> set[tuple[str, ...]]:
+    """Return the first three columns of every table row of a page."""
+    text = (DOCS / f"{page}.rst").read_text("utf-8")
+    return {tuple(line.split()[:3]) for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("struct", ["fmm_header", "fmm_identity", "fmm_control"])
+def test_every_field_of_the_format_is_described(struct: str) -> None:
+    fields = {(str(at), str(size), f"``{name}``") for at, size, name in members(struct)}
+    assert len(fields) > 3
+    assert fields <= rows("format")
+
+
+def test_the_sizes_of_the_format_add_up() -> None:
+    for struct, total in (("fmm_header", 4096), ("fmm_control", 256)):
+        *_, (at, size, _) = members(struct)
+        assert at + size == total
+
+
+def test_every_flag_of_an_entry_is_described() -> None:
+    flags = re.findall(r"FMM_ENTRY_(\w+) = 1 << (\d+)", FORMAT_H)
+    told = {row[:2] for row in rows("format")}
+    assert len(flags) > 8
+    assert {(bit, f"``{name}``") for name, bit in flags} <= told
+
+
+def test_every_bit_of_a_slot_word_is_described() -> None:
+    bits = re.findall(r"FMM_SLOT_(\w+) \(UINT64_C\(1\) << (\d+)\)", FORMAT_H)
+    told = {row[:2] for row in rows("format")}
+    assert len(bits) == 4
+    assert {(bit, f"``{name}``") for name, bit in bits} <= told
+
+
+def test_every_type_of_a_value_is_described() -> None:
+    types = re.findall(r"VALUE_(\w+) = (\d+)", VALUE_H)
+    told = {row[:2] for row in rows("format")}
+    assert len(types) > 8
+    assert {(number, f"``{name}``") for name, number in types} <= told
+
+
+def test_the_version_of_the_format_is_the_one_described() -> None:
+    version = re.search(r"#define FMM_VERSION (\d+)u", FORMAT_H)
+    assert version is not None
+    assert f"format version {version[1]}," in (DOCS / "format.rst").read_text("utf-8")
+
+
+def test_the_pictures_are_those_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    import draw
+
+    shown = {path.stem: path.read_text("utf-8") for path in draw.HERE.glob("*.svg")}
+    assert shown == {name: draw.draw(rows) for name, rows in draw.PICTURES.items()}
+
+
+def test_every_picture_is_shown() -> None:
+    text = (DOCS / "format.rst").read_text("utf-8")
+    pictures = (DOCS / "figures").glob("*.svg")
+    assert all(f"figures/{path.name}" in text for path in pictures)
+
+
+def test_the_newest_changes_are_those_of_this_version() -> None:
+    titles = re.findall(r"^(.+)\n-+$", (DOCS / "changes.rst").read_text("utf-8"), re.M)
+    assert titles[0] == fastmmap.__version__

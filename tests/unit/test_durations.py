@@ -1,0 +1,96 @@
+"""Lifetimes: every spelling that the contract has."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import MakeCache
+
+from fastmmap import FastMmap
+from fastmmap.testing import time_travel
+
+SPELLINGS = [
+    (3, 3.0),
+    (0.5, 0.5),
+    ("500ms", 0.5),
+    ("10s", 10.0),
+    ("5m", 300.0),
+    ("1h", 3600.0),
+    ("2d", 172800.0),
+    ("1w", 604800.0),
+    (timedelta(days=1, milliseconds=250), 86400.25),
+]
+
+BAD = [-1, -0.001, "-1s", "12x", "s", "ten", "1 day", "1m1s", "1e3s", "0x10"]
+BAD += [float("nan"), float("inf"), 1e300, 10**30, "9" * 30 + "w", timedelta(-1)]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("spelling", "seconds"), SPELLINGS, ids=str)
+def test_every_spelling_reads_as_seconds(
+    make_cache: MakeCache, spelling: Any, seconds: float
+) -> None:
+    cache = make_cache(expire_time=spelling)
+    assert cache.expire_time == pytest.approx(seconds)
+    cache.set("key", 1)
+    with time_travel(seconds * 0.8):
+        assert "key" in cache
+    with time_travel(seconds * 1.2):
+        assert "key" not in cache
+
+
+@pytest.mark.parametrize("never", [0, 0.0, "never", timedelta(0)], ids=str)
+def test_never_is_never(make_cache: MakeCache, never: Any) -> None:
+    cache = make_cache(expire_time=never)
+    cache.set("key", 1)
+    entry = cache.get_entry("key")
+    assert entry is not None and entry.expire_on is None
+
+
+def test_now_has_already_expired(make_cache: MakeCache) -> None:
+    cache = make_cache(expire_time="now")
+    cache.set("key", 1)
+    assert "key" not in cache
+    cache.set("other", 1, expire_time=5)
+    assert "other" in cache
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_an_unreadable_lifetime_is_a_value_error(path: str, bad: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        FastMmap(path, expire_time=bad)
+    assert "expire_time" in str(caught.value) or "lifetime" in str(caught.value)
+    assert not Path(path).exists()
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_every_call_refuses_an_unreadable_lifetime(cache: FastMmap, bad: Any) -> None:
+    cache.set("key", "old")
+    for call in (cache.add, cache.replace, cache.set):
+        with pytest.raises(ValueError):
+            call("key", "new", expire_time=bad)
+    with pytest.raises(ValueError):
+        cache.touch("key", bad)
+    with pytest.raises(ValueError):
+        cache.incr("n", expire_time=bad)
+    assert dict(cache) == {"key": "old"}
+
+
+@pytest.mark.parametrize("bad", [b"10s", [1], Ellipsis, 1j], ids=repr)
+def test_a_lifetime_of_another_type_is_a_type_error(cache: FastMmap, bad: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        cache.set("key", 1, bad)
+    assert "key" not in cache
+
+
+def test_a_lifetime_below_a_second_is_kept_to_the_millisecond(cache: FastMmap) -> None:
+    with time_travel(1000):
+        cache.set("short", 1, expire_time=0.2)
+        cache.set("long", 1, expire_time=0.9)
+        with time_travel(0.6):
+            assert "short" not in cache
+            assert "long" in cache

@@ -1,0 +1,113 @@
+"""get_many(), set_many(), delete_many(), multi_get() and multi_set()."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fastmmap import FastMmap
+from fastmmap.testing import time_travel
+
+MODEL = {f"key {number}": [number] for number in range(200)}
+
+
+@pytest.mark.quick
+def test_set_many_stores_everything(cache: FastMmap) -> None:
+    assert cache.set_many(MODEL) == []
+    assert dict(cache) == MODEL
+
+
+def test_get_many_returns_those_found(cache: FastMmap) -> None:
+    cache.set_many(MODEL)
+    assert cache.get_many(MODEL) == MODEL
+    assert cache.get_many(["key 1", "absent", b"key 2"]) == {"key 1": [1]}
+    assert cache.get_many([]) == {}
+
+
+def test_get_many_takes_any_iterable(cache: FastMmap) -> None:
+    cache.set_many(MODEL)
+    assert cache.get_many(key for key in MODEL) == MODEL
+    assert cache.get_many({"key 1"}) == {"key 1": [1]}
+
+
+def test_get_many_finds_a_stored_none(cache: FastMmap) -> None:
+    cache.set("key", None)
+    assert cache.get_many(["key", "absent"]) == {"key": None}
+
+
+def test_set_many_names_what_was_not_stored(one_page: FastMmap) -> None:
+    one_page.set("large", "old")
+    refused = one_page.set_many({"a": 1, "large": b"x" * 65536, "b": 2})
+    assert refused == ["large"]
+    assert one_page.get_many(["a", "b", "large"]) == {"a": 1, "b": 2, "large": "old"}
+
+
+def test_set_many_takes_a_lifetime(cache: FastMmap) -> None:
+    cache.set_many(MODEL, expire_time=5)
+    with time_travel(6):
+        assert cache.get_many(MODEL) == {}
+
+
+def test_delete_many_counts_what_was_there(cache: FastMmap) -> None:
+    cache.set_many(MODEL)
+    assert cache.delete_many(["key 1", "key 2", "absent", "key 1"]) == 2
+    assert len(cache) == 198
+
+
+def test_a_bad_key_among_many_is_a_type_error(cache: FastMmap) -> None:
+    with pytest.raises(TypeError, match="int"):
+        cache.get_many(["a", 1])  # type: ignore[list-item]  # on purpose
+    with pytest.raises(TypeError, match="int"):
+        cache.delete_many(["a", 1])  # type: ignore[list-item]  # on purpose
+    with pytest.raises(TypeError, match="int"):
+        cache.set_many({1: 1})  # type: ignore[arg-type]  # on purpose
+
+
+def test_an_iterable_that_raises_passes_its_error_on(one_page: FastMmap) -> None:
+    def keys() -> Iterator[str]:
+        yield "a"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        one_page.get_many(keys())
+    assert one_page.set("a", 1)
+
+
+def test_an_iterable_may_use_the_cache(one_page: FastMmap) -> None:
+    one_page.set_many({"a": "b", "b": "c"})
+
+    def keys() -> Iterator[str]:
+        yield "a"
+        yield one_page["a"]
+
+    assert one_page.get_many(keys()) == {"a": "b", "b": "c"}
+
+
+@pytest.mark.quick
+def test_multi_set_and_multi_get_go_together(cache: FastMmap) -> None:
+    assert cache.multi_set("user 1", {"1.name": "Ann", "1.age": 30}) is True
+    assert cache.multi_set("user 2", {"2.name": "Bob"}) is True
+    assert cache.multi_get("user 1", ["1.name", "1.age", "1.shoe"]) == {
+        "1.name": "Ann",
+        "1.age": 30,
+    }
+    assert cache.multi_get("user 2", ["2.name"]) == {"2.name": "Bob"}
+    assert cache.multi_get("user 3", []) == {}
+
+
+def test_multi_set_says_when_not_all_were_stored(one_page: FastMmap) -> None:
+    assert one_page.multi_set("p", {"a": 1, "b": b"x" * 65536}) is False
+    assert one_page.multi_get("p", ["a", "b"]) == {"a": 1}
+
+
+def test_multi_set_takes_a_lifetime(cache: FastMmap) -> None:
+    cache.multi_set("p", {"a": 1}, expire_time=5)
+    cache.multi_set("p", {"b": 1}, 100)
+    with time_travel(6):
+        assert cache.multi_get("p", ["a", "b"]) == {"b": 1}
+
+
+def test_multi_set_takes_a_moment(cache: FastMmap) -> None:
+    cache.multi_set("p", {"a": 1}, expire_on=1)
+    assert cache.multi_get("p", ["a"]) == {}

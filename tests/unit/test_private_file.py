@@ -1,0 +1,47 @@
+"""A cache without a name: private, on tmpfs, gone at the end."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from fastmmap import FastMmap
+
+
+@pytest.mark.quick
+def test_two_private_caches_are_two_files() -> None:
+    with FastMmap(cache_size="512k") as first, FastMmap(cache_size="512k") as second:
+        first.set("key", 1)
+        assert "key" not in second
+        assert first.share_file != second.share_file
+
+
+def test_a_private_file_lies_in_a_directory_of_its_own_user() -> None:
+    with FastMmap(cache_size="512k") as cache:
+        directory = os.path.dirname(cache.share_file)
+        found = os.lstat(directory)
+        assert stat.S_ISDIR(found.st_mode)
+        assert stat.S_IMODE(found.st_mode) == 0o700
+        assert found.st_uid == os.geteuid()
+        assert stat.S_IMODE(os.stat(cache.share_file).st_mode) == 0o600
+
+
+def test_a_private_file_lies_on_tmpfs_where_there_is_one() -> None:
+    with FastMmap(cache_size="512k") as cache:
+        assert cache.share_file.startswith("/dev/shm/") == os.path.isdir("/dev/shm")
+
+
+def test_a_private_file_is_gone_after_close() -> None:
+    with FastMmap(cache_size="512k") as cache:
+        assert os.path.exists(cache.share_file)
+    assert not os.path.exists(cache.share_file)
+
+
+def test_a_private_file_can_be_kept_and_opened_by_its_name() -> None:
+    with FastMmap(cache_size="512k", unlink_on_exit=False) as cache:
+        cache.set("key", 1)
+    with FastMmap(cache.share_file, unlink_on_exit=True) as again:
+        assert again.get("key") == 1
+    assert not os.path.exists(cache.share_file)

@@ -1,0 +1,56 @@
+"""README.rst: its example runs, its figures are the measured ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.rst").read_text(encoding="utf-8")
+RESULTS = ROOT / "benchmarks" / "results" / "basic.json"
+
+pytestmark = pytest.mark.quick
+
+
+def code_blocks(text: str) -> list[str]:
+    """Return the Python blocks of a reStructuredText file."""
+    blocks = []
+    for part in text.split(".. code-block:: python\n")[1:]:
+        lines = []
+        for line in part.splitlines():
+            if line and not line.startswith("    "):
+                break
+            lines.append(line)
+        blocks.append(textwrap.dedent("\n".join(lines)))
+    return blocks
+
+
+def test_example_runs(tmp_path: Path) -> None:
+    (code,) = code_blocks(README)
+    code = code.replace("/dev/shm", str(tmp_path))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert os.listdir(tmp_path) == []
+
+
+def test_example_is_about_ten_lines_long() -> None:
+    (code,) = code_blocks(README)
+    assert len([line for line in code.splitlines() if line]) <= 10
+
+
+def test_length_is_what_one_reads_at_once() -> None:
+    assert 110 <= len(README.splitlines()) <= 140
+
+
+def test_table_shows_the_measured_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import table
+
+    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
+    shown = README.partition(table.BEGIN)[2].partition(table.END)[0]
+    assert shown == table.as_rst(measured)

@@ -1,0 +1,158 @@
+"""set(): what is stored, for how long, and what is refused."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from support import MakeCache
+
+from fastmmap import FastMmap
+from fastmmap.testing import time_travel
+
+
+@pytest.mark.quick
+def test_set_says_that_it_stored(cache: FastMmap) -> None:
+    assert cache.set("key", "value") is True
+
+
+def test_set_replaces_the_old_value(cache: FastMmap) -> None:
+    cache.set("key", "old")
+    cache.set("key", ["new", "and", "longer"])
+    assert cache.get("key") == ["new", "and", "longer"]
+    assert len(cache) == 1
+
+
+@pytest.mark.parametrize("lifetime", [5, 5.0, "5s", "5000ms", timedelta(seconds=5)])
+def test_set_with_a_lifetime(cache: FastMmap, lifetime: Any) -> None:
+    cache.set("key", 1, expire_time=lifetime)
+    with time_travel(4):
+        assert "key" in cache
+    with time_travel(6):
+        assert "key" not in cache
+
+
+def test_set_takes_the_lifetime_in_third_place(cache: FastMmap) -> None:
+    cache.set("key", 1, 5)
+    with time_travel(6):
+        assert "key" not in cache
+
+
+def test_set_without_a_lifetime_uses_that_of_the_object(make_cache: MakeCache) -> None:
+    cache = make_cache(expire_time="10s")
+    cache.set("key", 1)
+    with time_travel(9):
+        assert "key" in cache
+    with time_travel(11):
+        assert "key" not in cache
+
+
+@pytest.mark.parametrize("never", [0, "never"])
+def test_set_can_override_the_lifetime_by_never(
+    make_cache: MakeCache, never: Any
+) -> None:
+    cache = make_cache(expire_time="10s")
+    cache.set("key", 1, expire_time=never)
+    with time_travel(10 * 365 * 86400):
+        assert cache.get("key") == 1
+
+
+def test_set_with_now_is_expired_at_once(cache: FastMmap) -> None:
+    assert cache.set("key", 1, expire_time="now")
+    assert "key" not in cache
+
+
+def test_expire_on_is_a_moment_since_1970(cache: FastMmap) -> None:
+    cache.set("key", 1, expire_on=time.time() + 100)
+    with time_travel(99):
+        assert "key" in cache
+    with time_travel(101):
+        assert "key" not in cache
+
+
+def test_expire_on_wins_over_expire_time(cache: FastMmap) -> None:
+    cache.set("key", 1, expire_time=5, expire_on=time.time() + 100)
+    with time_travel(50):
+        assert "key" in cache
+
+
+def test_expire_on_in_the_past_is_expired(cache: FastMmap) -> None:
+    assert cache.set("key", 1, expire_on=time.time() - 1)
+    assert cache.get("key") is None
+
+
+def test_set_over_a_value_that_expires_sets_a_new_lifetime(cache: FastMmap) -> None:
+    cache.set("key", 1, expire_time=5)
+    cache.set("key", 2)
+    with time_travel(6):
+        assert cache.get("key") == 2
+
+
+def test_set_of_too_large_a_value_is_refused(one_page: FastMmap) -> None:
+    assert one_page.set("key", b"x" * 65536) is False
+    assert one_page.get("key") is None
+
+
+@pytest.mark.quick
+def test_a_refused_set_keeps_the_old_value_and_its_lifetime(one_page: FastMmap) -> None:
+    one_page.set("key", "old", expire_time=10)
+    assert one_page.set("key", b"x" * 65536) is False
+    assert one_page.get("key") == "old"
+    with time_travel(11):
+        assert one_page.get("key") is None
+
+
+def test_the_largest_value_that_fits_is_stored(one_page: FastMmap) -> None:
+    fits, too_large = 1, 65536
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        if one_page.set("key", b"x" * middle):
+            fits = middle
+        else:
+            too_large = middle
+    assert one_page.get("key") == b"x" * fits
+    assert 65536 / 4 < fits < 65536 / 2
+
+
+def test_set_goes_on_for_ever_in_a_full_cache(one_page: FastMmap) -> None:
+    for number in range(5000):
+        assert one_page.set(f"key {number}", b"v" * (number % 700))
+        assert one_page.get(f"key {number}") == b"v" * (number % 700)
+    assert one_page.stats().evictions > 0
+    assert one_page.check().ok
+
+
+def test_set_needs_key_and_value(cache: FastMmap) -> None:
+    with pytest.raises(TypeError):
+        cache.set("key")  # type: ignore[call-arg]  # on purpose
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"expire_time": -1}, ValueError),
+        ({"expire_time": "soon"}, ValueError),
+        ({"expire_time": float("nan")}, ValueError),
+        ({"expire_time": float("inf")}, ValueError),
+        ({"expire_time": 1e30}, ValueError),
+        ({"expire_time": timedelta(seconds=-1)}, ValueError),
+        ({"expire_time": [1]}, TypeError),
+        ({"expire_on": -1}, ValueError),
+        ({"expire_on": float("nan")}, ValueError),
+        ({"expire_on": 1e30}, ValueError),
+        ({"expire_on": "tomorrow"}, (TypeError, ValueError)),
+        ({"modseq": -1}, ValueError),
+        ({"modseq": 2**64}, ValueError),
+        ({"modseq": 1.5}, TypeError),
+    ],
+    ids=str,
+)
+def test_absurd_options_are_refused_and_nothing_is_lost(
+    cache: FastMmap, options: dict[str, Any], error: type[Exception]
+) -> None:
+    cache.set("key", "old")
+    with pytest.raises(error):
+        cache.set("key", "new", **options)
+    assert cache.get("key") == "old"

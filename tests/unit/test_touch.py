@@ -1,0 +1,73 @@
+"""touch(): another lifetime, the same value."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from support import MakeCache
+
+from fastmmap import FastMmap
+from fastmmap.testing import time_travel
+
+
+@pytest.mark.quick
+def test_touch_gives_a_longer_life(cache: FastMmap) -> None:
+    cache.set("key", "value", expire_time=5)
+    assert cache.touch("key", 100) is True
+    with time_travel(50):
+        assert cache.get("key") == "value"
+    with time_travel(101):
+        assert cache.get("key") is None
+
+
+def test_touch_gives_a_shorter_life(cache: FastMmap) -> None:
+    cache.set("key", "value")
+    cache.touch("key", expire_time="5s")
+    with time_travel(6):
+        assert "key" not in cache
+
+
+def test_touch_takes_a_moment(cache: FastMmap) -> None:
+    cache.set("key", "value")
+    cache.touch("key", expire_on=time.time() + 5)
+    with time_travel(6):
+        assert "key" not in cache
+
+
+def test_touch_without_a_lifetime_uses_that_of_the_object(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(expire_time=10)
+    cache.set("key", "value", expire_time=5)
+    assert cache.touch("key")
+    with time_travel(6):
+        assert "key" in cache
+    with time_travel(11):
+        assert "key" not in cache
+
+
+def test_touch_can_make_it_last_for_ever(cache: FastMmap) -> None:
+    cache.set("key", "value", expire_time=5)
+    cache.touch("key", "never")
+    with time_travel(9e8):
+        assert "key" in cache
+
+
+def test_touch_of_an_unknown_key_does_nothing(cache: FastMmap) -> None:
+    assert cache.touch("key", 10) is False
+    assert "key" not in cache
+
+
+def test_touch_brings_no_expired_value_back(cache: FastMmap) -> None:
+    cache.set("key", "value", expire_time=5)
+    with time_travel(6):
+        assert cache.touch("key", 10) is False
+        assert "key" not in cache
+
+
+def test_touch_keeps_the_modseq(cache: FastMmap) -> None:
+    cache.set("key", "value", modseq=7)
+    cache.touch("key", 10)
+    assert cache.set("key", "older", modseq=6) is False
+    assert cache.get("key") == "value"
