@@ -1,0 +1,134 @@
+"""The steps of the continuous integration, in order, each one a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+BIN = Path(sys.executable).parent
+COMPILERS = ["gcc", "clang"]
+TYPED = ["fastmmap", "tools", "examples", "benchmarks"]
+MINUTES = 60
+
+
+def run(*command: object, cwd: Path = ROOT, **variables: str) -> None:
+    """Run a command with further environment variables; fail if it fails."""
+    words = [str(word) for word in command]
+    print("\n$", *words, flush=True)
+    environment = {**os.environ, **variables}
+    limit = 20 * MINUTES
+    done = subprocess.run(words, check=False, cwd=cwd, env=environment, timeout=limit)
+    assert done.returncode == 0, f"exit status {done.returncode}: {' '.join(words)}"
+
+
+def output(*command: str) -> str:
+    """Return what a command prints, without the line end."""
+    return subprocess.check_output(command, text=True).strip()
+
+
+def copy_of_checkout(name: str) -> Path:
+    """Return a fresh copy of the sources, where nothing is built yet."""
+    target = BUILD / name
+    shutil.rmtree(target, ignore_errors=True)
+    unwanted = shutil.ignore_patterns(
+        ".git", ".venv", "build", "*.so", "*.egg-info", "__pycache__", ".*_cache"
+    )
+    shutil.copytree(ROOT, target, ignore=unwanted)
+    return target
+
+
+def test_make_test() -> None:
+    run("make", "test", f"PYTHON={os.environ.get('PYTHON', 'python3')}")
+
+
+def test_c_is_formatted() -> None:
+    files = [*ROOT.glob("csrc/*/*.[ch]"), *ROOT.glob("tests/c/*.[ch]")]
+    run(BIN / "clang-format", "--dry-run", "-Werror", *files)
+
+
+def test_python_is_formatted() -> None:
+    run(BIN / "ruff", "format", "--check", ".", ".ci")
+
+
+def test_python_has_no_lint() -> None:
+    run(BIN / "ruff", "check", ".", ".ci")
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_core_has_no_warnings(compiler: str) -> None:
+    run("make", "-C", "csrc/core", f"CC={compiler}", "WERROR=1", "all", "programs")
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_binding_has_no_warnings(compiler: str) -> None:
+    target = BUILD / f"werror-{compiler}"
+    places = ["--build-lib", target / "lib", "--build-temp", target / "temp"]
+    command = [sys.executable, "setup.py", "build_ext", "--force", *places]
+    run(*command, CC=compiler, FASTMMAP_WERROR="1")
+
+
+def test_types_are_strict() -> None:
+    run(BIN / "mypy", "--strict", *TYPED)
+
+
+def test_stubs_match() -> None:
+    run(BIN / "stubtest", "fastmmap")
+
+
+def test_layers() -> None:
+    run(sys.executable, "-m", "pytest", "-q", "tests/unit/test_layers.py")
+
+
+def test_c_tests_under_sanitizers() -> None:
+    run(
+        "make", "-C", "csrc/core", "SANITIZE=address,undefined", "CFLAGS=-O1 -g", "test"
+    )
+
+
+def test_python_tests_under_address_sanitizer() -> None:
+    copy = copy_of_checkout("asan")
+    sanitize = {"FASTMMAP_SANITIZE": "address,undefined", "FASTMMAP_DEBUG": "1"}
+    run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=copy, **sanitize)
+    report = f"--junitxml={BUILD / 'reports' / 'asan.xml'}"
+    run(
+        *(sys.executable, "-m", "pytest", "-n", "2", report),
+        cwd=copy,
+        LD_PRELOAD=output("gcc", "-print-file-name=libasan.so"),
+        ASAN_OPTIONS="detect_leaks=0",  # Python itself leaks at exit
+        UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+        PYTHONMALLOC="malloc",
+        PYTHONPATH=str(copy),
+    )
+
+
+def test_docs_build_without_warnings() -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html"]
+    run(*command, "docs", BUILD / "docs")
+
+
+@pytest.fixture(scope="session")
+def archives() -> list[Path]:
+    """Build the sdist, and the wheel from it; return both."""
+    target = BUILD / "dist"
+    shutil.rmtree(target, ignore_errors=True)
+    run(sys.executable, "-m", "build", "--outdir", target, ".")
+    return [*target.glob("*.tar.gz"), *target.glob("*.whl")]
+
+
+@pytest.mark.parametrize("kind", [".tar.gz", ".whl"])
+def test_archive_works_in_an_empty_environment(
+    archives: list[Path], kind: str, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    (archive,) = (path for path in archives if path.name.endswith(kind))
+    run(python, "-m", "pip", "install", "--quiet", archive, cwd=tmp_path)
+    run(python, ROOT / ".ci" / "use_installed.py", cwd=tmp_path)

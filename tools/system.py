@@ -1,0 +1,135 @@
+"""Find what a build needs from the system; as root, install it with apt.
+
+Run as ``python tools/system.py [NAME ...]``: checks the needs of every build,
+and of each NAME (``clang``, ``perl-peer``) besides. Exits with 1 and the exact
+command to type when something is missing that it may not install.
+
+Knows nothing of Python packages; see environment.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Need(NamedTuple):
+    """Something that has to be there, and the Debian package that brings it."""
+
+    what: str
+    package: str
+    present: Callable[[], bool]
+
+
+def has_header(name: str) -> bool:
+    """Return whether the C preprocessor finds the header `name`."""
+    command = ["cc", "-E", "-x", "c", "-o", os.devnull, "-"]
+    source = f"#include <{name}>\n"
+    try:
+        done = subprocess.run(
+            command, check=False, input=source, text=True, stderr=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+def has_command(name: str) -> Callable[[], bool]:
+    """Return a probe for a program on the PATH."""
+    return lambda: shutil.which(name) is not None
+
+
+def has_python_header() -> bool:
+    """Return whether this Python can build extensions."""
+    return Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+def has_venv() -> bool:
+    """Return whether this Python can make virtual environments with pip."""
+    return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
+
+
+def has_perl_peer() -> bool:
+    """Return whether Perl's Cache::FastMmap is installed."""
+    command = ["perl", "-MCache::FastMmap", "-e", "1"]
+    try:
+        done = subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+ALWAYS = (
+    Need("a C compiler", "build-essential", has_command("cc")),
+    Need("make", "make", has_command("make")),
+    Need("zlib's header", "zlib1g-dev", lambda: has_header("zlib.h")),
+    Need(f"the headers of {PYTHON}", f"{PYTHON}-dev", has_python_header),
+    Need(f"venv for {PYTHON}", f"{PYTHON}-venv", has_venv),
+)
+OPTIONAL = {
+    "clang": Need("clang", "clang", has_command("clang")),
+    "perl-peer": Need(
+        "Perl's Cache::FastMmap", "libcache-fastmmap-perl", has_perl_peer
+    ),
+}
+
+
+def missing(needs: Iterable[Need]) -> list[Need]:
+    """Return those of `needs` that are not there."""
+    return [need for need in needs if not need.present()]
+
+
+def may_install() -> bool:
+    """Return whether we are root on a system with apt."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install(needs: list[Need]) -> None:
+    """Install the packages of `needs` with apt; its output goes to stderr."""
+    packages = [need.package for need in needs]
+    print("installing", *packages, file=sys.stderr)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    options = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
+    for command in (
+        ["apt-get", "update", *options],
+        ["apt-get", "install", "--yes", "--no-install-recommends", *options, *packages],
+    ):
+        subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
+    importlib.invalidate_caches()
+
+
+def explain(needs: list[Need]) -> str:
+    """Say what is missing and which command brings it."""
+    what = ", ".join(need.what for need in needs)
+    packages = " ".join(need.package for need in needs)
+    return (
+        f"Missing: {what}.\n"
+        f"On Debian or Ubuntu: sudo apt-get update && sudo apt-get install {packages}\n"
+        "Then run the same command again."
+    )
+
+
+def require(names: Iterable[str] = ()) -> None:
+    """Make sure that everything needed is there.
+
+    `names` are keys of ``OPTIONAL``. Raises SystemExit, with the command that
+    helps, when something is missing and could not be installed.
+    """
+    needs = [*ALWAYS, *(OPTIONAL[name] for name in names)]
+    if missing(needs) and may_install():
+        install(missing(needs))
+    lacking = missing(needs)
+    if lacking:
+        sys.exit(explain(lacking))
+
+
+if __name__ == "__main__":
+    require(sys.argv[1:])
