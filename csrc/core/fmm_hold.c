@@ -19,6 +19,16 @@ after_death(struct fmm_page *page)
 #endif
 }
 
+/* What every change must leave of a sound page; checked in debug builds. */
+static inline bool
+is_sound(const struct fmm_page *page)
+{
+    struct fmm_page copy = *page;
+    struct fmm_page_report report;
+    fmm_verify_page(&copy, &report);
+    return !report.bad_rings && !report.bad_slots && !report.miscounted;
+}
+
 /* Finish what a killed holder left half-way in the rings. */
 static void
 settle(struct fmm_page *page)
@@ -53,6 +63,7 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
                                   memory_order_relaxed);
     }
     hold_out->owner_died = result.owner_died;
+    hold_out->sound = false;
     return FMM_OK;
 }
 
@@ -68,26 +79,16 @@ fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
         after_death(&hold_out->page);
     }
     settle(&hold_out->page);
-    return FMM_OK;
-}
-
-/* In debug builds every change must leave a sound page. */
-static void
-check(const struct fmm_hold *hold)
-{
 #ifdef FMM_DEBUG
-    struct fmm_page page = hold->page;
-    struct fmm_page_report report;
-    fmm_verify_page(&page, &report);
-    assert(!report.bad_rings && !report.bad_slots && !report.miscounted);
+    hold_out->sound = is_sound(&hold_out->page);
 #endif
-    (void)hold;
+    return FMM_OK;
 }
 
 void
 fmm_hold_release(const struct fmm_hold *hold)
 {
-    check(hold);
+    assert(!hold->sound || is_sound(&hold->page));
     fmm_lock_release(hold->lock, hold->owner);
 }
 

@@ -12,6 +12,7 @@ struct fmm_hold {
     fmm_word64 *lock;
     uint64_t owner;
     bool owner_died; /* the last holder; the page may be miscounted */
+    bool sound;      /* debug builds: it was when it was taken */
 };
 
 /* FMM_OK, FMM_BUSY, FMM_RETIRED, or FMM_ERR_ARGUMENT: no such page. */

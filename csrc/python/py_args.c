@@ -132,8 +132,7 @@ int64_from_object(PyObject *object, const char *name, int64_t *out)
     }
     *out = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow != 0) {
-        PyErr_Format(PyExc_OverflowError, "%s is beyond 64 bits: %R", name,
-                     object);
+        PyErr_Format(PyExc_OverflowError, "%s is beyond 64 bits", name);
         return -1;
     }
     return 0;
