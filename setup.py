@@ -8,6 +8,8 @@ Switches, by environment:
 """
 
 import os
+import shlex
+import subprocess
 import sysconfig
 from glob import glob
 
@@ -26,9 +28,23 @@ def switch(name: str) -> str:
     return "" if value == "0" else value
 
 
+def optimize_flags() -> list[str]:
+    """Return the flags that let GCC inline across the modules of a release.
+
+    A get takes about three quarters of the time so. Other compilers need a
+    linker plugin for it, which is often not there.
+    """
+    if any(map(switch, ("DEBUG", "SANITIZE", "COVERAGE"))):
+        return []
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
+    command = [*compiler, "--version"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return ["-flto=auto"] if "Free Software Foundation" in done.stdout else []
+
+
 def compile_flags() -> list[str]:
     """Return the flags of the C compiler."""
-    flags = ["-std=c11", "-O3", "-fvisibility=hidden", "-pthread"]
+    flags = ["-std=c11", "-O3", "-fvisibility=hidden", "-pthread", *optimize_flags()]
     if switch("DEBUG"):
         flags += ["-O1", "-g", "-UNDEBUG", "-DFMM_DEBUG=1"]
     if switch("SANITIZE"):
@@ -44,7 +60,7 @@ def compile_flags() -> list[str]:
 
 def link_flags() -> list[str]:
     """Return the flags of the linker."""
-    flags = ["-pthread"]
+    flags = ["-pthread", *optimize_flags()]
     if switch("SANITIZE"):
         flags.append(f"-fsanitize={switch('SANITIZE')}")
     if switch("COVERAGE"):
