@@ -47,6 +47,9 @@ no_space(const struct opening *o, const struct fmm_geometry *geometry)
 static enum fmm_status
 create_failed(const struct opening *o, const struct fmm_geometry *geometry)
 {
+    if (errno == EAGAIN) { /* a sweep holds the temporary file: again */
+        return FMM_EXISTS;
+    }
     if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) {
         return no_space(o, geometry);
     }
