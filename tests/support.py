@@ -21,9 +21,49 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import fastmmap
+from fastmmap import FastMmap
 
-MakeCache = Callable[..., fastmmap.FastMmap]
+MakeCache = Callable[..., FastMmap]
 _Scenario = TypeVar("_Scenario", bound="Scenario")
+
+# Every operation, for tests that try them all.
+OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
+    "get": lambda cache: cache.get("key"),
+    "get_entry": lambda cache: cache.get_entry("key"),
+    "set": lambda cache: cache.set("key", 1),
+    "add": lambda cache: cache.add("key", 1),
+    "replace": lambda cache: cache.replace("key", 1),
+    "incr": lambda cache: cache.incr("key"),
+    "decr": lambda cache: cache.decr("key"),
+    "touch": lambda cache: cache.touch("key"),
+    "exists": lambda cache: cache.exists("key"),
+    "contains": lambda cache: "key" in cache,
+    "getitem": lambda cache: cache["key"],
+    "setitem": lambda cache: cache.__setitem__("key", 1),
+    "delitem": lambda cache: cache.__delitem__("key"),
+    "len": len,
+    "iter": list,
+    "items": lambda cache: list(cache.items()),
+    "remove": lambda cache: cache.remove("key"),
+    "get_and_remove": lambda cache: cache.get_and_remove("key"),
+    "get_and_set": lambda cache: cache.get_and_set("key", lambda *_: 1),
+    "lock": lambda cache: cache.lock("key").__enter__(),
+    "expire": lambda cache: cache.expire("key"),
+    "clear": lambda cache: cache.clear(),
+    "purge": lambda cache: cache.purge(),
+    "empty": lambda cache: cache.empty(),
+    "get_keys": lambda cache: cache.get_keys(),
+    "get_statistics": lambda cache: cache.get_statistics(),
+    "get_many": lambda cache: cache.get_many(["key"]),
+    "set_many": lambda cache: cache.set_many({"key": 1}),
+    "delete_many": lambda cache: cache.delete_many(["key"]),
+    "multi_get": lambda cache: cache.multi_get("p", ["key"]),
+    "multi_set": lambda cache: cache.multi_set("p", {"key": 1}),
+    "stats": lambda cache: cache.stats(),
+    "check": lambda cache: cache.check(),
+    "pop": lambda cache: cache.pop("key", None),
+    "setdefault": lambda cache: cache.setdefault("key", 1),
+}
 
 _LAUNCHER = """
 import ast, importlib, sys

@@ -425,6 +425,33 @@ dirty_entries_are_handed_out_before_they_leave(void)
 }
 
 static void
+a_dirty_entry_that_expired_is_handed_out_too(void)
+{
+    const struct fmm_store store = {.dirty = true,
+                                    .expire_at = call.now_ms + SECOND};
+    struct fmm_ticket ticket;
+    unsigned handed = 0;
+    begin(4 * KIB, 20);
+    CHECK_EQ(set_text_as(cache, name_of(0), "changed", &store), FMM_OK);
+    call.now_ms += 2 * SECOND;
+    for (unsigned n = 1; n < 500; n++) {
+        const struct fmm_store clean = {.dirty = false};
+        struct fmm_key k = text_key(cache, name_of(n));
+        struct fmm_value v = text_value("some value");
+        while (fmm_set(cache, &call, &k, &v, &clean, &ticket) == FMM_DIRTY) {
+            CHECK_EQ(number_of(&ticket), 0);
+            CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
+            handed++;
+        }
+    }
+    CHECK_EQ(handed, 1);
+    CHECK_EQ(stats_of(cache).expirations, 1);
+    call.now_ms -= 2 * SECOND;
+    CHECK(!has(cache, name_of(0)));
+    end();
+}
+
+static void
 while_nothing_is_written_back_nothing_dirty_leaves(void)
 {
     struct fmm_ticket ticket;
@@ -479,6 +506,7 @@ static const struct check_case cases[] = {
     CASE(without_a_slot_the_least_used_entry_goes),
     CASE(a_dirty_entry_is_the_last_to_lose_its_slot),
     CASE(dirty_entries_are_handed_out_before_they_leave),
+    CASE(a_dirty_entry_that_expired_is_handed_out_too),
     CASE(while_nothing_is_written_back_nothing_dirty_leaves),
     CASE(clean_entries_go_while_dirty_ones_wait),
 };

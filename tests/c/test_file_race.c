@@ -210,6 +210,38 @@ an_opener_that_was_killed_blocks_nobody(void)
     fmm_close(open_path(scratch("cache")));
 }
 
+static void
+find_the_newer_file(void *unused)
+{
+    (void)unused;
+    words[GO] = 1;
+    struct fmm_cache *cache = open_path(scratch("cache"));
+    CHECK(holds(cache, "which", "newer"));
+    CHECK(!fmm_replaced(cache));
+    fmm_close(cache);
+}
+
+/* It opened the older file, and waits to attach to it, when another one
+ * gets the name. */
+static void
+an_opener_that_waited_attaches_to_what_has_the_name(void)
+{
+    words[GO] = 0;
+    struct fmm_cache *cache = new_cache(16384, 4);
+    CHECK_EQ(set_text(cache, "which", "newer"), FMM_OK);
+    fmm_close(cache);
+    REQUIRE(rename(scratch("cache"), scratch("newer")) == 0);
+    fmm_close(new_cache(16384, 4));
+    int fd = fmm_platform_open(scratch("cache"));
+    REQUIRE(fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_EXCLUSIVE));
+    pid_t child = spawn(find_the_newer_file, NULL);
+    await_start();
+    sleep_ms(50);
+    REQUIRE(rename(scratch("newer"), scratch("cache")) == 0);
+    fmm_platform_close(fd);
+    join(child);
+}
+
 /* ------------------------------------------- replaced under its users */
 
 static void
@@ -262,6 +294,7 @@ static const struct check_case cases[] = {
     CASE(a_creator_may_be_killed_at_any_time),
     CASE(a_replacer_may_be_killed_at_any_time),
     CASE(an_opener_that_was_killed_blocks_nobody),
+    CASE(an_opener_that_waited_attaches_to_what_has_the_name),
     CASE(users_of_a_file_that_is_replaced_go_on_in_the_new_one),
 };
 

@@ -10,9 +10,10 @@
 
 #define COUNT 20000u
 #define PROCESSES 4
+#define ROUNDS 100u
 
 /* Shared words: the lock, and what the cases need. */
-enum { LOCK, COUNTER, READY, WORDS };
+enum { LOCK, COUNTER, READY, ROUND, FINISHED, INSIDE, WORDS };
 static fmm_word64 *words;
 
 /* Each case starts with all words zero. */
@@ -186,6 +187,74 @@ one_of_many_waiters_takes_over(void)
 }
 
 static void
+take_over_each_round(void *unused)
+{
+    struct fmm_lock_result result;
+    (void)unused;
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        while (words[ROUND] != round) {
+            fmm_platform_pause();
+        }
+        CHECK_EQ(take(20000, &result), FMM_OK);
+        CHECK_EQ(words[INSIDE]++, 0);
+        words[COUNTER] += result.owner_died;
+        for (int i = 0; i < 1000; i++) {
+            fmm_platform_pause();
+        }
+        words[INSIDE]--;
+        CHECK(release());
+        words[FINISHED]++;
+    }
+}
+
+/* All begin to wait at once, and so notice the death at once. */
+static void
+two_never_take_over_the_same_lock(void)
+{
+    pid_t children[PROCESSES];
+    uint64_t dead = fmm_platform_owner() ^ UINT64_C(1) << 40;
+    reset();
+    for (int i = 0; i < PROCESSES; i++) {
+        children[i] = spawn(take_over_each_round, NULL);
+    }
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        words[LOCK] = dead; /* a while to find out */
+        words[ROUND] = round;
+        while (words[FINISHED] < round * PROCESSES) {
+            sleep_ms(1);
+        }
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        join(children[i]);
+    }
+    CHECK_EQ(words[COUNTER], ROUNDS);
+}
+
+static void
+sleep_on_the_lock(void *unused)
+{
+    (void)unused;
+    uint64_t seen = words[LOCK];
+    words[READY] = 1;
+    fmm_platform_wait(&words[LOCK], seen, 30u * 1000 * 1000);
+}
+
+/* Waiters look again every ten milliseconds; this one does not. */
+static void
+a_release_wakes_who_sleeps(void)
+{
+    reset();
+    words[LOCK] = fmm_platform_owner() | 1;
+    uint64_t began = fmm_monotonic_ms();
+    pid_t child = spawn(sleep_on_the_lock, NULL);
+    await_ready();
+    sleep_ms(50);
+    CHECK(release());
+    join(child);
+    CHECK(fmm_monotonic_ms() - began < 20000);
+}
+
+static void
 a_stopped_owner_keeps_its_lock(void)
 {
     struct fmm_lock_result result;
@@ -296,6 +365,8 @@ static const struct check_case cases[] = {
     CASE(the_lock_of_a_killed_owner_is_taken_over),
     CASE(the_lock_of_a_zombie_is_taken_over),
     CASE(one_of_many_waiters_takes_over),
+    CASE(two_never_take_over_the_same_lock),
+    CASE(a_release_wakes_who_sleeps),
     CASE(a_stopped_owner_keeps_its_lock),
     CASE(a_hostile_word_that_names_a_living_process_ends_by_deadline),
     CASE(a_hostile_word_that_names_nobody_is_taken_over),

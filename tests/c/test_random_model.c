@@ -294,6 +294,9 @@ remove_some(uint32_t n)
                                   .modseq = 1000 + check_random_below(100),
                                   .expire_at = some_expiry(),
                                   .keep_dirty = check_random_below(3) == 0};
+    if (is_live(e) && e->tombstone && removal.modseq < e->modseq) {
+        removal.modseq = e->modseq; /* the same, evicted or not */
+    }
     struct fmm_ticket ticket;
     enum fmm_status status;
     while ((status = fmm_remove(cache, &call, &key, &removal, NULL,

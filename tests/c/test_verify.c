@@ -243,6 +243,24 @@ a_ring_full_of_the_shortest_padding_is_walked(void)
     end();
 }
 
+/* What lies beyond the head may look like more of the chain. */
+static void
+a_chain_that_steps_over_the_head_is_broken(void)
+{
+    struct fmm_page page;
+    begin(&page);
+    struct fmm_ring *ring = &page.ring[FMM_RING_M];
+    for (uint64_t at = 0; at < ring->size; at += 8) {
+        fmm_store_shared(ring->base + at,
+                         8 | (uint64_t)FMM_ENTRY_PADDING << 32);
+    }
+    page.control->head[FMM_RING_M] = 5;
+    CHECK(!check(false).bad_rings);
+    fmm_store_shared(ring->base, 48 | (uint64_t)FMM_ENTRY_PADDING << 32);
+    CHECK(check(false).bad_rings);
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(a_sound_page_has_no_findings),
     CASE(a_slot_that_names_no_sound_entry_is_bad),
@@ -254,6 +272,7 @@ static const struct check_case cases[] = {
     CASE(a_set_that_meets_a_broken_chain_repairs_and_stores),
     CASE(wrong_counters_are_told_and_repaired),
     CASE(a_ring_full_of_the_shortest_padding_is_walked),
+    CASE(a_chain_that_steps_over_the_head_is_broken),
 };
 
 CHECK_MAIN(cases)

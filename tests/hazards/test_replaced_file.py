@@ -187,6 +187,20 @@ def test_a_cache_that_was_only_cleared_is_still_there(
     assert user.set("key", "new")
 
 
+def test_a_file_replaced_and_then_removed_is_no_obstacle(
+    make_cache: MakeCache, path: str
+) -> None:
+    user = make_cache(page_size="16k", num_pages=4, unlink_on_exit=False)
+    user.set("key", "old")
+    FastMmap(path, init_file=True, page_size="16k", unlink_on_exit=True).close()
+    assert not os.path.exists(path)
+    assert user.get("key") in (None, "old")
+    assert user.set("key", "new")
+    assert user.get("key") == "new"
+    other = make_cache(page_size="16k", num_pages=4)
+    assert eventually(lambda: other.set("key", "other") and user.get("key") == "other")
+
+
 def survive_truncation(path: str) -> list[str]:
     """Use a file that a stranger truncates, under the guard."""
     cache = FastMmap(path, cache_size="1m", sigbus_guard=True, unlink_on_exit=False)

@@ -144,6 +144,22 @@ def test_errors_of_custom_functions_leave_the_page_free(
     assert cache.set("key", value)
 
 
+@pytest.mark.parametrize("option", ["serializer", "compressor"])
+def test_an_interrupt_in_a_custom_function_comes_out(
+    make_cache: MakeCache, option: str
+) -> None:
+    def interrupt(data: bytes) -> Any:
+        raise KeyboardInterrupt
+
+    pair: Any = (lambda value: b"packed", interrupt)
+    cache = make_cache(page_size="64k", num_pages=1, **{option: pair})
+    cache.set("key", ["x"] * 500)
+    with pytest.raises(KeyboardInterrupt):
+        cache.get("key")
+    assert "key" in cache
+    assert cache.set("key", ["y"])
+
+
 @pytest.mark.parametrize("how", ["evict", "expire", "empty"])
 def test_errors_of_write_back_leave_the_page_free(
     make_cache: MakeCache, how: str

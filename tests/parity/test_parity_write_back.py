@@ -81,9 +81,9 @@ def test_empty_writes_everything_back(tied: FastMmap, store: BackingStore) -> No
 def test_empty_of_the_expired_writes_those_back(
     tied: FastMmap, store: BackingStore
 ) -> None:
-    tied.set("short", 1, expire_time=5)
+    tied.set("short", 1, expire_time=50)
     tied.set("long", 2)
-    with time_travel(6):
+    with time_travel(60):
         assert tied.empty(only_expired=True) == 1
     assert writes(store) == {"short": 1}
     assert tied.get_keys() == ["long"]
@@ -93,8 +93,8 @@ def test_empty_of_the_expired_writes_those_back(
 def test_an_expired_value_is_written_before_it_is_read_anew(
     tied: FastMmap, store: BackingStore
 ) -> None:
-    tied.set("key", "changed", expire_time=5)
-    with time_travel(6):
+    tied.set("key", "changed", expire_time=50)
+    with time_travel(60):
         assert tied.get("key") == "changed"
     assert [call[:2] for call in store.calls] == [("write", "key"), ("read", "key")]
 
@@ -111,17 +111,17 @@ def test_an_expired_changed_value_is_not_lost_to_a_set(
     tied: FastMmap, store: BackingStore
 ) -> None:
     # Overwritten by the same key it need not be written; by others it must.
-    tied.set("key", "changed", expire_time=5)
-    with time_travel(6):
+    tied.set("key", "changed", expire_time=50)
+    with time_travel(60):
         for number in range(500):
             tied.set(f"key {number}", number)
     assert store["key"] == "changed"
 
 
 def test_purge_and_clear_write_nothing(tied: FastMmap, store: BackingStore) -> None:
-    tied.set("short", 1, expire_time=5)
+    tied.set("short", 1, expire_time=50)
     tied.set("long", 2)
-    with time_travel(6):
+    with time_travel(60):
         tied.purge()
     tied.clear()
     assert writes(store) == {}

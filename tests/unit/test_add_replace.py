@@ -25,8 +25,8 @@ def test_replace_stores_only_over_what_is_present(cache: FastMmap) -> None:
 
 
 def test_an_expired_value_counts_as_absent(cache: FastMmap) -> None:
-    cache.set("key", "old", expire_time=5)
-    with time_travel(6):
+    cache.set("key", "old", expire_time=50)
+    with time_travel(60):
         assert cache.replace("key", "new") is False
         assert cache.add("key", "new") is True
         assert cache.get("key") == "new"
@@ -39,22 +39,22 @@ def test_a_stored_none_counts_as_present(cache: FastMmap) -> None:
 
 
 def test_add_takes_a_lifetime(cache: FastMmap) -> None:
-    cache.add("key", 1, expire_time=5)
-    with time_travel(6):
+    cache.add("key", 1, expire_time=50)
+    with time_travel(60):
         assert cache.add("key", 2) is True
 
 
 def test_replace_takes_a_lifetime(cache: FastMmap) -> None:
     cache.set("key", 1)
-    cache.replace("key", 2, expire_time=5)
-    with time_travel(6):
+    cache.replace("key", 2, expire_time=50)
+    with time_travel(60):
         assert "key" not in cache
 
 
 def test_a_refused_add_does_not_change_the_lifetime(cache: FastMmap) -> None:
-    cache.set("key", 1, expire_time=5)
-    cache.add("key", 2, expire_time=100)
-    with time_travel(6):
+    cache.set("key", 1, expire_time=50)
+    cache.add("key", 2, expire_time=1000)
+    with time_travel(60):
         assert "key" not in cache
 
 

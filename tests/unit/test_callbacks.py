@@ -55,9 +55,9 @@ def test_item_access_reads_too(tied: FastMmap, store: BackingStore) -> None:
 def test_what_was_read_is_kept_for_the_default_lifetime(
     make_cache: MakeCache, store: BackingStore
 ) -> None:
-    cache = make_cache(expire_time=10, **store.options())
+    cache = make_cache(expire_time=100, **store.options())
     cache.get("stored")
-    with time_travel(11):
+    with time_travel(110):
         cache.get("stored")
     assert store.calls == [("read", "stored")] * 2
 
@@ -122,9 +122,9 @@ def test_write_through_writes_at_once(tied: FastMmap, store: BackingStore) -> No
 def test_write_cb_gets_the_moment_of_expiry(
     tied: FastMmap, store: BackingStore
 ) -> None:
-    tied.set("key", 1, expire_time=10)
+    tied.set("key", 1, expire_time=100)
     (call,) = store.calls
-    assert call[3] == pytest.approx(time.time() + 10, abs=2)
+    assert call[3] == pytest.approx(time.time() + 100, abs=2)
 
 
 def test_every_way_of_storing_writes_through(

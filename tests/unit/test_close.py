@@ -5,50 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import weakref
-from collections.abc import Callable
 
 import pytest
-from support import MakeCache
+from support import OPERATIONS, MakeCache
 
 from fastmmap import ClosedError, FastMmap
-
-USES: dict[str, Callable[[FastMmap], object]] = {
-    "get": lambda cache: cache.get("key"),
-    "get_entry": lambda cache: cache.get_entry("key"),
-    "set": lambda cache: cache.set("key", 1),
-    "add": lambda cache: cache.add("key", 1),
-    "replace": lambda cache: cache.replace("key", 1),
-    "incr": lambda cache: cache.incr("key"),
-    "decr": lambda cache: cache.decr("key"),
-    "touch": lambda cache: cache.touch("key"),
-    "exists": lambda cache: cache.exists("key"),
-    "contains": lambda cache: "key" in cache,
-    "getitem": lambda cache: cache["key"],
-    "setitem": lambda cache: cache.__setitem__("key", 1),
-    "delitem": lambda cache: cache.__delitem__("key"),
-    "len": len,
-    "iter": list,
-    "items": lambda cache: list(cache.items()),
-    "remove": lambda cache: cache.remove("key"),
-    "get_and_remove": lambda cache: cache.get_and_remove("key"),
-    "get_and_set": lambda cache: cache.get_and_set("key", lambda *_: 1),
-    "lock": lambda cache: cache.lock("key").__enter__(),
-    "expire": lambda cache: cache.expire("key"),
-    "clear": lambda cache: cache.clear(),
-    "purge": lambda cache: cache.purge(),
-    "empty": lambda cache: cache.empty(),
-    "get_keys": lambda cache: cache.get_keys(),
-    "get_statistics": lambda cache: cache.get_statistics(),
-    "get_many": lambda cache: cache.get_many(["key"]),
-    "set_many": lambda cache: cache.set_many({"key": 1}),
-    "delete_many": lambda cache: cache.delete_many(["key"]),
-    "multi_get": lambda cache: cache.multi_get("p", ["key"]),
-    "multi_set": lambda cache: cache.multi_set("p", {"key": 1}),
-    "stats": lambda cache: cache.stats(),
-    "check": lambda cache: cache.check(),
-    "pop": lambda cache: cache.pop("key", None),
-    "setdefault": lambda cache: cache.setdefault("key", 1),
-}
 
 
 def open_descriptors(path: str) -> int:
@@ -81,13 +42,13 @@ def test_close_twice_is_fine(cache: FastMmap) -> None:
     cache.close()
 
 
-@pytest.mark.parametrize("name", sorted(USES))
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_any_use_of_a_closed_cache_is_a_closed_error(
     cache: FastMmap, name: str
 ) -> None:
     cache.close()
     with pytest.raises(ClosedError, match="clos"):
-        USES[name](cache)
+        OPERATIONS[name](cache)
 
 
 def test_a_closed_cache_still_tells_its_path(cache: FastMmap, path: str) -> None:

@@ -19,11 +19,11 @@ def test_an_unknown_key_has_no_entry(cache: FastMmap) -> None:
 @pytest.mark.quick
 def test_an_entry_tells_value_and_times(cache: FastMmap) -> None:
     before = time.time()
-    cache.set("key", {"a": 1}, expire_time=100)
+    cache.set("key", {"a": 1}, expire_time=1000)
     entry = cache.get_entry("key")
     assert isinstance(entry, Entry)
     assert entry.value == {"a": 1}
-    assert entry.expire_on == pytest.approx(before + 100, abs=2)
+    assert entry.expire_on == pytest.approx(before + 1000, abs=2)
     assert entry.stored_on == pytest.approx(before, abs=2)
     assert entry.last_access == pytest.approx(before, abs=2)
     assert entry.modseq is None
@@ -56,16 +56,16 @@ def test_the_size_of_an_entry_grows_with_its_value(cache: FastMmap) -> None:
 
 def test_last_access_moves_with_get(cache: FastMmap) -> None:
     cache.set("key", 1)
-    with time_travel(100):
+    with time_travel(1000):
         cache.get("key")
         entry = cache.get_entry("key")
     assert entry is not None
-    assert entry.last_access - entry.stored_on == pytest.approx(100, abs=2)
+    assert entry.last_access - entry.stored_on == pytest.approx(1000, abs=2)
 
 
 def test_an_expired_value_has_no_entry(cache: FastMmap) -> None:
-    cache.set("key", 1, expire_time=5)
-    with time_travel(6):
+    cache.set("key", 1, expire_time=50)
+    with time_travel(60):
         assert cache.get_entry("key") is None
 
 

@@ -44,8 +44,8 @@ def test_get_returns_a_new_object_each_time(cache: FastMmap) -> None:
 
 
 def test_get_after_expiry_returns_the_default(cache: FastMmap) -> None:
-    cache.set("key", "value", expire_time=10)
-    with time_travel(11):
+    cache.set("key", "value", expire_time=100)
+    with time_travel(110):
         assert cache.get("key", "default") == "default"
 
 

@@ -27,13 +27,13 @@ def test_it_stores_what_the_function_returns(cache: FastMmap) -> None:
 
 
 def test_the_function_sees_key_value_and_entry(cache: FastMmap) -> None:
-    cache.set("key", ["old"], expire_time=100)
+    cache.set("key", ["old"], expire_time=1000)
     seen: list[Any] = []
     cache.get_and_set("key", lambda *arguments: seen.append(arguments))
     ((key, value, entry),) = seen
     assert (key, value) == ("key", ["old"])
     assert isinstance(entry, Entry)
-    assert entry.expire_on == pytest.approx(time.time() + 100, abs=2)
+    assert entry.expire_on == pytest.approx(time.time() + 1000, abs=2)
 
 
 def test_the_function_sees_none_for_an_absent_key(cache: FastMmap) -> None:
@@ -49,8 +49,8 @@ def test_the_entry_tells_a_stored_none_from_an_absent_key(cache: FastMmap) -> No
 
 
 def test_an_expired_value_counts_as_absent(cache: FastMmap) -> None:
-    cache.set("key", "old", expire_time=5)
-    with time_travel(6):
+    cache.set("key", "old", expire_time=50)
+    with time_travel(60):
         assert cache.get_and_set("key", lambda key, value, entry: value).value is None
 
 
@@ -62,11 +62,11 @@ def test_none_is_stored_like_any_value(cache: FastMmap) -> None:
 
 @pytest.mark.quick
 def test_keep_changes_nothing(cache: FastMmap) -> None:
-    cache.set("key", "old", expire_time=10)
+    cache.set("key", "old", expire_time=100)
     result = cache.get_and_set("key", put(KEEP))
     assert result.stored is False
     assert cache.get("key") == "old"
-    with time_travel(11):
+    with time_travel(110):
         assert "key" not in cache
 
 
@@ -76,15 +76,15 @@ def test_keep_of_an_absent_key_stores_nothing(cache: FastMmap) -> None:
 
 
 def test_store_gives_a_lifetime(cache: FastMmap) -> None:
-    result = cache.get_and_set("key", put(Store("value", expire_time=10)))
+    result = cache.get_and_set("key", put(Store("value", expire_time=100)))
     assert result == ("value", True)
-    with time_travel(11):
+    with time_travel(110):
         assert "key" not in cache
 
 
 def test_store_gives_a_moment(cache: FastMmap) -> None:
-    cache.get_and_set("key", put(Store("value", expire_on=time.time() + 10)))
-    with time_travel(11):
+    cache.get_and_set("key", put(Store("value", expire_on=time.time() + 100)))
+    with time_travel(110):
         assert "key" not in cache
 
 

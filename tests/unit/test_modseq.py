@@ -111,10 +111,10 @@ def test_tombstones_are_hidden(cache: FastMmap) -> None:
 
 
 def test_a_tombstone_lives_as_long_as_it_is_told(cache: FastMmap) -> None:
-    cache.remove("key", modseq=5, expire_time=10)
-    with time_travel(9):
+    cache.remove("key", modseq=5, expire_time=100)
+    with time_travel(90):
         assert cache.set("key", "old", modseq=1) is False
-    with time_travel(11):
+    with time_travel(110):
         assert cache.set("key", "old", modseq=1) is True
 
 
@@ -126,26 +126,26 @@ def test_a_tombstone_takes_a_moment(cache: FastMmap) -> None:
 def test_tombstones_have_a_default_lifetime_of_their_own(
     make_cache: MakeCache,
 ) -> None:
-    cache = make_cache(expire_time=100, tombstone_expire_time=10)
+    cache = make_cache(expire_time=1000, tombstone_expire_time=100)
     cache.remove("key", modseq=5)
-    with time_travel(9):
+    with time_travel(90):
         assert cache.set("key", "old", modseq=1) is False
-    with time_travel(11):
+    with time_travel(110):
         assert cache.set("key", "old", modseq=1) is True
 
 
 def test_tombstones_live_as_long_as_values_by_default(make_cache: MakeCache) -> None:
-    cache = make_cache(expire_time=100)
+    cache = make_cache(expire_time=1000)
     cache.remove("key", modseq=5)
-    with time_travel(99):
+    with time_travel(990):
         assert cache.set("key", "old", modseq=1) is False
-    with time_travel(101):
+    with time_travel(1010):
         assert cache.set("key", "old", modseq=1) is True
 
 
 def test_an_expired_value_refuses_nothing(cache: FastMmap) -> None:
-    cache.set("key", "new", modseq=5, expire_time=10)
-    with time_travel(11):
+    cache.set("key", "new", modseq=5, expire_time=100)
+    with time_travel(110):
         assert cache.set("key", "old", modseq=1) is True
 
 

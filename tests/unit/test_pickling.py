@@ -35,7 +35,7 @@ def test_copying_re_attaches_too(cache: FastMmap) -> None:
 
 def test_a_copy_keeps_the_options(make_cache: MakeCache) -> None:
     cache = make_cache(
-        serializer="json", compressor="zlib", expire_time="10s", read_cb=read
+        serializer="json", compressor="zlib", expire_time="100s", read_cb=read
     )
     with pickle.loads(pickle.dumps(cache)) as twin:
         assert twin.serializer == "json"

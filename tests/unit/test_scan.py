@@ -29,18 +29,18 @@ def test_get_keys_of_an_empty_cache(cache: FastMmap) -> None:
 
 
 def test_get_keys_hides_what_has_expired(cache: FastMmap) -> None:
-    cache.set("short", 1, expire_time=5)
+    cache.set("short", 1, expire_time=50)
     cache.set("long", 1)
-    with time_travel(6):
+    with time_travel(60):
         assert cache.get_keys() == ["long"]
 
 
 def test_mode_1_describes_each_key(cache: FastMmap) -> None:
-    cache.set("key", "value", expire_time=100, modseq=3)
+    cache.set("key", "value", expire_time=1000, modseq=3)
     (entry,) = cache.get_keys(1)
     assert set(entry) == {"key", "last_access", "expire_on", "flags", "modseq"}
     assert entry["key"] == "key"
-    assert entry["expire_on"] == pytest.approx(time.time() + 100, abs=2)
+    assert entry["expire_on"] == pytest.approx(time.time() + 1000, abs=2)
     assert entry["last_access"] == pytest.approx(time.time(), abs=2)
     assert entry["modseq"] == 3
 
@@ -62,10 +62,10 @@ def test_another_mode_is_refused(cache: FastMmap, mode: Any) -> None:
 @pytest.mark.quick
 def test_purge_drops_what_has_expired(cache: FastMmap) -> None:
     for number in range(40):
-        cache.set(f"short {number}", 1, expire_time=5)
+        cache.set(f"short {number}", 1, expire_time=50)
         cache.set(f"long {number}", 1)
     assert cache.purge() == 0
-    with time_travel(6):
+    with time_travel(60):
         assert cache.purge() == 40
         assert cache.purge() == 0
     assert len(cache) == 40
@@ -80,9 +80,9 @@ def test_empty_drops_everything(cache: FastMmap) -> None:
 
 
 def test_empty_can_drop_only_what_has_expired(cache: FastMmap) -> None:
-    cache.set("short", 1, expire_time=5)
+    cache.set("short", 1, expire_time=50)
     cache.set("long", 1)
-    with time_travel(6):
+    with time_travel(60):
         assert cache.empty(only_expired=True) == 1
         assert cache.empty(True) == 0
     assert cache.get_keys() == ["long"]
@@ -111,8 +111,8 @@ def test_a_cleared_cache_takes_as_much_as_a_new_one(make_cache: MakeCache) -> No
 
 def test_expired_values_make_room(one_page: FastMmap) -> None:
     for number in range(100):
-        one_page.set(f"old {number}", b"x" * 500, expire_time=5)
-    with time_travel(6):
+        one_page.set(f"old {number}", b"x" * 500, expire_time=50)
+    with time_travel(60):
         for number in range(100):
             one_page.set(f"new {number}", b"x" * 400)
         assert len(one_page) > 80

@@ -98,8 +98,8 @@ def test_evictions_are_counted(one_page: FastMmap) -> None:
 
 def test_expirations_are_counted(one_page: FastMmap) -> None:
     for number in range(10):
-        one_page.set(f"key {number}", 1, expire_time=5)
-    with time_travel(6):
+        one_page.set(f"key {number}", 1, expire_time=50)
+    with time_travel(60):
         one_page.purge()
     stats = one_page.stats()
     assert (stats.expirations, stats.evictions) == (10, 0)
