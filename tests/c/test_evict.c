@@ -443,6 +443,7 @@ a_dirty_entry_that_expired_is_handed_out_too(void)
             CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
             handed++;
         }
+        CHECK(holds(cache, name_of(n), "some value")); /* it moves on */
     }
     CHECK_EQ(handed, 1);
     CHECK_EQ(stats_of(cache).expirations, 1);

@@ -238,7 +238,8 @@ an_opener_that_waited_attaches_to_what_has_the_name(void)
     await_start();
     sleep_ms(50);
     REQUIRE(rename(scratch("newer"), scratch("cache")) == 0);
-    fmm_platform_close(fd);
+    fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_UNLOCKED);
+    fmm_platform_close(fd); /* the child has a copy */
     join(child);
 }
 

@@ -38,6 +38,7 @@ static struct shared {
 } * shared;
 static const char *path;
 static struct fmm_cache *cache;
+static unsigned storm_seconds = SECONDS;
 
 static uint64_t
 mix(uint64_t x)
@@ -126,6 +127,7 @@ static void
 write_until_killed(void *argument)
 {
     uint32_t own = (uint32_t)(uintptr_t)argument;
+    check_deadline(storm_seconds + HUNG_S);
     cache = open_path(path);
     for (int i = 0; i < (int)(getpid() % 1000); i++) {
         check_random(); /* other numbers than the one before */
@@ -206,6 +208,7 @@ static void
 read_until_stopped(void *unused)
 {
     (void)unused;
+    check_deadline(storm_seconds + HUNG_S);
     cache = open_path(path);
     while (!shared->stop) {
         check_key((uint32_t)check_random_below(KEYS));
@@ -269,8 +272,6 @@ storm(unsigned seconds)
     join(reader);
     return kills;
 }
-
-static unsigned storm_seconds = SECONDS;
 
 static void
 a_storm_of_kills_loses_tears_and_hangs_nothing(void)
