@@ -36,11 +36,13 @@ def absolute(measured: Measured, peer: str, operation: str) -> str:
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows as lines with columns of equal width."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:
         cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:])]
+        cells += [
+            cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)
+        ]
         lines.append("  ".join(cells).rstrip())
     return lines
 
@@ -78,7 +80,7 @@ def as_rst(measured: Measured) -> str:
         )
     rows[0][0] = "ns per call"
     header, *body = align(rows)
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = "  ".join("=" * width for width in widths)
     machine = measured["machine"]
     note = (

@@ -1,9 +1,9 @@
 """Run pytest on every CPython of this machine, one after the other.
 
-The Python in use runs the whole suite, the others the tests marked ``quick``
-(``--everywhere``: the whole suite too). Each run writes its counts, as JUnit
-XML, into ``build/reports``. Exits with 1 unless every run passed some tests
-and failed none. Further arguments go to pytest.
+Each runs the whole suite; with ``--quick`` the Pythons besides the one in use
+run only the tests marked ``quick``. Each run writes its counts, as JUnit XML,
+into ``build/reports``. Exits with 1 unless every run passed some tests and
+failed none. Further arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def run(interpreter: Interpreter, *options: str) -> bool:
 def main() -> int:
     """Run the suites; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--everywhere", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     arguments, options = parser.parse_known_args()
     shutil.rmtree(REPORTS, ignore_errors=True)
     first, *others = discover()
-    part = () if arguments.everywhere else ("-m", "quick")
+    part = ("-m", "quick") if arguments.quick else ()
     failed = [] if run(first, *options) else [first.minor]
     failed += [other.minor for other in others if not run(other, *part, *options)]
     if failed:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-PLAIN_INTERVAL = 2.0  # seconds between two lines when the output is no terminal
+PLAIN_INTERVAL = 5.0  # seconds between two lines when the output is no terminal
 
 
 class RichBars:
@@ -29,7 +29,7 @@ class RichBars:
 
     def show(self, done: Sequence[int]) -> None:
         """Move the bars to what each worker has done."""
-        for task, count in zip(self.tasks, done):
+        for task, count in zip(self.tasks, done, strict=True):
             self.progress.update(task, completed=count)
 
     def close(self) -> None:
@@ -112,10 +112,10 @@ def save_plot(
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
     for curve in curves:
-        left.plot(*zip(*curve.points), label=curve.name)
+        left.plot(*zip(*curve.points, strict=True), label=curve.name)
     left.set(xlabel="seconds", ylabel="outlines delivered", ylim=(0, None))
     left.legend()
-    bars = right.bar(*zip(*memory), color=("C0", "C1"))
+    bars = right.bar(*zip(*memory, strict=True), color=("C0", "C1"))
     right.bar_label(bars, fmt="%.1f")
     right.set(ylabel="MiB of memory")
     path.parent.mkdir(parents=True, exist_ok=True)
