@@ -94,6 +94,11 @@ def test_c_tests_under_sanitizers() -> None:
     )
 
 
+def test_nothing_depends_on_the_repair_after_a_death() -> None:
+    variant = ["CPPFLAGS=-DFMM_NO_REPAIR", f"BUILD={BUILD / 'core' / 'no-repair'}"]
+    run("make", "-C", "csrc/core", *variant, "run-test_kill_storm")
+
+
 def test_python_tests_under_address_sanitizer() -> None:
     copy = copy_of_checkout("asan")
     sanitize = {"FASTMMAP_SANITIZE": "address,undefined", "FASTMMAP_DEBUG": "1"}

@@ -231,7 +231,9 @@ is_cleaning(const struct fmm_work *work)
 }
 
 /* Leave it where it is and let it count as the newest. Costs the free
- * bytes, so only when they are fewer than a copy would take. */
+ * bytes, so only when they are fewer than a copy would take. What is being
+ * written back may stay even while dead bytes are cleaned up: else it would
+ * stop every later set. */
 static bool
 tail_stay(struct fmm_work *work, const struct tail *tail)
 {
@@ -240,7 +242,7 @@ tail_stay(struct fmm_work *work, const struct tail *tail)
     bool spent = work->budget < tail->length;
     bool worth =
         free_bytes < tail->length || (spent && free_bytes == tail->length);
-    bool clean = !is_cleaning(work) ||
+    bool clean = !is_cleaning(work) || is_pending(tail) ||
                  control->stayed + tail->length <= tail->ring->size / 2;
     if (!worth || !clean || work->stays == 0) {
         return false;

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #define CASE_SECONDS 60u
 #define FAILURES_MAX 20u /* of one process; then it is hopeless */
 
-static unsigned long checks, failures;
+static atomic_ulong checks, failures; /* of all threads */
 static uint64_t seed;
 static _Thread_local uint64_t state; /* a thread has its own numbers */
 static char running[128];

@@ -491,6 +491,38 @@ clean_entries_go_while_dirty_ones_wait(void)
     end();
 }
 
+/* Store key n, dirty if it is one of the first six, and hit another. */
+static enum fmm_status
+churn(unsigned n)
+{
+    static unsigned char data[480];
+    const struct fmm_store store = {.dirty = n < 6};
+    struct fmm_key key = text_key(cache, name_of(n));
+    struct fmm_value value = {
+        .data = data, .len = 8 + check_random_below(472), .type = 2};
+    struct fmm_ticket ticket;
+    struct fmm_meta meta;
+    enum fmm_status status =
+        fmm_set(cache, &call, &key, &value, &store, &ticket);
+    key = text_key(cache, name_of((unsigned)check_random_below(120)));
+    fmm_get(cache, &call, &key, data, sizeof(data), &meta);
+    return status;
+}
+
+/* Its entries keep their place, and the clean ones come and go. */
+static void
+a_write_back_that_never_succeeds_does_not_block_the_page(void)
+{
+    unsigned stored = 0;
+    begin(32 * KIB, 64);
+    for (unsigned i = 0; i < 100000; i++) {
+        stored += churn((unsigned)check_random_below(120)) == FMM_OK;
+    }
+    CHECK(stored > 90000);
+    CHECK_EQ(count_numbers(0, 6), 6);
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(new_entries_are_on_probation),
     CASE(large_entries_skip_probation),
@@ -510,6 +542,7 @@ static const struct check_case cases[] = {
     CASE(a_dirty_entry_that_expired_is_handed_out_too),
     CASE(while_nothing_is_written_back_nothing_dirty_leaves),
     CASE(clean_entries_go_while_dirty_ones_wait),
+    CASE(a_write_back_that_never_succeeds_does_not_block_the_page),
 };
 
 CHECK_MAIN(cases)
