@@ -35,6 +35,11 @@ def output(*command: str) -> str:
     return subprocess.check_output(command, text=True).strip()
 
 
+def library(name: str) -> str:
+    """Return the path of a library of the compiler."""
+    return output("gcc", f"-print-file-name={name}")
+
+
 def copy_of_checkout(name: str) -> Path:
     """Return a fresh copy of the sources, where nothing is built yet."""
     target = BUILD / name
@@ -107,7 +112,8 @@ def test_python_tests_under_address_sanitizer() -> None:
     run(
         *(sys.executable, "-m", "pytest", "-n", "2", report),
         cwd=copy,
-        LD_PRELOAD=output("gcc", "-print-file-name=libasan.so"),
+        # C++ extensions (matplotlib) throw: the sanitizer must find how.
+        LD_PRELOAD=" ".join(map(library, ["libasan.so", "libstdc++.so"])),
         ASAN_OPTIONS="detect_leaks=0",  # Python itself leaks at exit
         UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
         PYTHONMALLOC="malloc",
