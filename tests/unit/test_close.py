@@ -40,6 +40,7 @@ def test_with_closes_the_cache(path: str) -> None:
 def test_close_twice_is_fine(cache: FastMmap) -> None:
     cache.close()
     cache.close()
+    assert cache.closed
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

@@ -163,9 +163,9 @@ def test_a_cache_size_that_made_the_file_agrees_with_it(
 ) -> None:
     for size in ("512k", "3m", 1_000_000):
         make_cache(cache_size=size).close()
-        make_cache(cache_size=size, unlink_on_exit=False)
-        with FastMmap(path, cache_size=size):
-            pass
+        first = make_cache(cache_size=size, unlink_on_exit=False)
+        with FastMmap(path, cache_size=size) as second:
+            assert second.cache_size == first.cache_size
         os.unlink(path)
 
 
