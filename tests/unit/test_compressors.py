@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -159,3 +161,41 @@ def test_damaged_compressed_bytes_are_a_corrupt_error(
         cache.get("key")
     assert cache.set("key", LONG)
     assert cache.get("key") == LONG
+
+
+def order_of_set_and_thread(cache: FastMmap, value: bytes) -> list[str]:
+    """Return which ended first: set(), or a thread that needs the GIL once."""
+    order: list[str] = []
+    gate = threading.Lock()
+    gate.acquire()
+
+    def need_the_gil() -> None:
+        with gate:
+            order.append("thread")
+
+    thread = threading.Thread(target=need_the_gil)
+    thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # nobody is made to give the GIL up
+    try:
+        gate.release()
+        assert cache.set("key", value)
+        order.append("set")
+    finally:
+        sys.setswitchinterval(interval)
+    thread.join()
+    return order
+
+
+@pytest.mark.parametrize(
+    ("compressor", "order"),
+    [("zlib", ["thread", "set"]), (None, ["set", "thread"])],
+)
+def test_zlib_releases_the_gil_for_large_values(
+    make_cache: MakeCache, compressor: str | None, order: list[str]
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    letters = random.Random(seed).choices(b"0123456789abcdef", k=4_000_000)
+    cache = make_cache(compressor=compressor, page_size="16m", num_pages=1)
+    assert order_of_set_and_thread(cache, bytes(letters)) == order
