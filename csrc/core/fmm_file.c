@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "fmm_header.h"
+#include "fmm_lock.h"
 #include "fmm_platform.h"
 #include "fmm_verify.h"
 
@@ -357,6 +358,23 @@ copy_header(struct fmm_cache *cache, const struct fmm_header *header)
     memcpy(cache->compressor, header->compressor, FMM_NAME_SIZE);
 }
 
+/* A process that replaced itself by exec() while it held a page finds the
+ * page held by itself. It maps the file for the first time: nobody in it
+ * can hold any. */
+static void
+release_own(struct fmm_cache *cache)
+{
+    for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
+        struct fmm_page page;
+        fmm_page_view(cache->base, &cache->geometry, n, &page);
+        fmm_word64 *lock = &page.control->lock;
+        if (fmm_lock_is_of(lock, cache->owner) &&
+            fmm_platform_maps(cache->owner, cache->base) == 1) {
+            fmm_lock_release(lock, cache->owner);
+        }
+    }
+}
+
 static enum fmm_status
 finish(struct opening *o)
 {
@@ -370,6 +388,7 @@ finish(struct opening *o)
     cache->inode = stat.inode;
     cache->owner = fmm_platform_owner();
     cache->owner_forks = fmm_forks();
+    release_own(cache);
     copy_header(cache, &o->header);
     cache->path = strdup(o->options->path);
     if (cache->path == NULL) {

@@ -6,6 +6,7 @@
 #define SPINS 100
 #define FIRST_SLEEP_US 1000u /* then the owner's life is asked after */
 #define SLEEP_US 10000u
+#define MAPS_ROUNDS 4u /* each so many rounds its maps are looked at, too */
 
 /* Acquire pairs with the release in fmm_lock_release(). The release fence
  * keeps what the last holder stored to a tail ahead of what this one will
@@ -39,17 +40,29 @@ spin(fmm_word64 *lock, uint64_t owner)
     return false;
 }
 
+/* A process that replaced itself by exec() keeps its pid and start time, but
+ * no longer maps the file: nobody is left in it who could give the lock back.
+ * That is the dearer question, so it is asked less often. */
+static bool
+is_held(fmm_word64 *lock, uint64_t holder, unsigned round)
+{
+    if (!fmm_platform_alive(holder)) {
+        return false;
+    }
+    return round % MAPS_ROUNDS != 0 || fmm_platform_maps(holder, lock) > 0;
+}
+
 /* One round of waiting: take it, take it over, or sleep. Who slept takes it
  * with the waiters bit, for there may be more sleepers. */
 static bool
-wait_round(fmm_word64 *lock, uint64_t owner, uint32_t sleep_us,
+wait_round(fmm_word64 *lock, uint64_t owner, uint32_t sleep_us, unsigned round,
            struct fmm_lock_result *result)
 {
     uint64_t seen = look(lock);
     if (seen == 0) {
         return swap(lock, 0, owner | WAITERS);
     }
-    if (result->waited && !fmm_platform_alive(seen)) {
+    if (round > 0 && !is_held(lock, seen, round)) {
         result->owner_died = swap(lock, seen, owner | WAITERS);
         return result->owner_died;
     }
@@ -90,9 +103,9 @@ fmm_lock_take(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
         result_out->waited = true;
         return FMM_OK;
     }
-    for (;;) {
+    for (unsigned round = 0;; round++) {
         uint32_t sleep_us = sleep_for(result_out, wait_ms, began);
-        if (wait_round(lock, owner, sleep_us, result_out)) {
+        if (wait_round(lock, owner, sleep_us, round, result_out)) {
             result_out->waited = true;
             return FMM_OK;
         }
@@ -119,4 +132,10 @@ fmm_lock_release(fmm_word64 *lock, uint64_t owner)
         return true;
     }
     return false;
+}
+
+bool
+fmm_lock_is_of(fmm_word64 *lock, uint64_t owner)
+{
+    return (look(lock) | WAITERS) == (owner | WAITERS);
 }

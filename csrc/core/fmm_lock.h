@@ -24,3 +24,6 @@ enum fmm_status fmm_lock_take(fmm_word64 *lock, uint64_t owner,
 /* Give it back. False when `owner` does not hold it; then nothing is
  * changed. */
 bool fmm_lock_release(fmm_word64 *lock, uint64_t owner);
+
+/* Whether the process `owner` holds it at this moment. */
+bool fmm_lock_is_of(fmm_word64 *lock, uint64_t owner);

@@ -75,6 +75,9 @@ void fmm_platform_identity(struct fmm_identity *out);
 uint64_t fmm_platform_owner(void);
 /* Whether the process of a lock word still lives. */
 bool fmm_platform_alive(uint64_t owner);
+/* How often that process maps the file that is mapped at `address` here;
+ * UINT_MAX when it cannot be told. */
+unsigned fmm_platform_maps(uint64_t owner, const void *address);
 
 /* Sleep while the low half of `*word` is that of `seen`, at most `us`. */
 void fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us);

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,6 +100,68 @@ read_process(long pid, struct process *out)
     return true;
 }
 
+/* ------------------------------------------------------- who maps a file */
+
+/* One line of /proc/PID/maps. */
+struct mapping {
+    unsigned long start, end, offset, device[2], inode;
+};
+
+/* False at the end. The line is read whole, however long the path in it is:
+ * what stands in a path is never taken for a mapping. */
+static bool
+read_mapping(FILE *maps, struct mapping *out)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    bool found = getline(&line, &capacity, maps) > 0 &&
+                 sscanf(line, "%lx-%lx %*s %lx %lx:%lx %lu", &out->start,
+                        &out->end, &out->offset, &out->device[0],
+                        &out->device[1], &out->inode) == 6;
+    free(line);
+    return found;
+}
+
+/* What this process has mapped at `address`; false unless it is a file. */
+static bool
+mapping_here(const void *address, struct mapping *out)
+{
+    uintptr_t wanted = (uintptr_t)address;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    bool found = false;
+    while (maps != NULL && !found && read_mapping(maps, out)) {
+        found = out->start <= wanted && wanted < out->end;
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return found && out->inode != 0;
+}
+
+/* A map may have been cut into several lines; its first has offset 0. */
+static bool
+is_map_of(const struct mapping *line, const struct mapping *file)
+{
+    return line->offset == 0 && line->inode == file->inode &&
+           line->device[0] == file->device[0] &&
+           line->device[1] == file->device[1];
+}
+
+/* An empty list proves nothing: so it reads when the first thread of a
+ * living process has ended. */
+static unsigned
+count_maps(FILE *maps, const struct mapping *file)
+{
+    struct mapping line;
+    unsigned count = 0;
+    bool any = false;
+    while (read_mapping(maps, &line)) {
+        any = true;
+        count += is_map_of(&line, file);
+    }
+    return any ? count : UINT_MAX;
+}
+
 /* A lock word: bit 0 waiters, bits 1-22 pid, bits 23-63 start time. */
 #define PID_SHIFT 1u
 #define PID_MASK UINT64_C(0x3fffff)
@@ -135,6 +199,23 @@ fmm_platform_alive(uint64_t owner)
     /* A zombie whose other threads go on still lives. */
     bool dead = process.state == 'Z' || process.state == 'X';
     return !dead || process.threads > 1;
+}
+
+unsigned
+fmm_platform_maps(uint64_t owner, const void *address)
+{
+    char path[64];
+    struct mapping file;
+    snprintf(path, sizeof(path), "/proc/%ld/maps",
+             (long)(owner >> PID_SHIFT & PID_MASK));
+    FILE *maps = fopen(path, "re");
+    if (maps == NULL) {
+        return UINT_MAX; /* another system, or it may not be looked at */
+    }
+    bool known = mapping_here(address, &file);
+    unsigned count = known ? count_maps(maps, &file) : UINT_MAX;
+    fclose(maps);
+    return count;
 }
 
 #ifdef __linux__

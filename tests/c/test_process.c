@@ -1,6 +1,7 @@
 /* Who a process is, whether it lives, and its clocks. */
 #include "support.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,6 +85,49 @@ a_stopped_process_lives_and_a_zombie_does_not(void)
 }
 
 static void
+maps_of_a_file_are_counted_by_process(void)
+{
+    struct fmm_cache *cache = new_cache(16384, 1);
+    uint64_t owner = fmm_platform_owner();
+    const unsigned char *inside = cache->base + 9000;
+    CHECK_EQ(fmm_platform_maps(owner, inside), 1);
+    struct fmm_cache *again = open_path(scratch("cache"));
+    CHECK_EQ(fmm_platform_maps(owner, inside), 2);
+    fmm_close(again);
+    CHECK_EQ(fmm_platform_maps(owner, inside), 1);
+    fmm_close(cache);
+}
+
+static void
+close_inherited(void *cache)
+{
+    fmm_close(cache);
+    wait_for_the_end(NULL);
+}
+
+static void
+a_process_that_closed_a_file_maps_it_no_more(void)
+{
+    struct fmm_cache *cache = new_cache(16384, 1);
+    words[0] = 0;
+    pid_t child = spawn(close_inherited, cache);
+    while (words[0] == 0) {
+        sleep_ms(1);
+    }
+    CHECK_EQ(fmm_platform_maps(words[0], cache->base), 0);
+    kill_child(child);
+    CHECK_EQ(fmm_platform_maps(words[0], cache->base), UINT_MAX);
+    fmm_close(cache);
+}
+
+static void
+maps_of_plain_memory_cannot_be_told(void)
+{
+    uint64_t here = 0;
+    CHECK_EQ(fmm_platform_maps(fmm_platform_owner(), &here), UINT_MAX);
+}
+
+static void
 the_first_process_lives(void)
 {
     CHECK(fmm_platform_alive(UINT64_C(1) << 1));
@@ -158,6 +202,9 @@ static const struct check_case cases[] = {
     CASE(a_process_lives_until_it_dies),
     CASE(a_pid_with_another_start_time_is_dead),
     CASE(a_stopped_process_lives_and_a_zombie_does_not),
+    CASE(maps_of_a_file_are_counted_by_process),
+    CASE(a_process_that_closed_a_file_maps_it_no_more),
+    CASE(maps_of_plain_memory_cannot_be_told),
     CASE(the_first_process_lives),
     CASE(the_identity_is_the_same_in_every_process_of_a_boot),
     CASE(a_sleeper_is_woken_by_another_process),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support import run_scenario
+from support import Scenario, run_scenario
 
 import fastmmap
 from fastmmap import FastMmap
@@ -40,20 +40,40 @@ def test_an_unrelated_program_attaches_by_path(cache: FastMmap, path: str) -> No
         assert cache.get("from them") == turn
 
 
-def exec_inside_lock(path: str) -> None:
+def exec_inside_lock(path: str, program: str) -> None:
     """Become another program while a page is held."""
     cache = FastMmap(path)
     with cache.lock("key") as item:
         item.value = "never written"
-        os.execv(sys.executable, [sys.executable, "-c", "print(repr('another'))"])
+        os.execve(sys.executable, [sys.executable, "-c", program, path], environment())
 
 
-def test_a_page_held_at_exec_comes_free_when_the_program_ends(path: str) -> None:
+WAIT = """
+print("another", flush=True)
+input()
+"""
+
+USE = """
+import sys
+from fastmmap import FastMmap
+with FastMmap(sys.argv[1], lock_timeout=20) as cache:
+    print([cache.get("key"), cache.set("key", "new"), cache.stats().pages_repaired])
+"""
+
+
+def test_a_page_held_at_exec_comes_free_though_the_program_goes_on(path: str) -> None:
     with FastMmap(path, page_size="64k", num_pages=1, lock_timeout=20) as cache:
         cache.set("key", "old")
-        assert run_scenario(exec_inside_lock, path) == "another"
-        assert cache.get("key") == "old"
-        assert cache.set("key", "new")
+        with Scenario(exec_inside_lock, path, WAIT) as running:
+            assert running.hear() == "another"
+            assert cache.set("key", "new")
+            assert running.process.poll() is None
+
+
+def test_the_program_itself_can_use_the_page_that_was_held_at_exec(path: str) -> None:
+    with FastMmap(path, page_size="64k", num_pages=1) as cache:
+        cache.set("key", "old")
+        assert run_scenario(exec_inside_lock, path, USE) == ["old", True, 0]
 
 
 def spawn_shell(path: str) -> int:
