@@ -1,0 +1,1 @@
+"""The storm: writers killed at random instants, and a journal that knows."""
