@@ -14,8 +14,11 @@ from .worker import Worker, calling
 
 OWNED = 12
 SHARED = 8
-BIG = {"page_size": "256k", "num_pages": 16}
-SMALL = {"page_size": "64k", "num_pages": 3}
+BIG: dict[str, object] = {"page_size": "256k", "num_pages": 16}
+SMALL: dict[str, object] = {"page_size": "64k", "num_pages": 3}
+RAW: dict[str, object] = {"serializer": "raw"}
+PICKLE: dict[str, object] = {"serializer": "pickle"}
+ZLIB: dict[str, object] = {"serializer": "raw", "compressor": "zlib"}
 
 
 def name(key: int) -> str:
@@ -27,7 +30,7 @@ class Mode:
     """Plain `set` and `get` where nothing is ever evicted."""
 
     geometry: dict[str, object] = BIG
-    options: dict[str, object] = {"serializer": "raw"}
+    options: dict[str, object] = RAW
     evicts = False
     forks = False
     shared = SHARED
@@ -115,7 +118,7 @@ class Evict(Mode):
 class Pickled(Mode):
     """Values that are pickled, in a dict that says the same twice."""
 
-    options: dict[str, object] = {"serializer": "pickle"}
+    options = PICKLE
 
     def store(self, worker: Worker, key: int, sequence: int, value: bytes) -> object:
         packed = {"sequence": sequence, "value": value, "length": len(value)}
@@ -133,7 +136,7 @@ class Pickled(Mode):
 class Compressed(Mode):
     """Values that zlib compresses."""
 
-    options: dict[str, object] = {"serializer": "raw", "compressor": "zlib"}
+    options = ZLIB
 
 
 class Forks(Mode):
@@ -204,7 +207,7 @@ class Tombstones(Remove):
 class Incr(Mode):
     """Counters: no increment is lost and none is done twice."""
 
-    options: dict[str, object] = {"serializer": "pickle"}
+    options = PICKLE
 
     def write(self, worker: Worker) -> None:
         key = self.pick(worker)
@@ -232,7 +235,7 @@ class Incr(Mode):
 class GetAndSet(Mode):
     """Read, modify, write: a dict with a count for each lane, and their sum."""
 
-    options: dict[str, object] = {"serializer": "pickle"}
+    options = PICKLE
 
     def write(self, worker: Worker) -> None:
         key = self.pick(worker)

@@ -48,16 +48,18 @@ class Stale(FastMmap):
         if not hasattr(self, "_kept"):
             self._kept: dict[Any, Any] = {}
         value = super().get(key, default)
-        return self._kept.setdefault(key, value) if seldom(10) else value
+        if value is None or not seldom(10):
+            return value
+        return self._kept.setdefault(key, value)
 
 
 class Hold(FastMmap):
-    """Takes a page and never gives it back."""
+    """Keeps a page for longer than the patience of others."""
 
     def get(self, key: Any, default: Any = None) -> Any:
         if seldom(100):
             with self.lock(key):
-                time.sleep(3600)
+                time.sleep(3)
         return super().get(key, default)
 
 

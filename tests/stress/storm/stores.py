@@ -9,6 +9,7 @@ from typing import Any
 from fastmmap import FastMmap
 
 from .journal import Journal
+from .perl import PerlReader
 from .plan import Plan
 from .sabotage import SABOTAGES
 from .values import Values
@@ -120,9 +121,7 @@ class PerlStore:
 
     def open(self) -> Any:
         """Return a cache for reading, served by a Perl process."""
-        from .perl import PerlReader
-
-        return PerlReader([*self._command("serve")])
+        return PerlReader(self._command("serve"), self._plan.mode_name)
 
     def write_forever(self, lane: int, seed: str) -> None:
         """Become the Perl program that writes in one lane until it is killed."""
@@ -136,10 +135,10 @@ class PerlStore:
         return {"emptied": 0, "evictions": 0}
 
     def _command(self, task: str) -> list[str]:
-        pages = {"64k": "64k", "256k": "256k"}[str(self._plan.mode.geometry["page_size"])]
-        number = str(self._plan.mode.geometry["num_pages"])
+        geometry = self._plan.mode.geometry
+        size, number = str(geometry["page_size"]), str(geometry["num_pages"])
         mode = self._plan.mode_name
-        return ["perl", self.program, task, mode, self._path, pages, number]
+        return ["perl", self.program, task, mode, self._path, size, number]
 
 
 STORES: dict[str, Any] = {

@@ -65,6 +65,8 @@ class Storm:
         return forked(lambda: self.crew.write(slot, generation))
 
     def _done(self, seconds: float) -> bool:
+        if self.plan.sabotage and any(self.journal.total(what) for what in FAULTS):
+            return True
         if self.plan.kills and self.kills >= self.plan.kills:
             return True
         return bool(self.plan.seconds) and seconds >= self.plan.seconds
