@@ -38,7 +38,7 @@ class Crew:
     def __init__(self, plan: Plan, directory: Path, store: Any, journal: Journal):
         self.plan, self.directory, self.journal = plan, directory, journal
         self.store = store
-        self.values = Values(journal.noise, plan.mode.largest)
+        self.values = Values(journal.noise, plan.mode.largest, plan.mode.one_in)
         self._inherited: Any = None
 
     def create(self) -> None:

@@ -34,7 +34,7 @@ class Mode:
     evicts = False
     forks = False
     shared = SHARED
-    largest = 1_000
+    largest, one_in = 1_000, 16
 
     def callbacks(self, journal: Any, values: Any) -> dict[str, object]:
         """Return the options of callbacks."""
@@ -112,7 +112,7 @@ class Evict(Mode):
 
     geometry = SMALL
     evicts = True
-    largest = 24_000
+    largest, one_in = 24_000, 2
 
 
 class Pickled(Mode):
@@ -291,7 +291,7 @@ class WriteBack(Evict):
     """Dirty values: each is in the cache or in the backing store."""
 
     shared = 0
-    largest = 24_000
+    largest, one_in = 24_000, 8
 
     def callbacks(self, journal: Any, values: Any) -> dict[str, object]:
         return {

@@ -1,6 +1,6 @@
 # Perl's Cache::FastMmap in the storm: a writer, or a server for a reader.
 #
-#   write MODE CACHE PAGE_SIZE PAGES JOURNAL KEYS LANES LANE LARGEST COLUMNS SEED
+#   write MODE CACHE PAGE_SIZE PAGES JOURNAL KEYS LANES LANE LARGEST ONE_IN COLUMNS SEED
 #   serve MODE CACHE PAGE_SIZE PAGES
 #
 # A writer writes in one lane until it is killed, with the same values and the
@@ -41,7 +41,7 @@ sub write_cell {
 }
 
 sub write_forever {
-    my ($journal, $keys, $lanes, $lane, $largest, $columns, $seed) = @_;
+    my ($journal, $keys, $lanes, $lane, $largest, $one_in, $columns, $seed) = @_;
     open $file, '+<:raw', $journal or die "$journal: $!";
     ($key_count, $lane_count, $lane_number) = ($keys, $lanes, $lane);
     my $tallies = $keys * (2 * $lanes + $columns);
@@ -67,7 +67,7 @@ sub write_forever {
             $sequence = read_cell($acked) + 1;
         }
         else {
-            $cache->set("key-$key", value($key, $sequence, $largest, $noise))
+            $cache->set("key-$key", value($key, $sequence, $largest, $one_in, $noise))
                 or next;
         }
         write_cell($acked, $sequence);
@@ -96,9 +96,9 @@ sub raised {
 }
 
 sub value {
-    my ($key, $sequence, $largest, $noise) = @_;
+    my ($key, $sequence, $largest, $one_in, $noise) = @_;
     my $mixed = $key * 7919 + $lane_number * 104729 + $sequence * 1299709;
-    my $size = int($mixed / 16) % ($mixed % 16 ? 256 : $largest);
+    my $size = int($mixed / 16) % ($mixed % $one_in ? 256 : $largest);
     my $offset = $mixed % (length($$noise) - $largest);
     return pack('Q<4', $key, $lane_number, $sequence, $size)
         . substr $$noise, $offset, $size;

@@ -125,9 +125,9 @@ class PerlStore:
 
     def write_forever(self, lane: int, seed: str) -> None:
         """Become the Perl program that writes in one lane until it is killed."""
-        journal = self._journal
-        values = [journal.keys, journal.lanes, lane, self._plan.mode.largest]
-        words = [str(word) for word in (journal.path, *values, journal.columns)]
+        journal, mode = self._journal, self._plan.mode
+        numbers = [journal.keys, journal.lanes, lane, mode.largest, mode.one_in]
+        words = [str(word) for word in (journal.path, *numbers, journal.columns)]
         os.execvp("perl", [*self._command("write"), *words, seed])
 
     def inspect(self, cache: Any) -> dict[str, int]:

@@ -34,7 +34,7 @@ class Storm:
         path = directory / "journal"
         self.plan, self.directory = plan, directory
         self.journal = Journal(path, mode.keys(plan.lanes), plan.lanes, plan.readers)
-        values = Values(self.journal.noise, mode.largest)
+        values = Values(self.journal.noise, mode.largest, mode.one_in)
         store = STORES[plan.store](plan, directory, self.journal, values)
         self.crew = Crew(plan, directory, store, self.journal)
         self.random = random.Random(plan.seed)

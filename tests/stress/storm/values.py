@@ -20,16 +20,16 @@ class Origin(NamedTuple):
 
 
 class Values:
-    """Makes values of up to `largest` bytes, one in sixteen a large one."""
+    """Makes values of up to `largest` bytes, one in `one_in` a large one."""
 
-    def __init__(self, noise: bytes, largest: int) -> None:
-        self._noise, self._largest = noise, largest
+    def __init__(self, noise: bytes, largest: int, one_in: int) -> None:
+        self._noise, self._largest, self._one_in = noise, largest, one_in
 
     def make(self, origin: Origin) -> bytes:
         """Return the value of one write."""
         key, lane, sequence = origin
         mixed = key * 7919 + lane * 104729 + sequence * 1299709
-        size = mixed // 16 % (SMALL if mixed % 16 else self._largest)
+        size = mixed // 16 % (SMALL if mixed % self._one_in else self._largest)
         offset = mixed % (NOISE - self._largest)
         return HEADER.pack(*origin, size) + self._noise[offset : offset + size]
 
