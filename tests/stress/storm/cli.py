@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import importlib.util
 import json
 import random
@@ -26,7 +27,7 @@ def main() -> int:
     """Run the storm in each mode; return 1 if a promise was broken."""
     arguments = parse()
     print(f"seed {arguments.seed}", flush=True)
-    if arguments.peer and not available(arguments.peer):
+    if arguments.peer and not version(arguments.peer):
         print(f"skipped: {arguments.peer} is not installed")
         report(arguments, [], skipped=[arguments.peer])
         return 0
@@ -57,14 +58,15 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def available(peer: str) -> bool:
-    """Tell whether a peer is installed."""
-    if peer == "diskcache":
-        return importlib.util.find_spec("diskcache") is not None
+def version(store: str) -> str:
+    """Return the version of what is installed, "" for nothing."""
+    if store != "Cache::FastMmap":
+        installed = importlib.util.find_spec(store) is not None
+        return str(importlib.import_module(store).__version__) if installed else ""
     if shutil.which("perl") is None:
-        return False
-    command = ["perl", "-MCache::FastMmap", "-e", "1"]
-    return subprocess.run(command, capture_output=True).returncode == 0
+        return ""
+    command = ["perl", "-MCache::FastMmap", "-e", "print $Cache::FastMmap::VERSION"]
+    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def plans(arguments: argparse.Namespace) -> list[Plan]:
@@ -117,6 +119,7 @@ def report(
         "skipped": skipped,
         "store": arguments.peer or "fastmmap",
         "total": total(results),
+        "version": version(arguments.peer or "fastmmap"),
     }
     text = json.dumps(figures, indent=2, sort_keys=True)
     arguments.output.write_text(text + "\n")
