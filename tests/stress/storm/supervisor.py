@@ -161,8 +161,11 @@ class Storm:
         """Wait for the children that killed writers had forked."""
         try:
             while True:
-                if os.waitpid(-1, 0)[1] != 0:
+                status = os.waitpid(-1, 0)[1]
+                if status == signal.SIGALRM:
                     self._fault("hung", "a forked child")
+                elif status != 0:
+                    self._fault("errors", f"a child ended with status {status}")
         except ChildProcessError:
             pass  # nobody is left
 
