@@ -99,6 +99,11 @@ def test_c_tests_under_sanitizers() -> None:
     )
 
 
+def test_core_works_on_arm64() -> None:
+    machine = ["CC=aarch64-linux-gnu-gcc", "CFLAGS=-O2 -static"]
+    run("make", "-C", "csrc/core", *machine, "RUNNER=qemu-aarch64", "test-alone")
+
+
 def test_nothing_depends_on_the_repair_after_a_death() -> None:
     variant = ["CPPFLAGS=-DFMM_NO_REPAIR", f"BUILD={BUILD / 'core' / 'no-repair'}"]
     run("make", "-C", "csrc/core", *variant, "run-test_kill_storm")

@@ -1,8 +1,8 @@
 """Find what a build needs from the system; as root, install it with apt.
 
 Run as ``python tools/system.py [NAME ...]``: checks the needs of every build,
-and of each NAME (``clang``, ``perl-peer``) besides. Exits with 1 and the exact
-command to type when something is missing that it may not install.
+and of each NAME (a key of ``OPTIONAL``, as ``clang``) besides. Exits with 1 and the
+exact command to type when something is missing that it may not install.
 
 Knows nothing of Python packages; see environment.py.
 """
@@ -78,6 +78,19 @@ OPTIONAL = {
     "clang": Need("clang", "clang", has_command("clang")),
     "perl-peer": Need(
         "Perl's Cache::FastMmap", "libcache-fastmmap-perl", has_perl_peer
+    ),
+    "arm64-compiler": Need(
+        "a C compiler for arm64",
+        "gcc-aarch64-linux-gnu",
+        has_command("aarch64-linux-gnu-gcc"),
+    ),
+    "arm64-libc": Need(
+        "the C library for arm64",
+        "libc6-dev-arm64-cross",
+        Path("/usr/aarch64-linux-gnu/include/stdio.h").exists,
+    ),
+    "arm64-emulator": Need(
+        "an emulator for arm64", "qemu-user", has_command("qemu-aarch64")
     ),
 }
 
