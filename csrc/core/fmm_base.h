@@ -67,6 +67,26 @@ fmm_store_shared(unsigned char *at, uint64_t word)
                           memory_order_relaxed);
 }
 
+/* A counter that is changed under a lock and read by anyone: each access is
+ * whole, and no more is asked for. */
+static inline uint64_t
+fmm_count_load(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static inline void
+fmm_count_store(uint64_t *counter, uint64_t count)
+{
+    __atomic_store_n(counter, count, __ATOMIC_RELAXED);
+}
+
+static inline void
+fmm_count_add(uint64_t *counter, uint64_t count)
+{
+    fmm_count_store(counter, *counter + count);
+}
+
 #ifdef FMM_TSAN
 /* The same copies in atomic bytes, which the race detector understands. */
 static inline void

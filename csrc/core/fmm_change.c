@@ -224,7 +224,7 @@ add_in_place(const struct change *c, const struct addition *a,
     fmm_entry_set_integer(&found->entry, a->result);
     fmm_hint_touch(&page->index.hints[found->slot],
                    fmm_hold_seconds(c->cache, c->call->now_ms));
-    page->control->stores++;
+    fmm_count_add(&page->control->stores, 1);
 }
 
 /* Add to the integer that is there. */

@@ -114,7 +114,7 @@ tail_is_waste(const struct fmm_work *work, const struct tail *tail)
         return false;
     }
     fmm_page_clear_slot(work->page, found);
-    work->page->control->expirations++;
+    fmm_count_add(&work->page->control->expirations, 1);
     return true;
 }
 
@@ -175,8 +175,8 @@ void
 fmm_evict_slot(const struct fmm_page *page, const struct fmm_found *found)
 {
     ghost_add(page, found->entry.hash);
-    page->control->slot_evictions++;
-    page->control->evictions++;
+    fmm_count_add(&page->control->slot_evictions, 1);
+    fmm_count_add(&page->control->evictions, 1);
 }
 
 /* Out: a dirty entry by way of its owner, a clean one as a ghost. */
@@ -191,7 +191,7 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
     }
     fmm_page_clear_slot(page, &tail->found);
     ghost_add(page, tail->found.entry.hash);
-    page->control->evictions++;
+    fmm_count_add(&page->control->evictions, 1);
     tail_pass(tail);
     return FMM_OK;
 }
@@ -218,7 +218,7 @@ tail_copy(struct fmm_work *work, const struct tail *tail)
     fmm_page_drop_live(page, tail->found.ring, tail->length);
     fmm_page_add_live(page, FMM_RING_M, tail->length);
     work->budget -= tail->length;
-    page->control->moved_bytes += tail->length;
+    fmm_count_add(&page->control->moved_bytes, tail->length);
     tail_pass(tail);
     return true;
 }

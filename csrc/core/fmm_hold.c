@@ -13,7 +13,7 @@ fmm_hold_repair(struct fmm_page *page)
 static void
 after_death(struct fmm_page *page)
 {
-    page->control->recoveries++;
+    fmm_count_add(&page->control->recoveries, 1);
 #ifndef FMM_NO_REPAIR /* a build that shows that nothing depends on it */
     fmm_hold_repair(page);
 #endif

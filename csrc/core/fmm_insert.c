@@ -90,10 +90,10 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
         fmm_page_drop_live(page, place->old->ring, place->old->entry.total);
     }
     else {
-        page->control->entries++;
+        fmm_count_add(&page->control->entries, 1);
     }
     fmm_page_add_live(page, ring_id, length);
-    page->control->stores++;
+    fmm_count_add(&page->control->stores, 1);
 }
 
 /* A key that is overwritten stays in its ring, unless it grew too large. */

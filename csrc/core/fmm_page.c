@@ -96,14 +96,14 @@ fmm_page_describe(const struct fmm_page *page, const struct fmm_found *found,
 void
 fmm_page_add_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 {
-    page->control->live[ring] += bytes;
+    fmm_count_add(&page->control->live[ring], bytes);
 }
 
 /* Never below zero: the counters may be off after a death. */
 static void
 subtract(uint64_t *counter, uint64_t n)
 {
-    *counter = *counter > n ? *counter - n : 0;
+    fmm_count_store(counter, *counter > n ? *counter - n : 0);
 }
 
 void
@@ -130,7 +130,8 @@ fmm_page_dead(const struct fmm_page *page, uint32_t ring)
 uint64_t
 fmm_page_live(const struct fmm_page *page)
 {
-    return page->control->live[FMM_RING_S] + page->control->live[FMM_RING_M];
+    return fmm_count_load(&page->control->live[FMM_RING_S]) +
+           fmm_count_load(&page->control->live[FMM_RING_M]);
 }
 
 void
@@ -158,9 +159,9 @@ fmm_page_recount(const struct fmm_page *page)
             entries++;
         }
     }
-    control->live[FMM_RING_S] = live[FMM_RING_S];
-    control->live[FMM_RING_M] = live[FMM_RING_M];
-    control->entries = entries;
+    fmm_count_store(&control->live[FMM_RING_S], live[FMM_RING_S]);
+    fmm_count_store(&control->live[FMM_RING_M], live[FMM_RING_M]);
+    fmm_count_store(&control->entries, entries);
     control->stayed = 0;
     control->recount_at = page->ring[FMM_RING_M].tail +
                           (UINT64_C(1) << page->ring[FMM_RING_M].shift);

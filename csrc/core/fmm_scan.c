@@ -140,7 +140,7 @@ drop_slot(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
         return 0;
     }
     fmm_page_clear_slot(page, &found);
-    page->control->expirations += expired ? 1 : 0;
+    fmm_count_add(&page->control->expirations, expired ? 1 : 0);
     return (found.entry.flags & FMM_ENTRY_TOMBSTONE) ? 0 : 1;
 }
 

@@ -24,14 +24,14 @@ add_page(const struct fmm_page *page, struct fmm_stats *stats)
     stats->live_bytes += fmm_page_live(page);
     stats->used_bytes += used_bytes(&page->ring[FMM_RING_S]) +
                          used_bytes(&page->ring[FMM_RING_M]);
-    stats->entries += c->entries;
-    stats->stores += c->stores;
-    stats->evictions += c->evictions;
-    stats->expirations += c->expirations;
-    stats->slot_evictions += c->slot_evictions;
-    stats->moved_bytes += c->moved_bytes;
-    stats->recoveries += c->recoveries;
-    stats->repaired += c->repaired;
+    stats->entries += fmm_count_load(&c->entries);
+    stats->stores += fmm_count_load(&c->stores);
+    stats->evictions += fmm_count_load(&c->evictions);
+    stats->expirations += fmm_count_load(&c->expirations);
+    stats->slot_evictions += fmm_count_load(&c->slot_evictions);
+    stats->moved_bytes += fmm_count_load(&c->moved_bytes);
+    stats->recoveries += fmm_count_load(&c->recoveries);
+    stats->repaired += fmm_count_load(&c->repaired);
     stats->reads += atomic_load_explicit(&c->reads, memory_order_relaxed);
     stats->hits += atomic_load_explicit(&c->hits, memory_order_relaxed);
     stats->lock_waits +=

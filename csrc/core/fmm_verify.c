@@ -125,7 +125,7 @@ fmm_verify_repair(struct fmm_page *page, struct fmm_page_report *report)
 {
     fmm_verify_page(page, report);
     if (report->bad_rings) {
-        page->control->repaired++;
+        fmm_count_add(&page->control->repaired, 1);
         fmm_page_reset(page);
         return true;
     }
