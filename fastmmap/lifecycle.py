@@ -25,6 +25,18 @@ def _close_all() -> None:
         cache.close()
 
 
+def _close_all_of_child() -> None:
+    """Close all, where atexit functions are not run.
+
+    Elsewhere this is called too, but out of turn: before the atexit functions
+    of users that were registered before the first cache was opened.
+    """
+    from multiprocessing.process import parent_process
+
+    if parent_process() is not None:
+        _close_all()
+
+
 def register(cache: "FastMmap") -> None:
     """Close `cache` when this process ends, unless it is gone by then."""
     global _finalizer_pid
@@ -36,7 +48,7 @@ def register(cache: "FastMmap") -> None:
     from multiprocessing.util import Finalize
 
     _finalizer_pid = os.getpid()
-    Finalize(None, _close_all, exitpriority=_PRIORITY)
+    Finalize(None, _close_all_of_child, exitpriority=_PRIORITY)
 
 
 atexit.register(_close_all)

@@ -128,6 +128,23 @@ def _command(scenario: Callable[..., object], arguments: Sequence[object]) -> li
     ]
 
 
+def run_program(
+    source: str, *arguments: str, timeout: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of its own, `__main__` and all, to its end."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(fastmmap.__file__)))
+    before = os.environ.get("PYTHONPATH")
+    places = os.pathsep.join(filter(None, [package, before]))
+    return subprocess.run(
+        [sys.executable, "-c", source, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "PYTHONPATH": places},
+    )
+
+
 class Scenario:
     """A scenario at work. After `timeout` seconds it is killed, children too."""
 

@@ -3,7 +3,12 @@
 #include "py_error.h"
 #include "py_section.h"
 
-#define WAIT_SLICE_MS 50 /* between two looks at signals */
+#define WAIT_SLICE_MS 50   /* between two looks at signals */
+#define FINAL_WAIT_MS 1000 /* while the interpreter ends */
+
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_IsFinalizing _Py_IsFinalizing
+#endif
 
 int
 op_begin_slow(struct cache_object *self, uint64_t now_ms)
@@ -19,6 +24,17 @@ op_begin_slow(struct cache_object *self, uint64_t now_ms)
     }
     self->checked_ms = now_ms;
     return fmm_replaced(self->map->cache) ? cache_reattach(self, false) : 0;
+}
+
+/* While the interpreter is finalized, its other threads are gone, and a page
+ * that one of them held stays held: no wait may be without end. */
+static void
+limit_patience(struct op *op)
+{
+    if (Py_IsFinalizing() &&
+        (op->timeout_ms < 0 || op->timeout_ms > FINAL_WAIT_MS)) {
+        op->timeout_ms = FINAL_WAIT_MS;
+    }
 }
 
 /* How long to wait now; 0: the time is over. */
@@ -87,6 +103,7 @@ wait_for_page(struct cache_object *self, struct op *op, op_run run,
     if (section_refuse_page(self, op->key.page) < 0) {
         return -1;
     }
+    limit_patience(op);
     op->call.wait_ms = next_slice(op, since_ms);
     if (op->call.wait_ms == 0) {
         return raise_timeout(self, op);

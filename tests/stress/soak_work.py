@@ -17,7 +17,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from fastmmap import KEEP, FastMmap, LockError, Store
 
@@ -67,23 +67,20 @@ class Board:
 class Channel:
     """Where write_cb sends what it was given: a pipe with a name.
 
-    It finds its end again in a child that was spawned.
+    A process opens it once, when it first has something to send.
     """
+
+    _descriptors: ClassVar[dict[str, int]] = {}
 
     def __init__(self, folder: str) -> None:
         self.path = os.path.join(folder, "written")
-        self._fd = -1
-
-    def __getstate__(self) -> str:
-        return self.path
-
-    def __setstate__(self, path: str) -> None:
-        self.path, self._fd = path, -1
 
     def send(self, slot: int, version: int) -> None:
-        if self._fd < 0:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
-        os.write(self._fd, RECORD.pack(slot, version))
+        if self.path not in self._descriptors:
+            fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+            if self._descriptors.setdefault(self.path, fd) != fd:
+                os.close(fd)  # another thread was first
+        os.write(self._descriptors[self.path], RECORD.pack(slot, version))
 
 
 def slot_of(key: str) -> int:

@@ -1,0 +1,285 @@
+"""The end of the interpreter, with caches and threads wherever they may be.
+
+Each test is a program of its own. It must end by itself, with exit status 0
+and nothing on stderr: no crash, no hang, no complaint.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from support import run_program
+
+from fastmmap import FastMmap
+
+START = """
+import atexit, logging, os, sys, threading, time
+from fastmmap import FastMmap, LockTimeout
+path = sys.argv[1]
+page = {"page_size": "64k", "num_pages": 1}
+"""
+
+
+def ends_well(source: str, path: str) -> str:
+    """Run a program; return what it printed."""
+    done = run_program(START + source, path, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+DAEMONS = """
+cache = FastMmap(path, unlink_on_exit=False, **page)
+cache.set("key", 1)
+def change(key, value, entry):
+    return (value or 0) + 1
+def in_lock():
+    with cache.lock("n") as item:
+        item.value = (item.value or 0) + 1
+uses = {
+    "get": lambda: cache.get("key"),
+    "set": lambda: cache.set("key", [1]),
+    "incr": lambda: cache.incr("n"),
+    "lock": in_lock,
+    "get_and_set": lambda: cache.get_and_set("n", change),
+    "iterate": lambda: list(cache.items()),
+    "check": cache.check,
+    "open": lambda: FastMmap(path).close(),
+}
+def work(use):
+    while True:
+        use()
+for _ in range(3):
+    threading.Thread(target=work, args=(uses[sys.argv[2]],), daemon=True).start()
+time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["get", "set", "incr", "lock", "get_and_set", "iterate", "check", "open"],
+)
+def test_daemon_threads_in_the_middle_of_operations(path: str, use: str) -> None:
+    done = run_program(START + DAEMONS, path, use)
+    assert (done.returncode, done.stderr) == (0, "")
+    with FastMmap(path, lock_timeout=10) as cache:
+        assert cache.check().ok
+        assert cache.set("key", "the page is free")
+
+
+HOLDER = """
+cache = FastMmap(path, unlink_on_exit=False, **page)
+cache.set("key", "old")
+inside = threading.Event()
+def hold():
+    with cache.lock("key") as item:
+        item.value = "never stored"
+        inside.set()
+        time.sleep(1000)
+threading.Thread(target=hold, daemon=True).start()
+inside.wait()
+"""
+
+
+def test_a_page_that_a_daemon_thread_held_to_the_end_comes_free(path: str) -> None:
+    ends_well(HOLDER, path)
+    with FastMmap(path, lock_timeout=10) as cache:
+        assert cache.get("key") == "old"
+        assert cache.set("key", "new")
+
+
+WAITERS = """
+waiters = [threading.Thread(target=cache.set, args=("key", n), daemon=True)
+           for n in range(3)]
+for waiter in waiters:
+    waiter.start()
+time.sleep(0.2)
+"""
+
+
+def test_daemon_threads_that_wait_for_a_page_at_the_end(path: str) -> None:
+    ends_well(HOLDER + WAITERS, path)
+    with FastMmap(path, lock_timeout=10) as cache:
+        assert cache.get("key") == "old"
+
+
+LATE = """
+class Late:
+    def __init__(self):
+        self.cache, self.timeout, self.write = cache, LockTimeout, os.write
+    def __del__(self):
+        self.write(1, self.cache.get("key").encode())
+        try:
+            self.cache.set("key", "late")
+        except self.timeout:
+            self.write(1, b", given up")
+        else:
+            self.write(1, b", stored")
+sys.late = Late()
+"""
+
+
+def test_a_finalizer_does_not_wait_for_a_thread_that_is_gone(path: str) -> None:
+    """Its page is held for as long as the process lives: it would hang."""
+    assert ends_well(HOLDER + LATE, path) == "old, given up"
+
+
+def test_a_finalizer_uses_the_cache_when_the_page_is_free(path: str) -> None:
+    free = """
+cache = FastMmap(path, unlink_on_exit=False, **page)
+cache.set("key", "old")
+"""
+    assert ends_well(free + LATE, path) == "old, stored"
+    with FastMmap(path) as cache:
+        assert cache.get("key") == "late"
+
+
+PLACES = {
+    "a global": "kept = make()",
+    "a builtin": "import builtins; builtins.kept = make()",
+    "sys": "sys.kept = make()",
+    "a cycle": "kept = [make()]; kept.append(kept); del kept",
+    "a cycle through callbacks": """
+class Owner:
+    def __init__(self):
+        self.cache = make(context=self, read_cb=self.read)
+    def read(self, context, key):
+        return None
+Owner().cache.get("key")
+""",
+    "a class": "class Kept:\n    cache = make()",
+    "a thread": """
+kept = make()
+thread = threading.Thread(target=time.sleep, args=(0.1,))
+thread.cache = kept
+thread.start()
+""",
+    "a closure": "def f(cache=make()):\n    return lambda: cache\nkept = f()",
+    "an iterator": """
+kept = make()
+for number in range(10):
+    kept.set(str(number), number)
+iterator = iter(kept.items())
+next(iterator)
+del kept
+""",
+    "an item": "kept = make().lock('key')",
+    "an exception": """
+try:
+    raise RuntimeError(make())
+except RuntimeError as error:
+    kept = error
+""",
+}
+
+MAKE = """
+def write(context, key, value, expire_on):
+    with open(path + ".log", "a") as file:
+        file.write(f"{key}={value}\\n")
+def make(**options):
+    cache = FastMmap(path, cache_size="64k", write_action="write_back",
+                     write_cb=write, empty_on_exit=True, **options)
+    cache.set("changed", 1)
+    return cache
+"""
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+def test_a_cache_left_in(path: str, place: str) -> None:
+    """Its changes are written and its file is gone, once."""
+    ends_well(MAKE + PLACES[place], path)
+    with open(path + ".log") as log:
+        lines = log.read().splitlines()
+    assert lines.count("changed=1") == 1
+    assert len(lines) == len(set(lines))
+    assert not os.path.exists(path)
+
+
+ATEXIT = """
+def use():
+    print(cache.get("key"), cache.set("key", "at exit"))
+atexit.register(use)
+cache = FastMmap(path, cache_size="64k", unlink_on_exit=False, empty_on_exit=%s)
+cache.set("key", "old")
+"""
+
+
+def test_atexit_functions_may_use_a_cache_that_has_no_exit_work(path: str) -> None:
+    assert ends_well(ATEXIT % "False", path) == "old True\n"
+    with FastMmap(path) as cache:
+        assert cache.get("key") == "at exit"
+
+
+def test_atexit_functions_of_later_imports_come_before_the_exit_work(
+    path: str,
+) -> None:
+    """fastmmap registers its own when it is imported: it runs after theirs."""
+    assert ends_well(ATEXIT % "True", path) == "old True\n"
+    with FastMmap(path) as cache:
+        assert len(cache) == 0
+
+
+EARLIER = """
+import sys
+for name in [name for name in sys.modules if name.startswith("fastmmap")]:
+    del sys.modules[name]
+def use():
+    try:
+        cache.get("key")
+    except ValueError as error:
+        print(type(error).__name__)
+atexit.register(use)
+from fastmmap import FastMmap
+cache = FastMmap(path, cache_size="64k")
+"""
+
+
+def test_atexit_functions_from_before_fastmmap_find_the_cache_closed(
+    path: str,
+) -> None:
+    """It is created, and so unlinked, by this process: closed by then."""
+    assert ends_well(EARLIER, path) == "ClosedError\n"
+
+
+NO_LOGGING = """
+class Late:
+    def __init__(self, cache):
+        self.cache = cache
+    def __del__(self):
+        self.cache.set("key", "changed")
+        self.cache.expire("key")
+def fail(*arguments):
+    raise RuntimeError("no connection any more")
+cache = FastMmap(path, unlink_on_exit=False, write_action="write_back",
+                 write_cb=fail, **page)
+sys.late = Late(cache)
+del cache
+logging.disable()
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    "also", ["", "sys.modules.clear()", "logging.__dict__.clear()"]
+)
+def test_a_callback_that_fails_when_logging_is_gone(path: str, also: str) -> None:
+    """Whatever is said of it, the interpreter ends and the change stays."""
+    done = run_program(START + NO_LOGGING % also, path)
+    assert done.returncode == 0, done.stderr
+    with FastMmap(path) as cache:
+        assert cache.get_keys(1)[0]["flags"] == 1  # dirty
+
+
+FROM_THREAD = """
+def work():
+    cache = FastMmap(path, cache_size="64k")
+    cache.set("key", 1)
+    time.sleep(0.2)
+    print(cache.get("key"), cache.closed)
+threading.Thread(target=work).start()
+"""
+
+
+def test_threads_that_are_no_daemons_finish_before_the_exit_work(path: str) -> None:
+    assert ends_well(FROM_THREAD, path) == "1 False\n"
+    assert not os.path.exists(path)
