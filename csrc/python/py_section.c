@@ -9,8 +9,6 @@ section_new(struct cache_object *cache)
         return NULL;
     }
     section->cache = (struct cache_object *)Py_NewRef((PyObject *)cache);
-    section->thread = PyThread_get_thread_ident();
-    section->forks = fmm_forks();
     section->next = cache->state->sections;
     if (section->next != NULL) {
         section->next->previous = section;
@@ -20,10 +18,22 @@ section_new(struct cache_object *cache)
     return section;
 }
 
+/* From here on, any use of the cache by this thread is re-entry. */
+static void
+section_begin(struct section *section)
+{
+    section->thread = PyThread_get_thread_ident();
+    section->forks = fmm_forks();
+}
+
 struct section *
 section_enter(struct cache_object *cache)
 {
-    return section_new(cache);
+    struct section *section = section_new(cache);
+    if (section != NULL) {
+        section_begin(section);
+    }
+    return section;
 }
 
 struct guard_op {
@@ -54,6 +64,8 @@ section_take(struct cache_object *cache, struct op *op)
     }
     section->map = g.op.pinned != NULL ? g.op.pinned : mapping_pin(cache->map);
     section->guard = g.guard;
+    /* Not before: signal handlers that run during the wait are outside. */
+    section_begin(section);
     *op = g.op;
     return section;
 }
