@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +108,17 @@ def test_open_that_fails_leaves_nothing(cache: FastMmap, path: str) -> None:
             FastMmap(path, serializer="json")
 
     assert growth(work) < 16 * ROUNDS
+
+
+def test_reference_counts_and_descriptors_stay_as_they_were() -> None:
+    """The short form of tests/stress/leaks.py, in a process of its own."""
+    program = Path(__file__).resolve().parent.parent / "stress" / "leaks.py"
+    done = subprocess.run(
+        [sys.executable, program, "--opens=200", "--operations=12000"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert " 0 leaks" in done.stdout
