@@ -19,6 +19,7 @@ struct opening {
     const struct fmm_options *options;
     struct fmm_error *error;
     struct fmm_cache *cache;
+    char *path;               /* a copy, for the cache */
     struct fmm_header header; /* a private copy */
     struct fmm_file_stat stat;
     int fd;
@@ -38,8 +39,16 @@ os_error(struct fmm_error *error, const char *what)
 static enum fmm_status
 no_space(const struct opening *o, const struct fmm_geometry *geometry)
 {
+    int saved = errno;
+    if (saved == EFBIG) {
+        return fmm_error_set(o->error, FMM_ERR_OS, saved,
+                             "cannot reserve %" PRIu64 " bytes for the cache, "
+                             "files may not be that large here: make it "
+                             "smaller, or raise the limit (ulimit -f)",
+                             geometry->file_size);
+    }
     return fmm_error_set(
-        o->error, FMM_ERR_OS, errno,
+        o->error, FMM_ERR_OS, saved,
         "cannot reserve %" PRIu64 " bytes for the cache, %" PRIu64
         " are free there: make it smaller, or open it with reserve=False",
         geometry->file_size, fmm_platform_free_space(o->options->path));
@@ -61,14 +70,13 @@ create_failed(const struct opening *o, const struct fmm_geometry *geometry)
 static bool
 fill_new(struct opening *o, int fd, const struct fmm_geometry *geometry)
 {
-    struct fmm_file_stat stat;
     if (!fmm_header_make(o->options, geometry, fmm_now_ms(), &o->header) ||
-        !fmm_platform_stat(fd, &stat)) {
+        !fmm_platform_stat(fd, &o->stat) ||
+        !fmm_platform_identity(&o->header.identity)) {
         return false;
     }
-    fmm_platform_identity(&o->header.identity);
-    o->header.identity.device = stat.device;
-    o->header.identity.inode = stat.inode;
+    o->header.identity.device = o->stat.device;
+    o->header.identity.inode = o->stat.inode;
     return fmm_platform_write(fd, &o->header, sizeof(o->header));
 }
 
@@ -85,44 +93,76 @@ refuse_remote(const struct opening *o, int fd)
                          "own risk");
 }
 
-/* Make a complete file and give it its name. FMM_EXISTS: another process
- * was first. */
+static enum fmm_status
+map_file(struct opening *o, int fd)
+{
+    struct fmm_cache *cache = o->cache;
+    void *base = fmm_platform_map(fd, cache->geometry.file_size);
+    if (base == NULL) {
+        return os_error(o->error, "cannot map the file");
+    }
+    cache->base = base;
+    cache->header = base;
+    if (o->options->sigbus_guard) {
+        cache->guarded = fmm_platform_guard(base, cache->geometry.file_size);
+        if (!cache->guarded) {
+            return os_error(o->error, "too many guarded files");
+        }
+    }
+    return FMM_OK;
+}
+
+/* Fill a new file, map it and give it its name, in this order: with the
+ * name there is nothing left that could fail. FMM_EXISTS: the name or the
+ * temporary name was taken from us. */
+static enum fmm_status
+complete(struct opening *o, int fd, char *name, bool replace)
+{
+    enum fmm_status status = refuse_remote(o, fd);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (!fill_new(o, fd, &o->cache->geometry)) {
+        return os_error(o->error, "cannot write the file");
+    }
+    status = map_file(o, fd);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (fmm_platform_publish(fd, name, o->options->path, replace)) {
+        return FMM_OK;
+    }
+    /* ENOENT: a sweep took the temporary name before it was locked. */
+    return errno == EEXIST || errno == ENOENT
+               ? FMM_EXISTS
+               : os_error(o->error, "cannot name the file");
+}
+
+/* Make a file. FMM_EXISTS: another process was first. */
 static enum fmm_status
 create(struct opening *o, bool replace)
 {
     const struct fmm_options *options = o->options;
-    struct fmm_geometry geometry;
+    struct fmm_geometry *geometry = &o->cache->geometry;
     char name[FMM_PATH_SIZE];
-    enum fmm_status status =
-        fmm_geometry_resolve(options, &geometry, o->error);
+    enum fmm_status status = fmm_geometry_resolve(options, geometry, o->error);
     if (status != FMM_OK) {
         return status;
     }
     fmm_platform_sweep(options->path);
     int fd = fmm_platform_create(options->path,
                                  options->mode ? options->mode : 0600,
-                                 geometry.file_size, options->sparse, name);
+                                 geometry->file_size, options->sparse, name);
     if (fd < 0) {
-        return create_failed(o, &geometry);
+        return create_failed(o, geometry);
     }
-    status = refuse_remote(o, fd);
-    if (status == FMM_OK && !fill_new(o, fd, &geometry)) {
-        status = os_error(o->error, "cannot write the file");
-    }
-    if (status == FMM_OK &&
-        !fmm_platform_publish(fd, name, options->path, replace)) {
-        /* ENOENT: a sweep took the temporary name before it was locked. */
-        bool lost = errno == EEXIST || errno == ENOENT;
-        status =
-            lost ? FMM_EXISTS : os_error(o->error, "cannot name the file");
-    }
+    status = complete(o, fd, name, replace);
     if (status != FMM_OK) {
         fmm_platform_discard(fd, name);
         return status;
     }
     o->fd = fd;
     o->fresh = true;
-    o->cache->geometry = geometry;
     o->cache->created = !replace;
     return FMM_OK;
 }
@@ -202,13 +242,18 @@ static enum fmm_status
 settle_identity(struct opening *o)
 {
     struct fmm_identity here;
-    fmm_platform_identity(&here);
+    if (!fmm_platform_identity(&here)) {
+        return os_error(o->error, "cannot tell which host this is");
+    }
     here.device = o->stat.device;
     here.inode = o->stat.inode;
     if (memcmp(&here, &o->cache->header->identity, sizeof(here)) == 0) {
         return FMM_OK;
     }
     if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE)) {
+        if (errno != EAGAIN && errno != EACCES) {
+            return os_error(o->error, "cannot lock the file");
+        }
         return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
                              "the file is in use from another container or "
                              "host, whose processes cannot be seen from "
@@ -228,25 +273,6 @@ settle_identity(struct opening *o)
     return FMM_OK;
 }
 
-static enum fmm_status
-map_file(struct opening *o)
-{
-    struct fmm_cache *cache = o->cache;
-    void *base = fmm_platform_map(o->fd, cache->geometry.file_size);
-    if (base == NULL) {
-        return os_error(o->error, "cannot map the file");
-    }
-    cache->base = base;
-    cache->header = base;
-    if (o->options->sigbus_guard) {
-        cache->guarded = fmm_platform_guard(base, cache->geometry.file_size);
-        if (!cache->guarded) {
-            return os_error(o->error, "too many guarded files");
-        }
-    }
-    return FMM_OK;
-}
-
 /* Read the header; a file that is empty or to be emptied is replaced. */
 static enum fmm_status
 read_header(struct opening *o)
@@ -256,6 +282,9 @@ read_header(struct opening *o)
     }
     memset(&o->header, 0, sizeof(o->header));
     bool whole = fmm_platform_read(o->fd, &o->header, sizeof(o->header));
+    if (!whole && errno != 0) {
+        return os_error(o->error, "cannot read the file");
+    }
     if (o->options->init_file && fmm_header_is_ours(&o->header)) {
         return replace(o);
     }
@@ -286,8 +315,11 @@ attach_locked(struct opening *o)
     if (status != FMM_OK) {
         return status;
     }
-    status = map_file(o);
-    if (status != FMM_OK || o->fresh) {
+    if (o->fresh) {
+        return FMM_OK;
+    }
+    status = map_file(o, o->fd);
+    if (status != FMM_OK) {
         return status;
     }
     status = settle_identity(o);
@@ -344,8 +376,7 @@ open_once(struct opening *o)
     if (errno != ENOENT || o->options->must_exist) {
         return os_error(o->error, "cannot open the file");
     }
-    enum fmm_status status = create(o, false);
-    return status == FMM_OK ? map_file(o) : status;
+    return create(o, false);
 }
 
 static void
@@ -375,26 +406,18 @@ release_own(struct fmm_cache *cache)
     }
 }
 
-static enum fmm_status
+static void
 finish(struct opening *o)
 {
     struct fmm_cache *cache = o->cache;
-    struct fmm_file_stat stat;
-    if (!fmm_platform_stat(o->fd, &stat)) {
-        return os_error(o->error, "cannot stat the file");
-    }
     cache->fd = o->fd;
-    cache->device = stat.device;
-    cache->inode = stat.inode;
+    cache->device = o->stat.device;
+    cache->inode = o->stat.inode;
     cache->owner = fmm_platform_owner();
     cache->owner_forks = fmm_forks();
     release_own(cache);
     copy_header(cache, &o->header);
-    cache->path = strdup(o->options->path);
-    if (cache->path == NULL) {
-        return fmm_error_set(o->error, FMM_ERR_MEMORY, 0, "out of memory");
-    }
-    return FMM_OK;
+    cache->path = o->path;
 }
 
 /* Undo an attempt: what it mapped and opened. */
@@ -421,30 +444,43 @@ fmm_file_open(const struct fmm_options *options, struct fmm_cache **cache_out,
     struct opening o = {
         .options = options, .error = error, .cache = cache, .fd = -1};
     enum fmm_status status = FMM_RETIRED;
-    if (cache == NULL) {
+    o.path = cache != NULL ? strdup(options->path) : NULL;
+    if (o.path == NULL) {
+        free(cache);
         return fmm_error_set(error, FMM_ERR_MEMORY, 0, "out of memory");
     }
     for (int i = 0; i < ATTEMPTS; i++) {
         status = open_once(&o);
-        if (status == FMM_OK) {
-            status = finish(&o);
-        }
         if (status != FMM_RETIRED && status != FMM_EXISTS) {
             break;
         }
         undo(&o);
     }
     if (status == FMM_OK) {
+        finish(&o);
         *cache_out = cache;
         return FMM_OK;
     }
     undo(&o);
+    free(o.path);
     free(cache);
     if (status > 0) {
         return fmm_error_set(error, FMM_ERR_OS, EBUSY,
                              "the file is replaced again and again");
     }
     return status;
+}
+
+/* A program that closes descriptors it does not know may have closed ours
+ * and been given the number anew: leave alone what is another file. */
+static void
+close_own(const struct fmm_cache *cache)
+{
+    struct fmm_file_stat stat;
+    if (fmm_platform_stat(cache->fd, &stat) && stat.device == cache->device &&
+        stat.inode == cache->inode) {
+        fmm_platform_close(cache->fd);
+    }
 }
 
 void
@@ -457,7 +493,7 @@ fmm_close(struct fmm_cache *cache)
         fmm_platform_unguard(cache->base);
     }
     fmm_platform_unmap(cache->base, cache->geometry.file_size);
-    fmm_platform_close(cache->fd);
+    close_own(cache);
     free(cache->path);
     free(cache);
 }

@@ -266,6 +266,9 @@ fmm_platform_read(int fd, void *buffer, size_t length)
     do {
         done = pread(fd, buffer, length, 0);
     } while (done < 0 && errno == EINTR);
+    if (done >= 0) {
+        errno = 0; /* if it is shorter */
+    }
     return done == (ssize_t)length;
 }
 
@@ -276,6 +279,9 @@ fmm_platform_write(int fd, const void *buffer, size_t length)
     do {
         done = pwrite(fd, buffer, length, 0);
     } while (done < 0 && errno == EINTR);
+    if (done >= 0 && done != (ssize_t)length) {
+        errno = ENOSPC; /* what cuts a write short */
+    }
     return done == (ssize_t)length;
 }
 

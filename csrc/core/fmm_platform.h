@@ -38,6 +38,7 @@ void fmm_platform_sweep(const char *path);
 
 bool fmm_platform_stat(int fd, struct fmm_file_stat *out);
 bool fmm_platform_stat_path(const char *path, struct fmm_file_stat *out);
+/* The beginning of the file; false with an errno of 0: it is shorter. */
 bool fmm_platform_read(int fd, void *buffer, size_t length);
 bool fmm_platform_write(int fd, const void *buffer, size_t length);
 bool fmm_platform_unlink(const char *path);
@@ -69,8 +70,9 @@ void fmm_platform_unguard(void *base);
 
 /* ------------------------------------------------- processes and waiting */
 
-/* Boot and process namespace; the caller fills in device and inode. */
-void fmm_platform_identity(struct fmm_identity *out);
+/* Boot and process namespace, zeros where the system does not tell; the
+ * caller fills in device and inode. */
+bool fmm_platform_identity(struct fmm_identity *out);
 /* This process as a lock word: pid and start time, waiters bit clear. */
 uint64_t fmm_platform_owner(void);
 /* Whether the process of a lock word still lives. */

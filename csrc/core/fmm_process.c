@@ -40,7 +40,7 @@ fmm_forks(void)
     return atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
-/* Read a small file whole, as a string. False when it is not there. */
+/* Read a small file whole, as a string. False when that fails. */
 static bool
 read_text(const char *path, char *out, size_t capacity)
 {
@@ -49,12 +49,23 @@ read_text(const char *path, char *out, size_t capacity)
         return false;
     }
     ssize_t length = read(fd, out, capacity - 1);
+    int saved = errno;
     close(fd);
+    errno = saved;
     out[length > 0 ? length : 0] = '\0';
     return length > 0;
 }
 
-void
+/* A file that could not be read for want of descriptors or memory is not
+ * one that this system does not have. */
+static bool
+is_missing(void)
+{
+    return errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
+           errno == EPERM;
+}
+
+bool
 fmm_platform_identity(struct fmm_identity *out)
 {
     char text[64];
@@ -67,9 +78,14 @@ fmm_platform_identity(struct fmm_identity *out)
             *byte = (unsigned char)(*byte * 31u + (unsigned char)text[i]);
         }
     }
+    else if (!is_missing()) {
+        return false;
+    }
     if (stat("/proc/self/ns/pid", &status) == 0) {
         out->pid_namespace = (uint64_t)status.st_ino;
+        return true;
     }
+    return is_missing();
 }
 
 struct process {

@@ -137,8 +137,9 @@ refuse_damaged(const struct cache_object *self)
         return 0;
     }
     PyErr_Format(self->state->corrupt_error,
-                 "%U: the file was truncated while it was in use: close the "
-                 "cache, and make the file again with init_file=True",
+                 "%U: the file was truncated, or its file system ran out of "
+                 "space, while it was in use: close the cache, and make the "
+                 "file again with init_file=True",
                  self->path);
     return -1;
 }
