@@ -82,7 +82,11 @@ remove_item(struct item_object *self)
     enum fmm_status status =
         fmm_remove_locked(&held->section->guard, &held->op.call, &held->op.key,
                           &plainly, &was_dirty, &ticket);
+    int damaged = op_refuse_damaged(self->cache, held->section->map);
     held_leave(&self->held);
+    if (damaged < 0) {
+        return -1;
+    }
     if (status < 0) {
         return error_raise(self->cache->state, status, self->cache->path);
     }

@@ -130,10 +130,10 @@ follow_file(struct cache_object *self, struct op *op, op_run run,
     return 0;
 }
 
-static int
-refuse_damaged(const struct cache_object *self)
+int
+op_refuse_damaged(const struct cache_object *self, const struct mapping *map)
 {
-    if (self->map == NULL || !fmm_damaged(self->map->cache)) {
+    if (map == NULL || !fmm_damaged(map->cache)) {
         return 0;
     }
     PyErr_Format(self->state->corrupt_error,
@@ -158,7 +158,8 @@ op_settle(struct cache_object *self, struct op *op, op_run run,
     if (outcome < 0) {
         return -1;
     }
-    if (self->sigbus_guard && !op->pin && refuse_damaged(self) < 0) {
+    if (self->sigbus_guard && !op->pin &&
+        op_refuse_damaged(self, self->map) < 0) {
         return -1;
     }
     return status < 0 ? error_raise(self->state, status, self->path)

@@ -69,6 +69,13 @@ op_call(struct cache_object *self, struct op *op, op_run run)
     return op_settle(self, op, run, status);
 }
 
+/* CorruptError when the file of a guarded map was truncated, since when all
+ * that was read or stored is void. Ordinary operations ask by themselves;
+ * sections, which use the map they pinned, ask when they took the page and
+ * when they stored. */
+int op_refuse_damaged(const struct cache_object *self,
+                      const struct mapping *map);
+
 /* The same without the GIL from the start, for calls that take long. */
 int op_call_long(struct cache_object *self, struct op *op, op_run run);
 

@@ -153,7 +153,7 @@ read_stats(struct cache_object *self, struct fmm_stats *stats)
         return cache_raise_closed(self);
     }
     fmm_stats_read(self->map->cache, stats);
-    return 0;
+    return op_refuse_damaged(self, self->map);
 }
 
 PyObject *

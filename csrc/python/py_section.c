@@ -66,6 +66,10 @@ section_take(struct cache_object *cache, struct op *op)
     section->guard = g.guard;
     /* Not before: signal handlers that run during the wait are outside. */
     section_begin(section);
+    if (op_refuse_damaged(cache, section->map) < 0) {
+        section_leave(section);
+        return NULL;
+    }
     *op = g.op;
     return section;
 }

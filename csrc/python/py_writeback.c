@@ -236,6 +236,9 @@ writeback_store_held(struct section *section, struct store_op *store)
         enum fmm_status status =
             fmm_set_locked(&section->guard, &store->op.call, &store->op.key,
                            store->value, &store->store, &store->ticket);
+        if (op_refuse_damaged(section->cache, section->map) < 0) {
+            return -1;
+        }
         if (status != FMM_DIRTY) {
             return status < 0 ? error_raise(section->cache->state, status,
                                             section->cache->path)

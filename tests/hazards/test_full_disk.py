@@ -6,13 +6,14 @@ import errno
 import os
 import resource
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import Scenario, run_scenario
 
-from fastmmap import FastMmap
+from fastmmap import CorruptError, FastMmap
 
 
 def can_mount() -> bool:
@@ -107,3 +108,112 @@ def fill_reserved(folder: str, mounted: bool) -> list[object]:
 
 def test_a_disk_that_fills_up_later_does_not_matter(tmp_path: Path) -> None:
     assert run_small(fill_reserved, tmp_path) == [True, True]
+
+
+def fill_and_say(folder: str, mounted: bool) -> list[object]:
+    """Fail for want of space, with room left for a smaller cache."""
+    number, _, message, left = fill(folder, mounted)
+    room = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    with FastMmap(os.path.join(folder, "cache"), cache_size="512k") as cache:
+        return [number, message, left, room, cache.set("key", "value")]
+
+
+def require_mount() -> None:
+    if not can_mount():
+        pytest.skip("cannot be shown here: mounting a tmpfs needs root and unshare")
+
+
+def test_the_error_says_how_much_is_free_and_all_of_that_can_be_had(
+    tmp_path: Path,
+) -> None:
+    require_mount()
+    number, message, left, room, stored = run_small(fill_and_say, tmp_path)
+    assert (number, left, stored) == (errno.ENOSPC, [], True)
+    assert f"{room} are free" in str(message)
+    assert room == 1 << 20
+
+
+def create_on_full(folder: str, mounted: bool) -> list[object]:
+    """Open sparse where not even the header finds room."""
+    with open(os.path.join(folder, "other"), "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)) == 4096:
+                pass
+        except OSError:
+            pass
+    path = os.path.join(folder, "cache")
+    try:
+        FastMmap(path, cache_size="512k", reserve=False)
+    except OSError as error:
+        return [error.errno, error.filename, os.listdir(folder)]
+    return ["made"]
+
+
+def test_not_even_a_header_is_an_os_error_too(tmp_path: Path) -> None:
+    require_mount()
+    found = run_small(create_on_full, tmp_path)
+    assert found == [errno.ENOSPC, str(tmp_path / "cache"), ["other"]]
+
+
+def overfill(folder: str, guard: bool) -> list[object]:
+    """Use a sparse cache that is larger than its file system."""
+    path = os.path.join(folder, "cache")
+    cache = FastMmap(path, cache_size="8m", reserve=False, sigbus_guard=guard)
+    stored = 0
+    try:
+        for number in range(20_000):
+            stored += cache.set(f"key {number}", bytes(1000))
+    except CorruptError as error:
+        again = [is_corrupt(cache), is_corrupt(cache)]
+        return [100 < stored < 2000, "ran out of space" in str(error), *again]
+    return [stored]
+
+
+def is_corrupt(cache: FastMmap) -> bool:
+    """Tell whether the cache refuses to go on."""
+    try:
+        return cache.get("key 1") is None and False
+    except CorruptError:
+        return True
+
+
+def start_overfill(folder: Path, guard: bool) -> Scenario:
+    prefix = in_small_space(folder)
+    return Scenario(overfill, str(folder), guard, prefix=prefix)
+
+
+def test_a_sparse_file_on_a_full_disk_is_corrupt_under_the_guard(
+    tmp_path: Path,
+) -> None:
+    require_mount()
+    with start_overfill(tmp_path, True) as running:
+        assert running.result() == [True, True, True, True]
+
+
+def test_a_sparse_file_on_a_full_disk_is_a_sigbus_without_the_guard(
+    tmp_path: Path,
+) -> None:
+    require_mount()
+    with start_overfill(tmp_path, False) as running:
+        assert running.exit_code() == -signal.SIGBUS
+
+
+def limit_then_use(folder: str) -> list[object]:
+    """Use a cache from before the limit, and try to replace it."""
+    path = os.path.join(folder, "cache")
+    with FastMmap(path, cache_size="4m") as cache:
+        limit_size()
+        stored = all(cache.set(f"key {n}", bytes(500)) for n in range(4000))
+        try:
+            FastMmap(path, cache_size="4m", init_file=True)
+        except OSError as error:
+            text = str(error)
+            return [stored, error.errno, "ulimit" in text, len(cache) == 4000]
+    return ["made"]
+
+
+def test_a_limit_on_file_sizes_is_no_matter_for_a_cache_that_is_there(
+    tmp_path: Path,
+) -> None:
+    found = run_scenario(limit_then_use, str(tmp_path))
+    assert found == [True, errno.EFBIG, True, True]

@@ -1,0 +1,16 @@
+"""Many processes open, create, replace and unlink one path at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+RACE = Path(__file__).parent.parent / "stress" / "opening.py"
+
+
+def test_two_hundred_processes_race_for_one_path() -> None:
+    done = subprocess.run(
+        [sys.executable, RACE], capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
