@@ -69,21 +69,19 @@ def error_of(use: Callable[[], object]) -> list[object]:
 
 def open_with_few(path: str, exists: bool, init_file: bool) -> list[object]:
     """Open with 0, 1, 2, ... descriptors left, until it succeeds."""
+    caches: list[FastMmap] = []
     for left in range(10):
         if exists:
             FastMmap(path, cache_size="256k", unlink_on_exit=False).close()
         elif os.path.exists(path):
             os.unlink(path)
         before = descriptors()
-        caches: list[FastMmap] = []
-
-        def work() -> None:
-            caches.append(
-                FastMmap(path, init_file=init_file, cache_size="256k")  # noqa: B023  # called at once
-            )
-
         with exhausted(left):
-            error = error_of(work)
+            error = error_of(
+                lambda: caches.append(
+                    FastMmap(path, init_file=init_file, cache_size="256k")
+                )
+            )
         if not error:
             # Nobody is misled about where the file belongs.
             with FastMmap(path) as other:

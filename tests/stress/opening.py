@@ -94,7 +94,8 @@ def look(path: str) -> str:
     if len(header) != 4096 or not header.startswith(MAGIC):
         return f"no header: {header[:8]!r}"
     version, order, word, length, size = struct.unpack_from("=IIIIQ", header, 8)
-    if (version, order, length) != (1, 0x01020304, 4096) or word != struct.calcsize("P"):
+    expected = (1, 0x01020304, struct.calcsize("P"), 4096)
+    if (version, order, word, length) != expected:
         return f"odd header: {(version, order, word, length)}"
     if size != status.st_size or status.st_blocks * 512 < size:
         return f"size {status.st_size}, {status.st_blocks} blocks, not {size}"
@@ -156,9 +157,7 @@ class Crowd:
         self.opened, self.stored = Board(processes), Board(processes)
         self.watched = Board(1)
         self.watcher = self._fork(self._watch)
-        self.pids = [
-            self._fork(self._take_part, number) for number in range(processes)
-        ]
+        self.pids = [self._fork(self._take_part, number) for number in range(processes)]
         self.alive = set(range(processes))
 
     def _fork(self, body: Callable[..., None], *arguments: int) -> int:
