@@ -145,16 +145,13 @@ take_away(const struct change *c, const struct fmm_removal *removal,
     if (dirty && removal->keep_dirty) {
         return fmm_evict_hand_out(c->page, old, c->ticket);
     }
-    if (outlives(c, old, removal)) {
-        dirty = false; /* it stays, and still waits to be written back */
-    }
-    else if (removal->has_modseq) {
+    if (removal->has_modseq && !outlives(c, old, removal)) {
         enum fmm_status status = bury(c, removal, old);
         if (status != FMM_OK) {
             return status;
         }
     }
-    else if (old != NULL) {
+    else if (!removal->has_modseq && old != NULL) {
         fmm_page_clear_slot(c->page, old);
     }
     if (was_dirty_out != NULL) {

@@ -176,6 +176,16 @@ def test_remove_of_what_is_not_in_the_cache_calls_delete_cb_too(
     assert "stored" not in store
 
 
+def test_a_changed_value_that_outlives_a_tombstone_is_not_deleted_in_the_store(
+    make_cache: MakeCache, store: BackingStore
+) -> None:
+    cache = make_cache(**store.options(), write_action="write_back")
+    cache.set("key", "new", modseq=5)
+    assert cache.remove("key", modseq=4) is True
+    assert store.calls == []
+    assert cache.get_entry("key").dirty
+
+
 def test_every_way_of_removing_calls_delete_cb(
     tied: FastMmap, store: BackingStore
 ) -> None:
