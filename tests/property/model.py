@@ -1,0 +1,348 @@
+"""What a cache does, said once more, as plainly as can be.
+
+Each method that ends in `_step` says what one call on one key returns, which
+callbacks it makes and what it leaves, given the record that the key has. Time
+is counted by the model; nothing is ever reclaimed behind its back. The one
+thing that it cannot know is which clean entries a full cache has evicted:
+`settle()` lets those be missing, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Optional
+
+VALUE, TOMBSTONE, MISSING = "value", "tombstone", "remembered as missing"
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is stored under one key. `expire_on` None is never."""
+
+    value: Any = None
+    expire_on: Optional[float] = None
+    modseq: Optional[int] = None
+    dirty: bool = False
+    kind: str = VALUE
+
+
+class Raised(NamedTuple):
+    """The outcome of a call that raised."""
+
+    error: type[BaseException]
+
+
+class Step(NamedTuple):
+    """What a call returns, what it leaves, and which callbacks it makes."""
+
+    result: Any
+    record: Optional[Record]
+    calls: tuple[tuple[object, ...], ...] = ()
+
+
+class How(NamedTuple):
+    """How to store. `expire_on` None is the default of the call."""
+
+    mode: str = "set"
+    expire_on: Optional[float] = None
+    expire_given: bool = False
+    modseq: Optional[int] = None
+
+
+PLAINLY = How()
+Old = Optional[Record]
+Spec = Callable[[Old], Step]
+
+
+def same(a: object, b: object) -> bool:
+    """Tell whether two values are of the same type and say the same."""
+    return type(a) is type(b) and repr(a) == repr(b)
+
+
+@dataclass
+class Model:
+    """A cache whose records are in a dict.
+
+    Keys of `records` are those of the cache; keys of multi_set() are pairs.
+    """
+
+    now: float
+    lifetime: Optional[float] = None  #: seconds; None is never
+    tombstone_lifetime: Optional[float] = None
+    reads_back: bool = False  #: read_cb and delete_cb are there
+    writes: bool = False  #: write_cb is there
+    write_back: bool = False
+    cache_not_found: bool = False
+    may_evict: bool = False  #: the file is too small for all that is stored
+    fits: Callable[[Any], bool] = lambda value: True
+    broken: bool = False  #: write_cb fails
+    records: dict[Any, Record] = field(default_factory=dict)
+    lost: int = 0
+
+    # ------------------------------------------------------------- records
+
+    def live(self, old: Old) -> Old:
+        """Return a record that has not expired, whatever its kind."""
+        expired = old and old.expire_on is not None and old.expire_on <= self.now
+        return None if expired else old
+
+    def visible(self, old: Old) -> Old:
+        """Return a value that a user can see."""
+        old = self.live(old)
+        return old if old and old.kind == VALUE else None
+
+    def forget_missing(self, old: Old) -> Old:
+        """Drop a mark that says that there is no value."""
+        return None if old and old.kind == MISSING and self.live(old) else old
+
+    def shown(self) -> dict[Any, Record]:
+        """Return all that iteration shows."""
+        return {k: r for k, r in self.records.items() if self.visible(r)}
+
+    def default_expiry(self) -> Optional[float]:
+        return None if self.lifetime is None else self.now + self.lifetime
+
+    # ------------------------------------------------------------- reading
+
+    def exists_step(self, old: Old) -> Step:
+        return Step(self.visible(old) is not None, old)
+
+    def peek_step(self, old: Old, default: Any = None) -> Step:
+        """Read without read_cb."""
+        found = self.visible(old)
+        return Step(found.value if found else default, old)
+
+    def get_step(self, key: Any, old: Old, answer: Any, default: Any = None) -> Step:
+        """Read; `answer` is what read_cb gives when it is asked."""
+        if self.visible(old):
+            return self.peek_step(old)
+        known_missing = self.live(old) and self.live(old).kind == MISSING
+        if not self.reads_back or known_missing:
+            return Step(default, old)
+        calls = (("read", key),)
+        result = default if answer is None else answer
+        if old and old.dirty:  # expired, and write_cb just failed for it
+            return Step(result, old, calls)
+        return Step(result, self.remember(old, answer), calls)
+
+    def remember(self, old: Old, answer: Any) -> Old:
+        """Return the record after read_cb has answered."""
+        if answer is None and not self.cache_not_found:
+            return old
+        if self.is_refused(old, None) or not self.fits(answer):
+            return old
+        kind = MISSING if answer is None else VALUE
+        return Record(answer, self.default_expiry(), kind=kind)
+
+    # ------------------------------------------------------------- storing
+
+    def is_refused(self, old: Old, modseq: Optional[int]) -> bool:
+        """Tell whether what is there is newer. No modseq beats values only."""
+        old = self.live(old)
+        if old is None:
+            return False
+        if modseq is None:
+            return old.kind == TOMBSTONE
+        return old.modseq is not None and old.modseq > modseq
+
+    def told(self, key: Any, value: Any, expire_on: Any, stored: bool) -> tuple:
+        """Return the call of write_cb that a store makes at once."""
+        if not self.writes or (stored and self.write_back):
+            return ()
+        return (("write", key, value, expire_on),)
+
+    def store_step(self, key: Any, old: Old, value: Any, how: How) -> Step:
+        """set, add, replace."""
+        if how.mode != "set":
+            old = self.forget_missing(old)
+        expire_on = how.expire_on if how.expire_given else self.default_expiry()
+        present = self.visible(old) is not None
+        unwanted = {"set": False, "add": present, "replace": not present}
+        if self.is_refused(old, how.modseq) or unwanted[how.mode]:
+            return Step(False, old)
+        stored = self.fits(value)
+        calls = self.told(key, value, expire_on, stored)
+        new = Record(value, expire_on, how.modseq, dirty=self.write_back)
+        return Step(stored, new if stored else old, calls)
+
+    def assign_step(self, key: Any, old: Old, value: Any) -> Step:
+        """cache[key] = value."""
+        step = self.store_step(key, old, value, PLAINLY)
+        return step._replace(result=None if step.result else Raised(ValueError))
+
+    def change_step(self, key: Any, old: Old, value: Any, how: How) -> Step:
+        """get_and_set, and a lock() block: the expiry is kept if none is given."""
+        found = self.visible(old)
+        if found and not how.expire_given:
+            how = how._replace(expire_on=found.expire_on, expire_given=True)
+        return self.store_step(key, old, value, how)
+
+    def setdefault_step(self, key: Any, old: Old, answer: Any, value: Any) -> Step:
+        absent = object()
+        read = self.get_step(key, old, answer, absent)
+        if read.result is not absent:
+            return read
+        step = self.store_step(key, read.record, value, How("add"))
+        result = value if step.result else Raised(ValueError)
+        return Step(result, step.record, read.calls + step.calls)
+
+    def incr_step(self, key: Any, old: Old, delta: int, initial: int, how: How) -> Step:
+        old = self.forget_missing(old)
+        found = self.visible(old)
+        if found and type(found.value) is not int:
+            return Step(Raised(TypeError), old)
+        total = (found.value if found else initial) + delta
+        before = found.value if found else 0
+        if not all(INT_MIN <= n <= INT_MAX for n in (total, before)):
+            return Step(Raised(OverflowError), old)
+        step = self.change_step(key, old, total, how if not found else PLAINLY)
+        return step._replace(result=total if step.result else Raised(ValueError))
+
+    def touch_step(self, old: Old, how: How) -> Step:
+        old = self.forget_missing(old)
+        if not self.visible(old):
+            return Step(False, old)
+        expire_on = how.expire_on if how.expire_given else self.default_expiry()
+        return Step(True, replace(old, expire_on=expire_on))
+
+    # ------------------------------------------------------------ removing
+
+    def deleted(self, key: Any, old: Old) -> tuple:
+        """Return the call of delete_cb that a removal makes."""
+        told = self.reads_back and not (old and old.dirty)
+        return (("delete", key),) if told else ()
+
+    def remove_step(self, key: Any, old: Old, modseq: Optional[int], how: How) -> Step:
+        old = self.forget_missing(old)
+        found = self.visible(old)
+        calls = self.deleted(key, old)
+        if modseq is None:
+            return Step(found is not None, None, calls)
+        if found and found.modseq is not None and found.modseq >= modseq:
+            return Step(True, old, calls)
+        known = self.live(old) and self.live(old).modseq
+        lifetime = self.tombstone_lifetime or self.lifetime
+        expire_on = None if lifetime is None else self.now + lifetime
+        grave = Record(
+            expire_on=how.expire_on if how.expire_given else expire_on,
+            modseq=max(modseq, known or 0),
+            kind=TOMBSTONE,
+        )
+        return Step(found is not None, grave, calls)
+
+    def del_step(self, key: Any, old: Old) -> Step:
+        """del cache[key]."""
+        step = self.remove_step(key, old, None, PLAINLY)
+        return step._replace(result=None if step.result else Raised(KeyError))
+
+    def take_step(self, key: Any, old: Old, absent: Any) -> Step:
+        """pop and get_and_remove: a tombstone is not there to be taken."""
+        found = self.visible(old)
+        if found is None:
+            gone = old and self.live(old) and old.kind == MISSING
+            return Step(absent, None if gone else old)
+        return Step(found.value, None, self.deleted(key, old))
+
+    def expire_step(self, old: Old) -> Step:
+        """Return what expire() does once write_cb has had its chance."""
+        old = self.forget_missing(old)
+        if old and old.dirty:  # write_cb failed
+            return Step(False, old)
+        return Step(self.visible(old) is not None, None)
+
+    def drop(self, only_expired: bool, keep_dirty: bool) -> int:
+        """Drop records; return how many of them were no tombstones."""
+        count = 0
+        for key, record in list(self.records.items()):
+            if (only_expired and self.live(record)) or (keep_dirty and record.dirty):
+                continue
+            count += record.kind != TOMBSTONE
+            del self.records[key]
+        return count
+
+    # ------------------------------------------------- what really happened
+
+    def named(self, key: Any) -> list[Any]:
+        """Return the keys of records that callbacks know as `key`."""
+        return [
+            k for k in self.records if same(k[1] if isinstance(k, tuple) else k, key)
+        ]
+
+    def absorb(self, calls: list, flushed: Callable[[Any], bool]) -> list:
+        """Note what was written back; return the other calls.
+
+        Only what is dirty is written back, with the value that it has, and,
+        where nothing is evicted, only when the call says so (`flushed`).
+        """
+        return [call for call in calls if not self.note_written(call, flushed)]
+
+    def note_written(self, call: tuple, flushed: Callable[[Any], bool]) -> bool:
+        if not self.write_back or call[0] != "write":
+            return False
+        _, name, value, expire_on = call
+        for key in self.named(name):
+            record = self.records[key]
+            if record.dirty and same(
+                (record.value, record.expire_on), (value, expire_on)
+            ):
+                assert self.may_evict or flushed(key), f"{call} came out of nothing"
+                self.records[key] = replace(record, dirty=self.broken)
+                return True
+        return False
+
+    def settle(self, key: Any, spec: Spec, result: Any, calls: list) -> None:
+        """Take over what a call did; fail if it may not be so."""
+        old = self.records.get(key)
+        wanted = []
+        for guess in self.guesses(old):
+            for fits in self.rooms():
+                step = self.with_room(fits, spec, guess)
+                wanted.append(step)
+                if same(step.result, result) and same(list(step.calls), calls):
+                    self.lost += guess is None and self.live(old) is not None
+                    self.keep(key, step.record)
+                    return
+        raise AssertionError(
+            f"key {key!r}: {result!r} with calls {calls}; wanted one of {wanted}"
+        )
+
+    def guesses(self, old: Old) -> list[Old]:
+        """Return what the record may be by now: a clean one may be evicted."""
+        evictable = old is not None and self.may_evict and not old.dirty
+        return [old, None] if evictable else [old]
+
+    def rooms(self) -> list[bool]:
+        """Return whether there is room: not where dirty values cannot leave."""
+        return [True, False] if self.may_evict and self.broken else [True]
+
+    def with_room(self, room: bool, spec: Spec, old: Old) -> Step:
+        fits = self.fits
+        self.fits = fits if room else lambda value: False
+        try:
+            return spec(old)
+        finally:
+            self.fits = fits
+
+    def keep(self, key: Any, record: Old) -> None:
+        if record is None:
+            self.records.pop(key, None)
+        else:
+            self.records[key] = record
+
+    def settle_scan(self, seen: list[tuple]) -> None:
+        """Take over what a scan showed: (key, ...) tuples, in any order."""
+        shown = self.shown()
+        left = list(seen)
+        for key, record in shown.items():
+            name = key[1] if isinstance(key, tuple) else key
+            fact = (name, record.value, record.expire_on, record.modseq, record.dirty)
+            place = next((i for i, f in enumerate(left) if same(f, fact)), None)
+            if place is not None:
+                del left[place]
+                continue
+            assert self.may_evict and not record.dirty, f"{fact} is not shown"
+            self.lost += 1
+            del self.records[key]
+        assert not left, f"{left} should not be there; known {shown}"
