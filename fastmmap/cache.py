@@ -235,14 +235,14 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
         """
         pages = [self._check_page(page) for page in range(self.num_pages)]
         return CheckReport(
-            ok=not any(problem for *_, problem in pages),
+            ok=not any(problem for *_, problem, _ in pages),
             pages=len(pages),
-            entries=sum(entries for entries, _, _, _ in pages),
-            bytes_live=sum(live for _, live, _, _ in pages),
-            bytes_dead=sum(dead for _, _, dead, _ in pages),
+            entries=sum(entries for entries, *_ in pages),
+            bytes_live=sum(live for _, live, *_ in pages),
+            bytes_dead=sum(dead for _, _, dead, *_ in pages),
             problems=tuple(
                 f"page {number}: {problem}"
-                for number, (*_, problem) in enumerate(pages)
+                for number, (*_, problem, _) in enumerate(pages)
                 if problem
             ),
         )

@@ -44,6 +44,8 @@ struct fmm_options {
     uint32_t mode;     /* permission bits of a new file; 0: 0600 */
     bool init_file;    /* replace what is there by an empty cache */
     bool must_exist;   /* never create: a missing file is ENOENT */
+    bool inspect;      /* to look only: see a file of another boot or place
+                          as it is, in a private copy, and make none */
     bool sparse;       /* do not reserve the space */
     bool verify;       /* check every page now, empty the bad ones */
     bool allow_shared; /* accept other owners and writers */
@@ -290,7 +292,8 @@ enum fmm_status fmm_count_page(struct fmm_cache *cache,
 /* What fmm_check_page() found in one page. */
 struct fmm_page_report {
     uint64_t entries, live_bytes, dead_bytes;
-    uint32_t bad_slots; /* slots that name no sound entry */
+    uint32_t used_slots; /* sound or not */
+    uint32_t bad_slots;  /* slots that name no sound entry */
     bool bad_rings;     /* a ring whose chain of entries is broken */
     bool miscounted;    /* advisory counters that are off: harmless */
     char text[96];      /* the first finding, or "" */

@@ -259,12 +259,17 @@ settle_identity(struct opening *o)
                              "host, whose processes cannot be seen from "
                              "here: give each its own file");
     }
+    if (o->options->inspect &&
+        !fmm_platform_map_privately(o->cache->base, o->fd,
+                                    o->cache->geometry.file_size)) {
+        return os_error(o->error, "cannot map the file");
+    }
     for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
         struct fmm_page page;
         struct fmm_page_report report;
         fmm_page_view(o->cache->base, &o->cache->geometry, n, &page);
         atomic_store_explicit(&page.control->lock, 0, memory_order_relaxed);
-        if (fmm_verify_repair(&page, &report)) {
+        if (!o->options->inspect && fmm_verify_repair(&page, &report)) {
             o->cache->repaired++;
         }
     }
@@ -277,7 +282,7 @@ settle_identity(struct opening *o)
 static enum fmm_status
 read_header(struct opening *o)
 {
-    if (o->stat.size == 0) {
+    if (o->stat.size == 0 && !o->options->inspect) {
         return replace(o);
     }
     memset(&o->header, 0, sizeof(o->header));

@@ -394,6 +394,13 @@ fmm_platform_map(int fd, uint64_t size)
     return base == MAP_FAILED ? NULL : base;
 }
 
+bool
+fmm_platform_map_privately(void *base, int fd, uint64_t size)
+{
+    return mmap(base, (size_t)size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_FIXED, fd, 0) != MAP_FAILED;
+}
+
 void
 fmm_platform_unmap(void *base, uint64_t size)
 {

@@ -61,6 +61,8 @@ bool fmm_platform_lock_byte_wait(int fd, enum fmm_lock_byte byte,
 /* ----------------------------------------------------------------- maps */
 
 void *fmm_platform_map(int fd, uint64_t size); /* NULL when it fails */
+/* Let a map show a copy of the file that is this process's own from now on. */
+bool fmm_platform_map_privately(void *base, int fd, uint64_t size);
 void fmm_platform_unmap(void *base, uint64_t size);
 /* Survive the truncation of this map: when it is touched past the end of
  * its file, zeros take its place and fmm_platform_damaged() says so. */

@@ -83,6 +83,9 @@ fmm_verify_page(struct fmm_page *page, struct fmm_page_report *report)
     const struct fmm_control *control = page->control;
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
     *report = (struct fmm_page_report){0};
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        report->used_slots += fmm_index_word(&page->index, slot) != 0 ? 1 : 0;
+    }
     if (!fmm_page_settle(page)) {
         say(report, "head and tail disagree in page", page->number);
         report->bad_rings = true;

@@ -51,6 +51,7 @@ open_again(const struct cache_object *self, bool must_exist,
         .allow_shared = self->allow_shared,
         .allow_network_fs = self->allow_network_fs,
         .sigbus_guard = self->sigbus_guard,
+        .inspect = self->inspect,
     };
     if (!must_exist) {
         options.page_size = self->info.page_size;
@@ -72,7 +73,7 @@ cache_reattach(struct cache_object *self, bool required)
         }
         /* Replaced, and what replaced it was removed: make it anew, rather
          * than fail for ever. */
-        map = open_again(self, false, &error);
+        map = self->inspect ? NULL : open_again(self, false, &error);
     }
     if (map == NULL) {
         return error.status == FMM_OK
@@ -115,15 +116,15 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
         "slots",  "entry_size",   "serializer",       "compressor",
         "mode",   "init_file",    "must_exist",       "sparse",
         "verify", "allow_shared", "allow_network_fs", "sigbus_guard",
-        NULL};
+        "inspect", NULL};
     unsigned long long cache_size = 0, page_size = 0;
-    int flags[7] = {0, 0, 0, 0, 0, 0, 0};
+    int flags[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "U|$KKIIIzzIppppppp:Cache", (char **)(uintptr_t)list,
+            args, kwargs, "U|$KKIIIzzIpppppppp:Cache", (char **)(uintptr_t)list,
             path, &cache_size, &page_size, &o->num_pages, &o->slots,
             &o->entry_size, &o->serializer, &o->compressor, &o->mode,
             &flags[0], &flags[1], &flags[2], &flags[3], &flags[4], &flags[5],
-            &flags[6])) {
+            &flags[6], &flags[7])) {
         return -1;
     }
     o->cache_size = cache_size;
@@ -135,6 +136,7 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
     o->allow_shared = flags[4];
     o->allow_network_fs = flags[5];
     o->sigbus_guard = flags[6];
+    o->inspect = flags[7];
     return 0;
 }
 
@@ -192,6 +194,7 @@ cache_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->allow_shared = options.allow_shared;
     self->allow_network_fs = options.allow_network_fs;
     self->sigbus_guard = options.sigbus_guard;
+    self->inspect = options.inspect;
     cache_set_codec(self);
     return 0;
 }
@@ -513,7 +516,7 @@ static PyMethodDef cache_methods[] = {
     {"close", cache_close_method, METH_NOARGS, close_doc},
     {"_scan", cache_scan, METH_O, scan_doc},
     {"_stats", cache_stats, METH_NOARGS, stats_doc},
-    {"_check_page", cache_check_page, METH_O, check_page_doc},
+    {"_check_page", cache_check_page, METH_VARARGS, check_page_doc},
     {"_info", cache_info, METH_NOARGS, info_doc},
     {"_detach", cache_detach_method, METH_NOARGS, detach_doc},
     {"_configure", (PyCFunction)(void (*)(void))cache_configure,

@@ -33,7 +33,7 @@ struct cache_object {
     int64_t expire_ms;       /* default: -1 never, 0 expired already */
     int64_t tombstone_ms;    /* the same of tombstones */
     struct codec codec;
-    bool enable_stats, sigbus_guard, allow_shared, allow_network_fs;
+    bool enable_stats, sigbus_guard, allow_shared, allow_network_fs, inspect;
     bool write_back, allow_recursive, cache_not_found;
     bool unlink_on_exit, empty_on_exit;
     bool told_orphan; /* logged that changed values are stuck */

@@ -35,7 +35,7 @@ const char cache_doc[] = PyDoc_STR(
 "Cache(path, *, cache_size=0, page_size=0, num_pages=0, slots=0,\
  entry_size=0, serializer=None, compressor=None, mode=0, init_file=False,\
  must_exist=False, sparse=False, verify=False, allow_shared=False,\
- allow_network_fs=False, sigbus_guard=False)\n\
+ allow_network_fs=False, sigbus_guard=False, inspect=False)\n\
 --\n\
 \n\
 An open cache file: the base of ``fastmmap.FastMmap``, whose options it\n\
@@ -544,10 +544,11 @@ const char stats_doc[] = PyDoc_STR(
 Return the fields of ``Stats``.");
 
 const char check_page_doc[] = PyDoc_STR(
-"_check_page($self, page, /)\n\
+"_check_page($self, page, repair=False, timeout_ms=-1, /)\n\
 --\n\
 \n\
-Return entries, live bytes, dead bytes and the problem of a page.");
+Return entries, live bytes, dead bytes and the problem of a page, and how\n\
+many slots of it are in use, sound or not.");
 
 const char info_doc[] = PyDoc_STR(
 "_info($self, /)\n\

@@ -54,7 +54,7 @@ PyObject *cache_purge(PyObject *self, PyObject *ignored);
 DECLARE_METHOD(cache_empty);
 DECLARE_METHOD(cache_get_statistics);
 PyObject *cache_stats(PyObject *self, PyObject *ignored);
-PyObject *cache_check_page(PyObject *self, PyObject *page);
+PyObject *cache_check_page(PyObject *self, PyObject *args);
 PyObject *cache_info(PyObject *self, PyObject *ignored);
 /* The work of empty(), also due at exit. Returns -1 with an exception. */
 int pages_empty(struct cache_object *self, bool only_expired,

@@ -218,14 +218,16 @@ cache_stats(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 struct check_op {
     struct op op;
+    bool repair;
     struct fmm_page_report report;
 };
 
 static enum fmm_status
 run_check(struct fmm_cache *cache, struct op *op)
 {
-    return fmm_check_page(cache, &op->call, op->key.page, false,
-                          &((struct check_op *)op)->report);
+    struct check_op *c = (struct check_op *)op;
+    return fmm_check_page(cache, &op->call, op->key.page, c->repair,
+                          &c->report);
 }
 
 /* What is wrong with a page, "" when nothing is. Counters that are off do
@@ -240,23 +242,29 @@ problem_of(const struct fmm_page_report *report)
 }
 
 PyObject *
-cache_check_page(PyObject *object, PyObject *page)
+cache_check_page(PyObject *object, PyObject *args)
 {
     struct cache_object *self = (struct cache_object *)object;
-    struct check_op check = {.report = {.entries = 0}};
-    unsigned long number = PyLong_AsUnsignedLong(page);
-    if (PyErr_Occurred() || op_begin(self, &check.op) < 0) {
+    struct check_op check = {.repair = false};
+    unsigned int page;
+    int repair = 0;
+    long long timeout_ms = self->lock_timeout_ms;
+    if (!PyArg_ParseTuple(args, "I|pL:_check_page", &page, &repair,
+                          &timeout_ms) ||
+        op_begin(self, &check.op) < 0) {
         return NULL;
     }
-    check.op.key.page = (uint32_t)number;
+    check.repair = repair != 0;
+    check.op.timeout_ms = timeout_ms;
+    check.op.key.page = page;
     if (op_call_long(self, &check.op, run_check) < 0) {
         return NULL;
     }
     const struct fmm_page_report *report = &check.report;
-    return Py_BuildValue("KKKs", (unsigned long long)report->entries,
+    return Py_BuildValue("KKKsI", (unsigned long long)report->entries,
                          (unsigned long long)report->live_bytes,
                          (unsigned long long)report->dead_bytes,
-                         problem_of(report));
+                         problem_of(report), report->used_slots);
 }
 
 PyObject *
