@@ -133,8 +133,8 @@ static int
 encode_callable(const struct cache_object *self, PyObject *object,
                 struct encoded *out)
 {
-    if (PyLong_CheckExact(object) && encode_int(object, out) == 0) {
-        return 0;
+    if (PyLong_CheckExact(object)) {
+        return encode_any_int(self, object, out);
     }
     if (self->codec.dumps == NULL) {
         PyErr_SetString(self->state->error, "the cache has no serializer");

@@ -123,3 +123,14 @@ def test_a_counter_in_a_full_cache_keeps_counting(one_page: FastMmap) -> None:
         one_page.incr("n")
     assert one_page.get("n", 0) > 0
     assert one_page.check().ok
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json", "msgpack"])
+def test_an_int_beyond_64_bits_is_an_int_in_every_cache(
+    make_cache: MakeCache, serializer: str
+) -> None:
+    cache = make_cache(serializer=serializer)
+    assert cache.set("key", 2**200)
+    assert cache.get("key") == 2**200
+    with pytest.raises(OverflowError):
+        cache.incr("key")
