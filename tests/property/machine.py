@@ -36,7 +36,8 @@ from strategies import (
     values_of,
 )
 
-from fastmmap import KEEP, CheckReport, Entry, FastMmap, LockError, Store as Answer
+from fastmmap import KEEP, CheckReport, Entry, FastMmap, LockError
+from fastmmap import Store as Answer
 from fastmmap.testing import time_travel
 
 ABSENT = "absent"
@@ -341,7 +342,7 @@ class CacheMachine(RuleBasedStateMachine):
         mapping = {key: self.value(data) for key in self.together(wanted)}
         result, calls = self.run(lambda: self.cache.multi_set(page, mapping))
         fits = [self.model.fits(value) for value in mapping.values()]
-        for fit, (key, value) in zip(fits, mapping.items()):
+        for fit, (key, value) in zip(fits, mapping.items(), strict=True):
             stored = fit if len(fits) > 1 else result
             self.model.settle((page, key), self.quiet_store(key, value), stored, [])
         assert result is all(fits) or len(fits) == 1
@@ -600,7 +601,7 @@ class CacheMachine(RuleBasedStateMachine):
         present = [self.exists(key) for key in wanted]
         count, calls = self.run(lambda: self.cache.delete_many(wanted))
         assert count == sum(present)
-        for key, found in zip(wanted, present):
+        for key, found in zip(wanted, present, strict=True):
             self.model.settle(
                 key,
                 lambda old, k=key: self.model.remove_step(k, old, None, PLAINLY),

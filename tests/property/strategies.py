@@ -47,7 +47,8 @@ any_keys = st.text(st.characters(exclude_categories=["Cs"])) | st.binary()
 
 # ----------------------------------------------------------------- values
 
-any_str = st.text(st.characters()) | st.text()  #: the first with surrogates
+surrogates = st.text(st.characters(categories=["Cs"]), min_size=1)
+any_str = st.text() | st.tuples(st.text(), surrogates).map("".join)
 _words = st.sampled_from([300, 500, 700]).map(lambda size: "x" * size)
 _ints = st.integers() | st.sampled_from(
     [0, 1, 2**63 - 1, -(2**63), 2**63, -(2**63) - 1, 2**200]
