@@ -15,7 +15,7 @@ _COMMON = {
     "print_blob": True,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
-settings.register_profile("quick", max_examples=25, stateful_step_count=30, **_COMMON)
+settings.register_profile("quick", max_examples=50, stateful_step_count=40, **_COMMON)
 settings.register_profile("ci", max_examples=400, stateful_step_count=50, **_COMMON)
 settings.register_profile(
     "long", max_examples=20_000, stateful_step_count=60, **_COMMON

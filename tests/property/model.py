@@ -77,6 +77,7 @@ class Model:
     cache_not_found: bool = False
     may_evict: bool = False  #: the file is too small for all that is stored
     fits: Callable[[Any], bool] = lambda value: True
+    takes: Callable[[Any], bool] = lambda value: True  #: the serializer does
     broken: bool = False  #: write_cb fails
     records: dict[Any, Record] = field(default_factory=dict)
     lost: int = 0
@@ -125,6 +126,8 @@ class Model:
         result = default if answer is None else answer
         if old and old.dirty:  # expired, and write_cb just failed for it
             return Step(result, old, calls)
+        if not self.takes(answer):
+            return Step(Raised(TypeError), old, calls)
         return Step(result, self.remember(old, answer), calls)
 
     def remember(self, old: Old, answer: Any) -> Old:

@@ -106,6 +106,11 @@ def values_of(serializer: str) -> Any:
     return short | _words | _words | st.just(noise)
 
 
+def takes_raw(value: object) -> bool:
+    """Tell what a raw cache takes: not the ints that incr() makes in it."""
+    return value is None or isinstance(value, (str, bytes))
+
+
 def fits(value: object) -> bool:
     return not isinstance(value, (LongBytes, LongStr))
 
@@ -253,6 +258,7 @@ class Setup(NamedTuple):
             cache_not_found=self.cache_not_found,
             may_evict=self.geometry[1],
             fits=fits,
+            takes=takes_raw if self.serializer == "raw" else lambda value: True,
         )
 
 

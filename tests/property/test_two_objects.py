@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from driver import outcome
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
-from machine import CacheMachine, outcome
+from machine import CacheMachine
 from model import PLAINLY
 from strategies import Setup, keys, setups
 
@@ -21,7 +22,7 @@ class ObjectsMachine(CacheMachine):
 
     @initialize(setup=setups)
     def open(self, setup: Setup) -> None:
-        super().open(setup)
+        self.start_with(setup)
         self.objects = [self.cache, self.another()]
 
     def another(self, **more: Any) -> FastMmap:
