@@ -294,9 +294,9 @@ struct fmm_page_report {
     uint64_t entries, live_bytes, dead_bytes;
     uint32_t used_slots; /* sound or not */
     uint32_t bad_slots;  /* slots that name no sound entry */
-    bool bad_rings;     /* a ring whose chain of entries is broken */
-    bool miscounted;    /* advisory counters that are off: harmless */
-    char text[96];      /* the first finding, or "" */
+    bool bad_rings;      /* a ring whose chain of entries is broken */
+    bool miscounted;     /* advisory counters that are off: harmless */
+    char text[96];       /* the first finding, or "" */
 };
 /* Walk a page under its lock. With `repair`, clear bad slots and empty the
  * page when a ring is broken; else change nothing. */

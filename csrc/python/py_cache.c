@@ -112,19 +112,20 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
               struct fmm_options *o)
 {
     static const char *const list[] = {
-        "path",   "cache_size",   "page_size",        "num_pages",
-        "slots",  "entry_size",   "serializer",       "compressor",
-        "mode",   "init_file",    "must_exist",       "sparse",
-        "verify", "allow_shared", "allow_network_fs", "sigbus_guard",
-        "inspect", NULL};
+        "path",         "cache_size",   "page_size",
+        "num_pages",    "slots",        "entry_size",
+        "serializer",   "compressor",   "mode",
+        "init_file",    "must_exist",   "sparse",
+        "verify",       "allow_shared", "allow_network_fs",
+        "sigbus_guard", "inspect",      NULL};
     unsigned long long cache_size = 0, page_size = 0;
     int flags[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "U|$KKIIIzzIpppppppp:Cache", (char **)(uintptr_t)list,
-            path, &cache_size, &page_size, &o->num_pages, &o->slots,
-            &o->entry_size, &o->serializer, &o->compressor, &o->mode,
-            &flags[0], &flags[1], &flags[2], &flags[3], &flags[4], &flags[5],
-            &flags[6], &flags[7])) {
+            args, kwargs, "U|$KKIIIzzIpppppppp:Cache",
+            (char **)(uintptr_t)list, path, &cache_size, &page_size,
+            &o->num_pages, &o->slots, &o->entry_size, &o->serializer,
+            &o->compressor, &o->mode, &flags[0], &flags[1], &flags[2],
+            &flags[3], &flags[4], &flags[5], &flags[6], &flags[7])) {
         return -1;
     }
     o->cache_size = cache_size;
