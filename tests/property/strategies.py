@@ -41,7 +41,8 @@ KEYS = ["", "a", b"a", b"", "b", b"\xff\x00", "ключ", "k" * 90, "c\0d"]
 FILLING = [f"filling {number}" for number in range(60)]
 PAGE_KEYS = ["page", b"page", "a"]
 
-keys = st.sampled_from(KEYS)
+#: Mostly two, so that calls meet.
+keys = st.sampled_from(KEYS[:2]) | st.sampled_from(KEYS[:2]) | st.sampled_from(KEYS)
 some_keys = st.lists(keys, max_size=4, unique_by=lambda key: (type(key), key))
 any_keys = st.text(st.characters(exclude_categories=["Cs"])) | st.binary()
 
@@ -128,7 +129,7 @@ LIFETIMES = [
     ("never", NEVER),
     (0, NEVER),
 ]
-modseqs = st.none() | st.sampled_from([0, 1, 2, 5, 2**63, 2**64 - 1])
+modseqs = st.sampled_from([None, 0, 1, 2, 2**64 - 1])
 
 
 class Lifetime(NamedTuple):
