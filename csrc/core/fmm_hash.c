@@ -58,9 +58,10 @@ load_rest(const unsigned char *end, size_t left, size_t len)
     if (len >= 8) {
         return load_le64(end - 8) >> (64u - 8u * left);
     }
+    const unsigned char *at = end - left;
     uint64_t word = 0;
     for (size_t i = 0; i < left; i++) {
-        word |= (uint64_t)end[i - left] << (8u * i);
+        word |= (uint64_t)at[i] << (8u * i);
     }
     return word;
 }
