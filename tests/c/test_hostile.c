@@ -3,130 +3,12 @@
  *
  * The cache lies on the heap in exactly its size, so that a build with
  * AddressSanitizer sees the first byte beyond it. */
-#include "support.h"
+#include "hostile.h"
 
 #include <pthread.h>
 
-#define KEYS 60u
-
 static struct fmm_cache *cache;
 static atomic_bool stop;
-
-static const char *
-some_key(void)
-{
-    static char name[16];
-    snprintf(name, sizeof(name), "k%u", (unsigned)check_random_below(KEYS));
-    return name;
-}
-
-static void
-some_set(struct fmm_ticket *ticket)
-{
-    static unsigned char data[4096];
-    const struct fmm_store store = {
-        .mode = (enum fmm_store_mode)check_random_below(3),
-        .expire_at = check_random_below(4) ? 0 : call.now_ms + SECOND,
-        .modseq = check_random_below(9),
-        .has_modseq = check_random_below(4) == 0,
-        .dirty = check_random_below(4) == 0,
-    };
-    struct fmm_key key = text_key(cache, some_key());
-    struct fmm_value value = {
-        .data = data, .len = check_random_below(900), .type = 2};
-    fmm_set(cache, &call, &key, &value, &store, ticket);
-}
-
-static void
-some_change(struct fmm_ticket *ticket)
-{
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
-    const struct fmm_removal removal = {
-        .has_modseq = check_random_below(2) == 0, .modseq = 5};
-    struct fmm_key key = text_key(cache, some_key());
-    int64_t result;
-    uint64_t expire_at;
-    switch (check_random_below(3)) {
-    case 0:
-        fmm_remove(cache, &call, &key, &removal, NULL, ticket);
-        break;
-    case 1:
-        fmm_incr(cache, &call, &key, 1, 0, &store, &result, &expire_at,
-                 ticket);
-        break;
-    default:
-        fmm_touch(cache, &call, &key, call.now_ms + SECOND);
-    }
-}
-
-static void
-some_read(void)
-{
-    static unsigned char buffer[8192];
-    struct fmm_key key = text_key(cache, some_key());
-    struct fmm_meta meta;
-    fmm_get(cache, &call, &key, buffer, check_random_below(8192), &meta);
-    fmm_exists(cache, &call, &key, &meta);
-}
-
-static void
-some_write_back(struct fmm_ticket *ticket)
-{
-    static unsigned char buffer[8192];
-    struct fmm_meta meta;
-    uint32_t cursor = (uint32_t)check_random_below(40);
-    ticket->page %= cache->geometry.num_pages;
-    fmm_dirty_read(cache, &call, ticket, buffer, check_random_below(8192),
-                   &meta);
-    fmm_dirty_done(cache, &call, ticket);
-    fmm_dirty_next(cache, &call, ticket->page, false, &cursor, ticket);
-}
-
-static void
-some_whole_page(bool repair)
-{
-    static unsigned char buffer[65536];
-    struct fmm_scan scan = {.buffer = buffer,
-                            .values = true,
-                            .capacity = check_random_below(65536)};
-    uint32_t page = (uint32_t)check_random_below(cache->geometry.num_pages);
-    struct fmm_page_report report;
-    uint64_t count = 0;
-    if (fmm_scan_page(cache, &call, page, &scan) == FMM_OK) {
-        struct fmm_meta meta;
-        const void *key, *value;
-        while (fmm_scan_next(&scan, &meta, &key, &value)) {
-            CHECK((const unsigned char *)value + meta.value_len <=
-                  buffer + scan.used);
-        }
-    }
-    fmm_count_page(cache, &call, page, &count);
-    fmm_check_page(cache, &call, page, repair, &report);
-}
-
-static void
-some_operation(struct fmm_ticket *ticket)
-{
-    switch (check_random_below(16)) {
-    case 0:
-        some_whole_page(false);
-        break;
-    case 1:
-        some_write_back(ticket);
-        break;
-    case 2:
-    case 3:
-        some_change(ticket);
-        break;
-    case 4:
-    case 5:
-    case 6:
-        some_read();
-        break;
-    default:
-        some_set(ticket);
-    }
-}
 
 /* --------------------------------------------------------------- spoiling */
 
@@ -174,45 +56,36 @@ spoil_one(void)
 }
 
 static void
-begin(uint32_t num_pages)
+begin(struct hostile *h, uint32_t num_pages)
 {
     cache = heap_cache(4096, num_pages, 4);
+    *h = (struct hostile){.cache = cache};
 }
 
 /* Whatever was done to it, after a repair the cache is sound. */
 static void
-end(void)
+end(struct hostile *h)
 {
-    for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
-        struct fmm_page_report report;
-        CHECK_EQ(fmm_check_page(cache, &call, n, true, &report), FMM_OK);
-    }
-    check_pages(cache, true);
-    struct fmm_ticket ticket;
-    const struct fmm_removal all = {.keep_dirty = false};
-    struct fmm_key key = text_key(cache, "key");
-    fmm_remove(cache, &call, &key, &all, NULL, &ticket);
-    enum fmm_status status = set_text(cache, "key", "value");
-    CHECK(status == FMM_DIRTY || holds(cache, "key", "value"));
-    heap_cache_free(cache);
+    hostile_settle(h);
+    heap_cache_free(h->cache);
 }
 
 static void
 spoilt_words_do_no_harm(void)
 {
     for (int round = 0; round < 400; round++) {
-        struct fmm_ticket ticket = {.page = 0};
-        begin(2);
+        struct hostile h;
+        begin(&h, 2);
         for (int i = 0; i < 100; i++) {
-            some_set(&ticket);
+            hostile_set(&h);
         }
         for (int i = 0; i < 200; i++) {
             if (i % 8 == 0) {
                 spoil_one();
             }
-            some_operation(&ticket);
+            hostile_operation(&h);
         }
-        end();
+        end(&h);
     }
 }
 
@@ -220,17 +93,17 @@ static void
 pages_of_random_bytes_do_no_harm(void)
 {
     for (int round = 0; round < 300; round++) {
-        struct fmm_ticket ticket = {.page = 0};
-        begin(1);
+        struct hostile h;
+        begin(&h, 1);
         const struct fmm_geometry *g = &cache->geometry;
         uint64_t end_at = round % 2 ? g->file_size : g->pages_at + 512;
         for (uint64_t at = g->pages_at; at < end_at; at += 8) {
             *(fmm_word64 *)(void *)(cache->base + at) = check_random();
         }
         for (int i = 0; i < 300; i++) {
-            some_operation(&ticket);
+            hostile_operation(&h);
         }
-        end();
+        end(&h);
     }
 }
 
@@ -240,8 +113,8 @@ forged_positions_and_slots_do_no_harm(void)
 {
     for (int round = 0; round < 2000; round++) {
         struct fmm_page page;
-        struct fmm_ticket ticket = {.page = 0};
-        begin(1);
+        struct hostile h;
+        begin(&h, 1);
         view_page(cache, 0, &page);
         for (int ring = 0; ring < 2; ring++) {
             uint64_t lap = UINT64_C(1) << page.ring[ring].shift;
@@ -256,9 +129,9 @@ forged_positions_and_slots_do_no_harm(void)
                 check_random_below(page.ring[1].size / 8 + 2);
         }
         for (int i = 0; i < 40; i++) {
-            some_operation(&ticket);
+            hostile_operation(&h);
         }
-        end();
+        end(&h);
     }
 }
 
@@ -276,17 +149,17 @@ static void
 words_that_are_spoilt_meanwhile_do_no_harm(void)
 {
     pthread_t thread;
-    struct fmm_ticket ticket = {.page = 0};
-    begin(1);
+    struct hostile h;
+    begin(&h, 1);
     stop = false;
     REQUIRE(pthread_create(&thread, NULL, spoil_meanwhile, NULL) == 0);
     uint64_t until = fmm_monotonic_ms() + 2000;
     while (fmm_monotonic_ms() < until) {
-        some_operation(&ticket);
+        hostile_operation(&h);
     }
     stop = true;
     pthread_join(thread, NULL);
-    end();
+    end(&h);
 }
 
 static const struct check_case cases[] = {

@@ -1,0 +1,221 @@
+#include "hostile.h"
+
+#include <stdlib.h>
+
+#define KEYS 60u
+#define BUFFER 8192u
+
+/* `capacity` bytes that end where an allocation ends: what is written
+ * beyond them, AddressSanitizer sees. */
+static unsigned char *
+buffer_of(size_t capacity)
+{
+    static unsigned char *buffer;
+    if (buffer == NULL) {
+        buffer = malloc(BUFFER);
+        REQUIRE(buffer != NULL);
+    }
+    return buffer + BUFFER - capacity;
+}
+
+static struct fmm_key
+some_key(const struct hostile *h)
+{
+    static char names[KEYS][4];
+    uint64_t n = check_random_below(KEYS);
+    struct fmm_key key;
+    int length = snprintf(names[n], sizeof(names[n]), "k%u", (unsigned)n);
+    fmm_key_init(h->cache, &key, names[n], (size_t)length, n % 8 == 7);
+    return key;
+}
+
+static uint32_t
+some_page(const struct hostile *h)
+{
+    return (uint32_t)check_random_below(h->cache->geometry.num_pages);
+}
+
+static struct fmm_store
+some_store(void)
+{
+    uint64_t bits = check_random_below(256);
+    return (struct fmm_store){
+        .mode = (enum fmm_store_mode)(bits % 3),
+        .expire_at = bits & 4 ? 0 : call.now_ms + SECOND,
+        .has_modseq = (bits & 24) == 0,
+        .modseq = bits >> 5,
+        .dirty = (bits & 96) == 0,
+    };
+}
+
+void
+hostile_set(struct hostile *h)
+{
+    static const unsigned char data[4096];
+    struct fmm_store store = some_store();
+    struct fmm_key key = some_key(h);
+    struct fmm_value value = {
+        .data = data, .len = check_random_below(900), .type = 2};
+    fmm_set(h->cache, &call, &key, &value, &store, &h->ticket);
+}
+
+static void
+some_change(struct hostile *h)
+{
+    struct fmm_store store = some_store();
+    struct fmm_removal removal = {.has_modseq = store.dirty, .modseq = 5};
+    struct fmm_key key = some_key(h);
+    int64_t result;
+    uint64_t expire_at;
+    switch (check_random_below(4)) {
+    case 0:
+        fmm_remove(h->cache, &call, &key, &removal, NULL, &h->ticket);
+        break;
+    case 1:
+        fmm_touch(h->cache, &call, &key, call.now_ms + SECOND);
+        break;
+    default:
+        fmm_incr(h->cache, &call, &key, 1, 0, &store, &result, &expire_at,
+                 &h->ticket);
+    }
+}
+
+static void
+some_read(struct hostile *h)
+{
+    struct fmm_key key = some_key(h);
+    struct fmm_meta meta;
+    size_t capacity = check_random_below(BUFFER);
+    fmm_get(h->cache, &call, &key, buffer_of(capacity), capacity, &meta);
+    fmm_exists(h->cache, &call, &key, &meta);
+}
+
+static void
+some_write_back(struct hostile *h)
+{
+    struct fmm_meta meta;
+    uint32_t cursor = (uint32_t)check_random_below(40);
+    size_t capacity = check_random_below(BUFFER);
+    h->ticket.page %= h->cache->geometry.num_pages;
+    fmm_dirty_read(h->cache, &call, &h->ticket, buffer_of(capacity), capacity,
+                   &meta);
+    fmm_dirty_done(h->cache, &call, &h->ticket);
+    fmm_dirty_next(h->cache, &call, h->ticket.page, capacity & 1, &cursor,
+                   &h->ticket);
+}
+
+/* Records lie within what was filled, in a buffer that just holds them. */
+static void
+some_scan(struct hostile *h)
+{
+    static unsigned char *records;
+    static const size_t capacity = 1 << 16;
+    records = records == NULL ? malloc(capacity) : records;
+    REQUIRE(records != NULL);
+    size_t given = check_random_below(capacity);
+    struct fmm_scan scan = {.buffer = records + capacity - given,
+                            .values = given & 1,
+                            .capacity = given};
+    struct fmm_meta meta;
+    const void *key, *value;
+    if (fmm_scan_page(h->cache, &call, some_page(h), &scan) != FMM_OK) {
+        return;
+    }
+    while (fmm_scan_next(&scan, &meta, &key, &value)) {
+        const unsigned char *end = value;
+        end += scan.values ? meta.value_len : 0;
+        REQUIRE(end <= records + capacity);
+    }
+}
+
+static void
+some_whole_page(struct hostile *h)
+{
+    struct fmm_page_report report;
+    uint64_t count = 0, pick = check_random_below(16);
+    uint32_t page = some_page(h);
+    fmm_count_page(h->cache, &call, page, &count);
+    fmm_check_page(h->cache, &call, page, false, &report);
+    if (pick < 2) {
+        fmm_check_page(h->cache, &call, page, true, &report);
+    }
+    else if (pick < 6) {
+        fmm_drop_page(h->cache, &call, page,
+                      pick == 2 ? FMM_DROP_ALL : FMM_DROP_EXPIRED, pick & 1,
+                      &count);
+    }
+}
+
+/* What user code does while it holds a page. */
+static void
+some_guarded(struct hostile *h)
+{
+    static const unsigned char data[900];
+    struct fmm_key key = some_key(h);
+    struct fmm_value value = {
+        .data = data, .len = check_random_below(sizeof(data)), .type = 2};
+    struct fmm_store store = some_store();
+    struct fmm_removal removal = {.has_modseq = store.has_modseq};
+    struct fmm_guard guard;
+    struct fmm_meta meta;
+    size_t capacity = check_random_below(BUFFER);
+    unsigned char *buffer = buffer_of(capacity);
+    if (fmm_guard_take(h->cache, &call, key.page, &guard) != FMM_OK) {
+        return;
+    }
+    fmm_get_locked(&guard, &call, &key, buffer, capacity, &meta);
+    fmm_dirty_find_locked(&guard, &call, &key, &h->ticket);
+    fmm_dirty_read_locked(&guard, &h->ticket, buffer, capacity, &meta);
+    if (capacity & 1) {
+        fmm_dirty_done_locked(&guard, &h->ticket);
+        fmm_set_locked(&guard, &call, &key, &value, &store, &h->ticket);
+    }
+    if (capacity & 2) {
+        fmm_remove_locked(&guard, &call, &key, &removal, NULL, &h->ticket);
+    }
+    fmm_guard_release(&guard);
+}
+
+void
+hostile_operation(struct hostile *h)
+{
+    switch (check_random_below(16)) {
+    case 0:
+        some_whole_page(h);
+        break;
+    case 1:
+        some_write_back(h);
+        break;
+    case 2:
+    case 3:
+        some_change(h);
+        break;
+    case 4:
+    case 5:
+        some_read(h);
+        break;
+    case 6:
+        some_guarded(h);
+        break;
+    case 7:
+        some_scan(h);
+        break;
+    default:
+        hostile_set(h);
+    }
+}
+
+void
+hostile_settle(struct hostile *h)
+{
+    const struct fmm_removal all = {.keep_dirty = false};
+    struct fmm_key key = text_key(h->cache, "key");
+    for (uint32_t n = 0; n < h->cache->geometry.num_pages; n++) {
+        struct fmm_page_report report;
+        CHECK_EQ(fmm_check_page(h->cache, &call, n, true, &report), FMM_OK);
+    }
+    check_pages(h->cache, true);
+    fmm_remove(h->cache, &call, &key, &all, NULL, &h->ticket);
+    enum fmm_status status = set_text(h->cache, "key", "value");
+    CHECK(status == FMM_DIRTY || holds(h->cache, "key", "value"));
+}
