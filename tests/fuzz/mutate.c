@@ -146,20 +146,30 @@ mutate_slot(const struct fmm_geometry *g, unsigned char *page)
     }
 }
 
-/* The entry that some slot names, NULL when it names nothing in the page. */
+/* The entry that a slot word names, NULL when it lies outside. */
 static unsigned char *
-some_entry(const struct fmm_geometry *g, unsigned char *page, uint64_t *left)
+entry_of(const struct fmm_geometry *g, unsigned char *page, uint64_t word,
+         uint64_t *left)
 {
-    const uint64_t *slots = (const uint64_t *)(void *)page;
+    uint64_t ring = word & FMM_SLOT_RING ? FMM_RING_M : FMM_RING_S;
+    uint64_t offset = (word & FMM_SLOT_OFFSET) * 8;
+    if (offset + FMM_ENTRY_HEADER > g->ring_size[ring]) {
+        return NULL;
+    }
+    *left = g->ring_size[ring] - offset;
+    return page + g->ring_at[ring] + offset;
+}
+
+/* Some slot that is used, NULL when none is. */
+static uint64_t *
+some_slot(const struct fmm_geometry *g, unsigned char *page)
+{
+    uint64_t *slots = (uint64_t *)(void *)page;
     uint64_t start = mutate_below(slot_count(g));
     for (uint64_t i = 0; i < slot_count(g); i++) {
-        uint64_t word = slots[(start + i) % slot_count(g)];
-        uint64_t ring = word & FMM_SLOT_RING ? 1 : 0;
-        uint64_t offset = (word & FMM_SLOT_OFFSET) * 8;
-        if ((word & FMM_SLOT_USED) &&
-            offset + FMM_ENTRY_HEADER <= g->ring_size[ring]) {
-            *left = g->ring_size[ring] - offset;
-            return page + g->ring_at[ring] + offset;
+        uint64_t *slot = &slots[(start + i) % slot_count(g)];
+        if (*slot & FMM_SLOT_USED) {
+            return slot;
         }
     }
     return NULL;
@@ -169,7 +179,8 @@ static void
 mutate_entry(const struct fmm_geometry *g, unsigned char *page)
 {
     uint64_t left = 0;
-    unsigned char *entry = some_entry(g, page, &left);
+    const uint64_t *slot = some_slot(g, page);
+    unsigned char *entry = slot ? entry_of(g, page, *slot, &left) : NULL;
     if (entry == NULL) {
         return;
     }
@@ -198,12 +209,48 @@ mutate_entry(const struct fmm_geometry *g, unsigned char *page)
     }
 }
 
+/* Move a small copy of an entry to the end of a ring, so that one field
+ * more than it has room for lies outside. Its slot goes along: its key
+ * still finds it. */
+static void
+forge_entry(const struct fmm_geometry *g, unsigned char *page)
+{
+    uint64_t *slot = some_slot(g, page);
+    uint64_t left = 0, ring = mutate_below(4) ? FMM_RING_M : FMM_RING_S;
+    const unsigned char *entry = slot ? entry_of(g, page, *slot, &left) : NULL;
+    unsigned char copy[FMM_ENTRY_HEADER + 32] = {0};
+    if (entry == NULL) {
+        return;
+    }
+    size_t old_key = FMM_ENTRY_HEADER + 8u * entry[7];
+    uint32_t words = (uint32_t)mutate_below(3), key_len = 0;
+    memcpy(copy, entry, FMM_ENTRY_HEADER);
+    memcpy(&key_len, entry + 24, sizeof(key_len));
+    if (key_len > 8 || old_key + key_len > left) {
+        key_len = 0;
+    }
+    uint32_t start = FMM_ENTRY_HEADER + 8 * words;
+    uint32_t total = start + (key_len + 7) / 8 * 8;
+    memcpy(copy, &total, sizeof(total));
+    copy[4] = (unsigned char)((total - start - key_len) |
+                              mutate_below(4) * FMM_ENTRY_COMPRESSED |
+                              mutate_below(2) * FMM_ENTRY_MODSEQ);
+    copy[5] = (unsigned char)mutate_below(2);
+    copy[6] = FMM_TYPE_INT;
+    copy[7] = (unsigned char)words;
+    memcpy(copy + start, entry + old_key, key_len);
+    uint64_t at = g->ring_size[ring] - total - 8 * mutate_below(2);
+    memcpy(page + g->ring_at[ring] + at, copy, total);
+    *slot = (*slot & ~(FMM_SLOT_OFFSET | FMM_SLOT_RING)) | at / 8 |
+            (ring ? FMM_SLOT_RING : 0);
+}
+
 void
 mutate_page(const struct fmm_geometry *g, unsigned char *control,
             unsigned char *page)
 {
     uint64_t index_end = g->ring_at[0];
-    switch (mutate_below(10)) {
+    switch (mutate_below(11)) {
     case 0:
     case 1:
         mutate_position(g, control);
@@ -216,7 +263,10 @@ mutate_page(const struct fmm_geometry *g, unsigned char *control,
     case 5:
         mutate_slot(g, page);
         break;
-    case 6: /* hints, ghosts */
+    case 6:
+        forge_entry(g, page);
+        break;
+    case 7: /* hints, ghosts */
         mutate_half(page + g->hints_at +
                         4 * mutate_below((index_end - g->hints_at) / 4),
                     UINT32_MAX);
