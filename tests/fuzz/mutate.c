@@ -239,6 +239,10 @@ forge_entry(const struct fmm_geometry *g, unsigned char *page)
     copy[6] = FMM_TYPE_INT;
     copy[7] = (unsigned char)words;
     memcpy(copy + start, entry + old_key, key_len);
+    if (mutate_below(4) == 0) { /* not even a header */
+        total = 8 * (1 + (uint32_t)mutate_below(3));
+        memcpy(copy, &total, sizeof(total));
+    }
     uint64_t at = g->ring_size[ring] - total - 8 * mutate_below(2);
     memcpy(page + g->ring_at[ring] + at, copy, total);
     *slot = (*slot & ~(FMM_SLOT_OFFSET | FMM_SLOT_RING)) | at / 8 |
