@@ -1,312 +1,267 @@
 /* Every instruction of a change may be the last one of its process.
  *
  * A child makes one change, stepped instruction by instruction. After each
- * step that altered the shared memory the image is copied, its lock word
- * cleared as if nothing were known of a death, and looked at through a fresh
- * reader and a fresh writer: each key is what it was before the change or
- * what it is after it, and goes from one to the other once; rings and slots
- * are sound. So what has to be complete before what, is, in the order of
- * the compiled code; and nothing depends on a repair.
+ * step that altered the shared memory its image is kept, and looked at as
+ * if nothing were known of a death, or as if the lock named the dead. So
+ * what has to be complete before what, is, in the order of the compiled
+ * code; and nothing depends on a repair.
  *
- *   test_crash_order         a few changes, for stepping is slow
- *   test_crash_order 1000    as many as that */
-#include "support.h"
+ *   test_crash_order        a few changes of each kind, for it is slow
+ *   test_crash_order 1000   as many of each kind as that */
+#include "aftermath.h"
+#include "stepper.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 
-#define KEYS 16u
-#define VALUE_MAX 1024u
-#define CHANGES 16u
-#define STEPPING_S 60u /* for one change */
+#define CHANGES 8u
+#define OPERATIONS 300u /* of the fresh writer, on each image */
+#define STEPPING_S 60u  /* for one change */
+#define DEAD_SHARE 16u  /* one image in so many names a dead owner */
 
-/* What a reader sees of a key. */
-struct seen {
-    bool present, dirty;
-    size_t length;
-    uint64_t expire_at, modseq;
-    unsigned char value[VALUE_MAX];
+/* A page on which changes of some kinds are made. */
+struct scenario {
+    const char *name;
+    enum change_kind kinds[6];
+    unsigned count;      /* of kinds */
+    uint32_t keys;       /* that are used at all */
+    uint32_t length_max; /* of values */
+    uint32_t slots;      /* 0: many */
+    unsigned warm_up;    /* sets before, and half as many between changes */
+    bool hot;            /* all keys are hit in between */
 };
 
-enum kind { SET, SET_DIRTY, REMOVE, BURY, ADD, TOUCH, DROP, KINDS };
+static struct aftermath *aftermath;
+static unsigned changes = CHANGES;
+static uint64_t dead;
 
-struct change {
-    enum kind kind;
-    uint32_t key;
-    uint32_t length;
-};
-
-static struct fmm_cache *cache, *copy; /* shared; private, for looking */
-static struct seen before[KEYS], after[KEYS];
-static bool reached[KEYS]; /* its new state was seen */
-static unsigned images, changes = CHANGES;
-
-static struct fmm_key
-key_of(const struct fmm_cache *of, uint32_t n)
-{
-    static char names[KEYS][8];
-    snprintf(names[n], sizeof(names[n]), "key%u", n);
-    return text_key(of, names[n]);
-}
-
-/* -------------------------------------------------------------- changes */
+/* What was done, and which of the rarer steps were met on the way. */
+static struct {
+    unsigned long instructions, images, half_stays, evicting, moving;
+} total;
 
 static void
-set_value(const struct change *c)
+apply(void *change)
 {
-    unsigned char data[VALUE_MAX];
-    const struct fmm_store store = {.dirty = c->kind == SET_DIRTY};
-    struct fmm_key key = key_of(cache, c->key);
     struct fmm_ticket ticket;
-    memset(data, (int)(c->length % 251), sizeof(data));
-    struct fmm_value value = {.data = data, .len = c->length, .type = 2};
-    fmm_set(cache, &call, &key, &value, &store, &ticket);
+    change_apply(aftermath->cache, change, &ticket);
 }
 
+/* Who we are: thousands of instructions, of no use here. */
 static void
-apply(const struct change *c)
+know_oneself(void *change)
 {
-    const struct fmm_store clean = {.dirty = c->length % 2 == 0};
-    const struct fmm_removal removal = {.has_modseq = c->kind == BURY,
-                                        .modseq = c->length};
-    struct fmm_key key = key_of(cache, c->key);
-    struct fmm_ticket ticket;
-    int64_t result;
-    uint64_t ignored = 0;
-    switch (c->kind) {
-    case REMOVE:
-    case BURY:
-        fmm_remove(cache, &call, &key, &removal, NULL, &ticket);
-        break;
-    case ADD:
-        fmm_incr(cache, &call, &key, 1, c->length, &clean, &result, &ignored,
-                 &ticket);
-        break;
-    case TOUCH:
-        fmm_touch(cache, &call, &key, call.now_ms + c->length);
-        break;
-    case DROP:
-        fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, false, &ignored);
-        break;
-    case SET:
-    case SET_DIRTY:
-    case KINDS:
-        set_value(c);
-    }
-}
-
-static struct change
-some_change(void)
-{
-    uint64_t pick = check_random_below(40);
-    return (struct change){
-        .kind = pick == 0  ? DROP
-                : pick < 6 ? (enum kind)(REMOVE + check_random_below(4))
-                : pick < 9 ? SET_DIRTY
-                           : SET,
-        .key = (uint32_t)check_random_below(KEYS),
-        .length = 1 + (uint32_t)check_random_below(
-                          check_random_below(6) ? 200 : VALUE_MAX - 300),
-    };
-}
-
-/* -------------------------------------------------------------- looking */
-
-static void
-look(struct fmm_cache *at, struct seen seen[KEYS])
-{
-    for (uint32_t n = 0; n < KEYS; n++) {
-        struct seen *s = &seen[n];
-        struct fmm_key key = key_of(at, n);
-        struct fmm_meta meta;
-        memset(s, 0, sizeof(*s));
-        if (fmm_get(at, &call, &key, s->value, VALUE_MAX, &meta) == FMM_OK) {
-            s->present = true;
-            s->dirty = meta.dirty;
-            s->length = meta.value_len;
-            s->expire_at = meta.expire_at;
-            s->modseq = meta.modseq;
-        }
-    }
+    (void)change;
+    fmm_file_owner(aftermath->cache);
 }
 
 static bool
-is_same(const struct seen *a, const struct seen *b)
-{
-    return a->present == b->present && a->length == b->length &&
-           a->expire_at == b->expire_at && a->modseq == b->modseq &&
-           memcmp(a->value, b->value, VALUE_MAX) == 0;
-}
-
-/* The shared memory after some step, and the next image that differs. */
-struct image {
-    struct image *next;
-    unsigned char bytes[];
-};
-
-static void
-take_image(const unsigned char *bytes)
+is_half_stay(const unsigned char *image)
 {
     struct fmm_page page;
-    memcpy(copy->base, bytes, copy->geometry.file_size);
-    view_page(copy, 0, &page);
-    page.control->lock = 0;
-}
-
-/* Who comes next finds everything in order, and can go on. */
-static void
-check_fresh_writer(void)
-{
-    struct fmm_page_report report;
-    CHECK_EQ(fmm_check_page(copy, &call, 0, false, &report), FMM_OK);
-    if (!CHECK(!report.bad_rings && report.bad_slots == 0)) {
-        fprintf(stderr, "    %s\n", report.text);
-    }
-    enum fmm_status status = set_text(copy, "fresh", "a value of one's own");
-    CHECK(status == FMM_DIRTY || holds(copy, "fresh", "a value of one's own"));
-    CHECK_EQ(fmm_check_page(copy, &call, 0, false, &report), FMM_OK);
-    CHECK(!report.bad_rings && report.bad_slots == 0);
-    CHECK_EQ(stats_of(copy).repaired, 0);
-}
-
-/* With `evicted`, the change made room: the key may be gone in between. */
-static void
-check_key(uint32_t n, const struct seen *now, bool evicted)
-{
-    bool changed = !is_same(&before[n], &after[n]);
-    if (changed && is_same(now, &after[n])) {
-        reached[n] = true;
-        CHECK(now->dirty || !after[n].dirty);
-        return;
-    }
-    if (evicted && !now->present) {
-        return;
-    }
-    CHECK(is_same(now, &before[n]));
-    CHECK(!reached[n]);
-    CHECK(now->dirty || !before[n].dirty || !after[n].dirty);
+    fmm_page_view((unsigned char *)(uintptr_t)image,
+                  &aftermath->cache->geometry, 0, &page);
+    const struct fmm_ring *ring = &page.ring[FMM_RING_M];
+    return *ring->head_word - *ring->tail_word > UINT64_C(1) << ring->shift;
 }
 
 static void
-check_image(const struct image *image, bool evicted)
+check_images(const struct steps *steps)
 {
-    static struct seen now[KEYS];
-    take_image(image->bytes);
-    look(copy, now);
-    for (uint32_t n = 0; n < KEYS; n++) {
-        check_key(n, &now[n], evicted);
+    unsigned n = 0;
+    for (const struct image *i = steps->first; i != NULL; i = i->next, n++) {
+        total.half_stays += is_half_stay(i->bytes);
+        aftermath_check(aftermath, i->bytes, n % DEAD_SHARE ? 0 : dead);
     }
-    check_fresh_writer();
-    images++;
-}
-
-/* ------------------------------------------------------------- stepping */
-
-static void
-change_stepwise(void *change)
-{
-    fmm_file_owner(cache); /* who we are: thousands of steps, of no use */
-    REQUIRE(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
-    raise(SIGSTOP);
-    apply(change);
-}
-
-/* Keep the image if it differs from the last one. */
-static void
-keep_image(struct image **last)
-{
-    size_t size = cache->geometry.file_size;
-    if (memcmp((*last)->bytes, cache->base, size) != 0) {
-        struct image *image = malloc(sizeof(*image) + size);
-        REQUIRE(image != NULL);
-        memcpy(image->bytes, cache->base, size);
-        image->next = NULL;
-        (*last)->next = image;
-        *last = image;
-    }
-}
-
-/* Step the child to its end; returns the list of images, oldest first. */
-static struct image *
-step(const struct change *change)
-{
-    int status = 0;
-    size_t size = cache->geometry.file_size;
-    struct image *first = malloc(sizeof(*first) + size);
-    struct image *last = first;
-    REQUIRE(first != NULL);
-    first->next = NULL;
-    memcpy(first->bytes, cache->base, size);
-    pid_t child = spawn(change_stepwise, (void *)(uintptr_t)change);
-    while (waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
-        int number = WSTOPSIG(status);
-        bool ours = number == SIGTRAP || number == SIGSTOP;
-        keep_image(&last);
-        REQUIRE(ptrace(PTRACE_SINGLESTEP, child, NULL,
-                       (void *)(intptr_t)(ours ? 0 : number)) == 0);
-    }
-    CHECK_EQ(status, 0);
-    return first;
+    total.instructions += steps->instructions;
+    total.images += steps->images;
 }
 
 static void
-check_change(const struct change *change)
+check_change(struct change *change)
 {
-    uint64_t evictions = stats_of(cache).evictions;
-    memset(reached, 0, sizeof(reached));
-    look(cache, before);
-    struct image *image = step(change);
-    look(cache, after);
-    bool evicted = stats_of(cache).evictions != evictions;
-    while (image != NULL) {
-        struct image *next = image->next;
-        check_image(image, evicted);
-        free(image);
-        image = next;
+    struct fmm_cache *cache = aftermath->cache;
+    const struct stepped child = {know_oneself, apply, change, STEPPING_S};
+    struct fmm_stats was = stats_of(cache), is;
+    struct steps steps;
+    check_deadline(STEPPING_S);
+    aftermath_begin(aftermath, change);
+    step_images(&child, cache->base, cache->geometry.file_size, &steps);
+    aftermath_end(aftermath);
+    check_images(&steps);
+    is = stats_of(cache);
+    total.evicting += is.evictions > was.evictions;
+    total.moving += is.moved_bytes > was.moved_bytes;
+    free_steps(&steps);
+}
+
+static struct change
+change_of(const struct scenario *s, enum change_kind kind)
+{
+    struct change change = some_change(kind, s->length_max);
+    change.key %= s->keys;
+    return change;
+}
+
+static void
+warm_up(const struct scenario *s, unsigned count)
+{
+    static struct seen ignored[CHANGE_KEYS];
+    for (unsigned i = 0; i < count; i++) {
+        struct change change = change_of(s, i % 8 == 3 ? SET_MORTAL : SET);
+        change_complete(aftermath->cache, &change);
+    }
+    call.now_ms += 40 * SECOND; /* some of it expires */
+    if (s->hot) {
+        look(aftermath->cache, ignored);
+        look(aftermath->cache, ignored);
     }
 }
 
 static void
-begin(void)
+run(const struct scenario *s)
 {
     const struct fmm_options options = {.path = scratch("cache"),
                                         .page_size = 4096,
                                         .num_pages = 1,
-                                        .slots = 64,
+                                        .slots = s->slots ? s->slots : 64,
                                         .init_file = true};
-    cache = open_cache(&options);
-    copy = heap_cache(4096, 1, 8);
-    memcpy(copy->seed, cache->seed, sizeof(copy->seed));
-    copy->created_ms = cache->created_ms;
-    images = 0;
-}
-
-/* Changes of all kinds on a page that is full and has gone round, some of
- * its keys hot. */
-static void
-every_step_of_a_change_leaves_a_sound_page(void)
-{
-    begin();
-    for (unsigned i = 0; i < 400; i++) {
-        struct change warm_up = some_change();
-        warm_up.kind = SET;
-        apply(&warm_up);
-        look(cache, before); /* hits: what is at a tail moves on */
-    }
-    for (unsigned i = 0; i < changes && check_failures() == 0; i++) {
-        struct change change = some_change();
+    struct fmm_cache *cache = open_cache(&options);
+    unsigned long failures = check_failures();
+    aftermath = aftermath_new(cache, OPERATIONS);
+    dead = dead_owner();
+    memset(&total, 0, sizeof(total));
+    warm_up(s, s->warm_up);
+    for (unsigned i = 0; i < changes && check_failures() == failures; i++) {
+        struct change change = change_of(s, s->kinds[i % s->count]);
         check_change(&change);
-        check_deadline(STEPPING_S);
+        warm_up(s, s->warm_up / 32);
     }
-    CHECK(images > 4 * changes);
-    heap_cache_free(copy);
+    printf("steps %s: %u changes, %lu instructions, %lu images, "
+           "%lu half stays, %lu failures\n",
+           s->name, changes, total.instructions, total.images,
+           total.half_stays, check_failures() - failures);
+    CHECK(total.images > changes);
+    aftermath_free(aftermath);
     fmm_close(cache);
 }
 
+/* ------------------------------------------------------------ scenarios */
+
+static void
+every_step_of_a_new_key_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "new",
+                           .kinds = {REMOVE, SET, SET_DIRTY, ADD},
+                           .count = 4,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 120,
+                           .warm_up = 4});
+}
+
+static void
+every_step_of_an_overwrite_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "overwrite",
+                           .kinds = {SET, SET_DIRTY, WRITE_BACK},
+                           .count = 3,
+                           .keys = 4,
+                           .length_max = 100,
+                           .warm_up = 40});
+}
+
+/* One key, large: its old version has to go before the new one has room. */
+static void
+every_step_of_an_overwrite_that_evicts_itself_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "overwrite the evicted",
+                           .kinds = {SET},
+                           .count = 1,
+                           .keys = 3,
+                           .length_max = VALUE_MAX,
+                           .warm_up = 40});
+}
+
+static void
+every_step_into_a_full_page_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "full",
+                           .kinds = {SET, SET, SET, SET, SET_DIRTY},
+                           .count = 5,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 600,
+                           .warm_up = 200});
+    CHECK(changes < 50 || (total.evicting > 0 && total.moving > 0));
+}
+
+static void
+every_step_into_a_hot_page_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "hot",
+                           .kinds = {SET, SET, SET, SET, SET_DIRTY},
+                           .count = 5,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 700,
+                           .warm_up = 300,
+                           .hot = true});
+    CHECK(changes < 50 || (total.half_stays > 0 && total.moving > 0));
+}
+
+static void
+every_step_that_wants_a_slot_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "slots",
+                           .kinds = {SET, SET, SET_DIRTY, ADD_DIRTY},
+                           .count = 4,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 60,
+                           .slots = 8,
+                           .warm_up = 60,
+                           .hot = true});
+}
+
+static void
+every_step_of_a_removal_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "remove",
+                           .kinds = {REMOVE, SET_DIRTY, BURY, REMOVE},
+                           .count = 4,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 300,
+                           .warm_up = 100});
+}
+
+static void
+every_step_of_a_change_in_place_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "in place",
+                           .kinds = {ADD, ADD, TOUCH, ADD_DIRTY, WRITE_BACK},
+                           .count = 5,
+                           .keys = 2,
+                           .length_max = 100,
+                           .warm_up = 1});
+}
+
+static void
+every_step_of_clearing_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "clear",
+                           .kinds = {CLEAR, PURGE, SET_DIRTY, CLEAR},
+                           .count = 4,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 300,
+                           .warm_up = 100});
+}
+
 static const struct check_case cases[] = {
-    CASE(every_step_of_a_change_leaves_a_sound_page),
+    CASE(every_step_of_a_new_key_leaves_a_sound_page),
+    CASE(every_step_of_an_overwrite_leaves_a_sound_page),
+    CASE(every_step_of_an_overwrite_that_evicts_itself_leaves_a_sound_page),
+    CASE(every_step_into_a_full_page_leaves_a_sound_page),
+    CASE(every_step_into_a_hot_page_leaves_a_sound_page),
+    CASE(every_step_that_wants_a_slot_leaves_a_sound_page),
+    CASE(every_step_of_a_removal_leaves_a_sound_page),
+    CASE(every_step_of_a_change_in_place_leaves_a_sound_page),
+    CASE(every_step_of_clearing_leaves_a_sound_page),
 };
 
 int
