@@ -4,6 +4,7 @@
 #include "fmm_hash.h"
 #include "fmm_hold.h"
 #include "fmm_lock.h"
+#include "fmm_mutant.h"
 #include "fmm_read.h"
 
 #define VERIFY_WAIT_MS 1000 /* for a page, while a file is verified */
@@ -93,7 +94,7 @@ read_page(const struct fmm_cache *cache, const struct fmm_page *page,
     if (read->buffer == NULL) {
         return FMM_OK;
     }
-    if (found.entry.value_len > read->capacity) {
+    if (!FMM_BOUND(held_capacity, found.entry.value_len <= read->capacity)) {
         return FMM_TOO_SMALL;
     }
     fmm_entry_copy_value(&found.entry, read->buffer);

@@ -4,6 +4,7 @@
 #include "fmm_evict.h"
 #include "fmm_hold.h"
 #include "fmm_insert.h"
+#include "fmm_mutant.h"
 
 /* One change: what all its steps need. */
 struct change {
@@ -215,6 +216,8 @@ add_in_place(const struct change *c, const struct addition *a,
 {
     const struct fmm_page *page = c->page;
     uint64_t dirty = found->word | FMM_SLOT_DIRTY;
+    FMM_MUTATE(add_before_dirty,
+               fmm_entry_set_integer(&found->entry, a->result));
     if (a->store->dirty && found->word != dirty) {
         fmm_index_publish(&page->index, found->slot, dirty);
     }

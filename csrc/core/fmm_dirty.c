@@ -3,19 +3,21 @@
 
 #include "fmm_evict.h"
 #include "fmm_hold.h"
+#include "fmm_mutant.h"
 
 /* The entry of a ticket, if it is still that version and dirty. */
 static bool
 find_ticket(const struct fmm_page *page, const struct fmm_ticket *ticket,
             struct fmm_found *out)
 {
-    if (ticket->ring > FMM_RING_M) {
+    if (!FMM_BOUND(ticket_ring, ticket->ring <= FMM_RING_M)) {
         return false;
     }
     const struct fmm_ring *ring = &page->ring[ticket->ring];
     uint64_t offset = fmm_ring_offset(ring, ticket->position);
     struct fmm_entry entry;
-    if (ticket->position < ring->tail || ticket->position >= ring->head ||
+    if (!FMM_BOUND(ticket_tail, ticket->position >= ring->tail) ||
+        !FMM_BOUND(ticket_head, ticket->position < ring->head) ||
         !fmm_entry_load(ring->base, ring->size, offset, &entry)) {
         return false;
     }
@@ -29,7 +31,8 @@ find_ticket(const struct fmm_page *page, const struct fmm_ticket *ticket,
 static bool
 is_same_word(const struct fmm_found *found, uint64_t word)
 {
-    return (found->entry.flags & FMM_ENTRY_INTEGER) == 0 ||
+    return FMM_MUTANT_IS(done_for_any_integer) ||
+           (found->entry.flags & FMM_ENTRY_INTEGER) == 0 ||
            (uint64_t)fmm_entry_integer(&found->entry) == word;
 }
 
@@ -45,7 +48,8 @@ fmm_dirty_read_locked(const struct fmm_guard *guard, struct fmm_ticket *ticket,
     }
     const struct fmm_entry *entry = &found.entry;
     fmm_page_describe(&page, &found, guard->cache->created_ms, 0, meta_out);
-    if (!fmm_fits(entry->key_len, entry->value_len, capacity)) {
+    if (!FMM_BOUND(dirty_capacity,
+                   fmm_fits(entry->key_len, entry->value_len, capacity))) {
         return FMM_TOO_SMALL;
     }
     if (entry->flags & FMM_ENTRY_INTEGER) {

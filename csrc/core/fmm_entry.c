@@ -1,5 +1,7 @@
 #include "fmm_entry.h"
 
+#include "fmm_mutant.h"
+
 #define KEY_LEN_MAX (UINT64_C(1) << 30)
 #define EXPIRY_AT 16u /* offset of the lifetime in an entry */
 
@@ -91,14 +93,16 @@ set_parts(struct fmm_entry *entry)
     uint64_t fixed = start + entry->key_len + pad;
     unsigned wanted = ((entry->flags & FMM_ENTRY_INTEGER) ? 1u : 0u) +
                       ((entry->flags & FMM_ENTRY_MODSEQ) ? 1u : 0u);
-    if (fixed > entry->total || entry->words != wanted) {
+    if (!FMM_BOUND(entry_parts, fixed <= entry->total) ||
+        !FMM_BOUND(entry_words, entry->words == wanted)) {
         return false;
     }
     uint64_t value_len = entry->total - fixed;
     entry->key = entry->at + start;
     entry->value = entry->key + entry->key_len;
     if (entry->flags & FMM_ENTRY_INTEGER) {
-        if (value_len != 0 || entry->type != FMM_TYPE_INT) {
+        if (!FMM_BOUND(integer_alone, value_len == 0) ||
+            !FMM_BOUND(integer_type, entry->type == FMM_TYPE_INT)) {
             return false;
         }
         entry->value = entry->at + FMM_ENTRY_HEADER;
@@ -112,7 +116,8 @@ bool
 fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
                    struct fmm_entry *out)
 {
-    if ((offset & 7u) != 0 || !fmm_fits(offset, 8, size)) {
+    if (!FMM_BOUND(entry_aligned, (offset & 7u) == 0) ||
+        !FMM_BOUND(entry_place, fmm_fits(offset, 8, size))) {
         return false;
     }
     const unsigned char *at = ring + offset;
@@ -122,15 +127,17 @@ fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
     out->flags = (uint16_t)(first >> 32);
     out->type = (uint8_t)(first >> 48);
     out->words = (uint8_t)(first >> 56);
-    if ((out->total & 7u) != 0 || out->total < FMM_ENTRY_PADDING_MIN ||
-        !fmm_fits(offset, out->total, size)) {
+    if (!FMM_BOUND(total_aligned, (out->total & 7u) == 0) ||
+        !FMM_BOUND(total_min, out->total >= FMM_ENTRY_PADDING_MIN) ||
+        !FMM_BOUND(total_fits, fmm_fits(offset, out->total, size))) {
         return false;
     }
     if (out->flags & FMM_ENTRY_PADDING) {
         return true;
     }
-    if (out->total < FMM_ENTRY_HEADER ||
-        (out->flags & ~(unsigned)FMM_ENTRY_KNOWN) != 0) {
+    if (!FMM_BOUND(entry_header, out->total >= FMM_ENTRY_HEADER) ||
+        !FMM_BOUND(entry_flags,
+                   (out->flags & ~(unsigned)FMM_ENTRY_KNOWN) == 0)) {
         return false;
     }
     uint64_t lengths = fmm_load_shared(at + 24);
@@ -146,7 +153,7 @@ fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
                struct fmm_entry *out)
 {
     return fmm_entry_load_any(ring, size, offset, out) &&
-           (out->flags & FMM_ENTRY_PADDING) == 0;
+           FMM_BOUND(entry_no_padding, (out->flags & FMM_ENTRY_PADDING) == 0);
 }
 
 bool
@@ -184,6 +191,8 @@ writable(const struct fmm_entry *entry)
 void
 fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value)
 {
+    FMM_MUTATE(integer_in_two_stores,
+               memcpy(writable(entry) + FMM_ENTRY_HEADER, &value, 4));
     fmm_store_shared(writable(entry) + FMM_ENTRY_HEADER, (uint64_t)value);
 }
 

@@ -1,6 +1,7 @@
 #include "fmm_evict.h"
 
 #include "fmm_hash.h"
+#include "fmm_mutant.h"
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
 #define STAYS_MAX 256u
@@ -81,7 +82,8 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
     out->ring = ring;
     if (!fmm_entry_load_any(ring->base, ring->size, found->offset,
                             &found->entry) ||
-        found->entry.total > fmm_ring_used(ring)) {
+        !FMM_BOUND(tail_within_ring,
+                   found->entry.total <= fmm_ring_used(ring))) {
         return false;
     }
     out->length = found->entry.total;
@@ -128,9 +130,10 @@ hint_of(const struct fmm_work *work, const struct tail *tail)
 static uint32_t
 price_of(const struct fmm_work *work, const struct tail *tail)
 {
-    uint64_t entries = fmm_max(work->page->control->entries, 1);
-    uint64_t average =
-        fmm_max(fmm_page_live(work->page) / entries, FMM_ENTRY_HEADER);
+    uint64_t least = FMM_MUTANT_IS(count_of_entries) ? 0 : 1;
+    uint64_t entries = fmm_max(work->page->control->entries, least);
+    least = FMM_MUTANT_IS(average_of_entries) ? 0 : FMM_ENTRY_HEADER;
+    uint64_t average = fmm_max(fmm_page_live(work->page) / entries, least);
     return (uint32_t)fmm_max(PRICE * (uint64_t)tail->length / average, 1);
 }
 
@@ -184,19 +187,36 @@ static enum fmm_status
 tail_evict(struct fmm_work *work, const struct tail *tail)
 {
     const struct fmm_page *page = work->page;
-    if (tail->found.word & FMM_SLOT_DIRTY) {
+    if (!FMM_MUTANT_IS(evict_dirty) && (tail->found.word & FMM_SLOT_DIRTY)) {
         return work->tidying
                    ? FMM_NO_ROOM
                    : fmm_evict_hand_out(page, &tail->found, work->ticket);
     }
+    FMM_MUTATE(tail_before_clear, tail_pass(tail));
     fmm_page_clear_slot(page, &tail->found);
     ghost_add(page, tail->found.entry.hash);
     fmm_count_add(&page->control->evictions, 1);
-    tail_pass(tail);
+    if (!FMM_MUTANT_IS(tail_before_clear)) {
+        tail_pass(tail);
+    }
     return FMM_OK;
 }
 
 /* ---------------------------------------------------------- second lives */
+
+/* Let the slot name the copy at `offset` of ring M. */
+static void
+repoint(const struct fmm_page *page, const struct tail *tail, uint64_t offset)
+{
+    const struct fmm_found *found = &tail->found;
+    uint64_t kept = found->word & (FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
+    uint64_t word =
+        fmm_slot_word(found->entry.hash, FMM_RING_M, offset, false);
+    if (FMM_MUTANT_IS(move_clean)) {
+        kept = 0;
+    }
+    fmm_index_publish(&page->index, found->slot, word | kept);
+}
 
 /* Append a copy to ring M and let the slot name that one. */
 static bool
@@ -209,17 +229,18 @@ tail_copy(struct fmm_work *work, const struct tail *tail)
         return false;
     }
     uint64_t offset = fmm_ring_reserve(main, tail->length);
+    FMM_MUTATE(move_before_copy, repoint(page, tail, offset));
     fmm_copy_in(main->base + offset, tail->found.entry.at, tail->length);
     fmm_ring_append(main, tail->length);
-    uint64_t kept = tail->found.word & (FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
-    uint64_t word =
-        fmm_slot_word(tail->found.entry.hash, FMM_RING_M, offset, false);
-    fmm_index_publish(&page->index, tail->found.slot, word | kept);
+    FMM_MUTATE(tail_before_move, tail_pass(tail));
+    repoint(page, tail, offset);
     fmm_page_drop_live(page, tail->found.ring, tail->length);
     fmm_page_add_live(page, FMM_RING_M, tail->length);
     work->budget -= tail->length;
     fmm_count_add(&page->control->moved_bytes, tail->length);
-    tail_pass(tail);
+    if (!FMM_MUTANT_IS(tail_before_move)) {
+        tail_pass(tail);
+    }
     return true;
 }
 
@@ -244,7 +265,7 @@ tail_stay(struct fmm_work *work, const struct tail *tail)
         free_bytes < tail->length || (spent && free_bytes == tail->length);
     bool clean = !is_cleaning(work) || is_pending(tail) ||
                  control->stayed + tail->length <= tail->ring->size / 2;
-    if (!worth || !clean || work->stays == 0) {
+    if (!worth || !clean || !FMM_BOUND(stays, work->stays > 0)) {
         return false;
     }
     work->stays--;
@@ -393,7 +414,7 @@ fmm_evict_tidy(struct fmm_work *work)
     refill(work, FMM_RING_M);
     refill(work, FMM_RING_S);
     uint64_t tail = page->ring[FMM_RING_M].tail;
-    if (tail >= due || due - tail > lap) {
+    if (tail >= due || !FMM_BOUND(next_recount, due - tail <= lap)) {
         fmm_page_recount(page);
     }
 }

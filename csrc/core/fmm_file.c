@@ -7,6 +7,7 @@
 
 #include "fmm_header.h"
 #include "fmm_lock.h"
+#include "fmm_mutant.h"
 #include "fmm_platform.h"
 #include "fmm_verify.h"
 
@@ -122,6 +123,8 @@ complete(struct opening *o, int fd, char *name, bool replace)
     if (status != FMM_OK) {
         return status;
     }
+    FMM_MUTATE(name_before_content,
+               fmm_platform_publish(fd, name, o->options->path, replace));
     if (!fill_new(o, fd, &o->cache->geometry)) {
         return os_error(o->error, "cannot write the file");
     }
@@ -202,21 +205,21 @@ static enum fmm_status
 check_access(const struct opening *o)
 {
     const struct fmm_file_stat *stat = &o->stat;
-    if (!stat->regular) {
+    if (!FMM_BOUND(regular_file, stat->regular)) {
         return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
                              "not a regular file");
     }
     if (o->options->allow_shared) {
         return FMM_OK;
     }
-    if (stat->foreign) {
+    if (!FMM_BOUND(own_file, !stat->foreign)) {
         return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
                              "the file belongs to another user, who could "
                              "make this process unpickle anything: use a "
                              "file of your own, or allow_shared=True with "
                              "raw, json or msgpack values");
     }
-    if (stat->mode & WRITABLE_BY_OTHERS) {
+    if (!FMM_BOUND(own_writes, (stat->mode & WRITABLE_BY_OTHERS) == 0)) {
         return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
                              "the file is writable by others (mode %04o), "
                              "who could make this process unpickle "
@@ -264,6 +267,7 @@ settle_identity(struct opening *o)
                                     o->cache->geometry.file_size)) {
         return os_error(o->error, "cannot map the file");
     }
+    FMM_MUTATE(identity_before_locks, o->cache->header->identity = here);
     for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
         struct fmm_page page;
         struct fmm_page_report report;
@@ -313,7 +317,7 @@ read_header(struct opening *o)
 static enum fmm_status
 attach_locked(struct opening *o)
 {
-    if (!has_name(o)) {
+    if (!FMM_BOUND(still_named, has_name(o))) {
         return FMM_RETIRED;
     }
     enum fmm_status status = read_header(o);

@@ -1,6 +1,7 @@
 #include "fmm_insert.h"
 
 #include "fmm_evict.h"
+#include "fmm_mutant.h"
 
 enum fmm_status
 fmm_insert_allowed(const struct fmm_found *old, const struct fmm_store *store)
@@ -66,6 +67,13 @@ choose_slot(const struct fmm_page *page, const struct fmm_key *key,
     return choose_victim(page, key->hash, place, ticket);
 }
 
+static uint64_t
+new_word(const struct fmm_entry_source *source, uint32_t ring, uint64_t offset)
+{
+    return fmm_slot_word(source->key->hash, ring, offset,
+                         source->store->dirty);
+}
+
 /* Write beyond the head, move the head, store the slot: the commit. */
 static void
 commit(struct fmm_page *page, const struct fmm_entry_source *source,
@@ -75,8 +83,16 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     fmm_word32 *hint = &page->index.hints[place->slot];
     uint64_t offset = fmm_ring_reserve(ring, length);
 
+    FMM_MUTATE(publish_before_data,
+               fmm_index_publish(&page->index, place->slot,
+                                 new_word(source, ring_id, offset)));
     fmm_entry_write(ring->base + offset, source, length);
+    FMM_MUTATE(publish_before_head,
+               fmm_index_publish(&page->index, place->slot,
+                                 new_word(source, ring_id, offset)));
     fmm_ring_append(ring, length);
+    FMM_MUTATE(delete_then_set,
+               fmm_index_publish(&page->index, place->slot, 0));
     if (place->same_key) {
         fmm_hint_touch(hint, source->stored_at);
     }
@@ -84,8 +100,7 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
         fmm_hint_reset(hint, source->stored_at);
     }
     fmm_index_publish(&page->index, place->slot,
-                      fmm_slot_word(source->key->hash, ring_id, offset,
-                                    source->store->dirty));
+                      new_word(source, ring_id, offset));
     if (place->old != NULL) {
         fmm_page_drop_live(page, place->old->ring, place->old->entry.total);
     }
@@ -135,6 +150,12 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     status = choose_slot(page, source->key, old, &place, ticket);
     if (status != FMM_OK) {
         return status;
+    }
+    if (FMM_MUTANT_IS(write_in_place) && place.same_key &&
+        place.old->entry.total == length) {
+        fmm_entry_write(page->ring[place.old->ring].base + place.old->offset,
+                        source, length);
+        return FMM_OK;
     }
     commit(page, source, ring, length, &place);
     fmm_evict_tidy(&work);

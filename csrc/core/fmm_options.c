@@ -4,6 +4,7 @@
 
 #include "fmm_base.h"
 #include "fmm_format.h"
+#include "fmm_mutant.h"
 
 #define CACHE_SIZE_DEFAULT (UINT64_C(16) << 20)
 #define CACHE_SIZE_MAX (UINT64_C(1) << 50)
@@ -33,10 +34,14 @@ bool
 fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
                     struct fmm_geometry *out)
 {
-    if (page_size < FMM_PAGE_SIZE_MIN || page_size > FMM_PAGE_SIZE_MAX ||
-        (page_size & (page_size - 1)) != 0 || num_pages == 0 ||
-        num_pages > FMM_PAGES_MAX || buckets == 0 ||
-        buckets > page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE)) {
+    uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE);
+    if (!FMM_BOUND(page_size_min, page_size >= FMM_PAGE_SIZE_MIN) ||
+        !FMM_BOUND(page_size_max, page_size <= FMM_PAGE_SIZE_MAX) ||
+        !FMM_BOUND(page_size_power, (page_size & (page_size - 1)) == 0) ||
+        !FMM_BOUND(pages_min, num_pages > 0) ||
+        !FMM_BOUND(pages_max, num_pages <= FMM_PAGES_MAX) ||
+        !FMM_BOUND(buckets_min, buckets > 0) ||
+        !FMM_BOUND(buckets_max, buckets <= most)) {
         return false;
     }
     struct fmm_geometry g = {.page_size = page_size, .num_pages = num_pages};

@@ -1,5 +1,7 @@
 #include "fmm_page.h"
 
+#include "fmm_mutant.h"
+
 static void
 view_ring(struct fmm_control *control, unsigned char *at,
           const struct fmm_geometry *geometry, uint32_t ring,
@@ -50,8 +52,8 @@ fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
     out->ring = fmm_slot_ring(out->word);
     out->offset = fmm_slot_offset(out->word);
     const struct fmm_ring *ring = &page->ring[out->ring];
-    return (out->word & (FMM_SLOT_USED | FMM_SLOT_RESERVED)) ==
-               FMM_SLOT_USED &&
+    const uint64_t mask = FMM_SLOT_USED | FMM_SLOT_RESERVED;
+    return FMM_BOUND(slot_bits, (out->word & mask) == FMM_SLOT_USED) &&
            fmm_entry_load(ring->base, ring->size, out->offset, &out->entry);
 }
 
@@ -103,7 +105,8 @@ fmm_page_add_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 static void
 subtract(uint64_t *counter, uint64_t n)
 {
-    fmm_count_store(counter, *counter > n ? *counter - n : 0);
+    bool more = FMM_BOUND(counter, *counter > n);
+    fmm_count_store(counter, more ? *counter - n : 0);
 }
 
 void
@@ -124,7 +127,9 @@ uint64_t
 fmm_page_dead(const struct fmm_page *page, uint32_t ring)
 {
     uint64_t used = fmm_ring_used(&page->ring[ring]);
-    return used - fmm_min(page->control->live[ring], used);
+    return used - (FMM_MUTANT_IS(live_bytes)
+                       ? page->control->live[ring]
+                       : fmm_min(page->control->live[ring], used));
 }
 
 uint64_t
@@ -138,6 +143,7 @@ void
 fmm_page_reset(struct fmm_page *page)
 {
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    FMM_MUTATE(rings_before_slots, fmm_ring_reset(&page->ring[FMM_RING_M]));
     for (uint32_t slot = 0; slot < slots; slot++) {
         fmm_index_publish(&page->index, slot, 0);
     }

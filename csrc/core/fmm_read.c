@@ -1,6 +1,7 @@
 #include "fmm_read.h"
 
 #include "fmm_hold.h"
+#include "fmm_mutant.h"
 
 #define TRIES 16
 #define LAPPED FMM_BUSY
@@ -22,8 +23,21 @@ is_whole(const struct look *look, uint32_t ring_id, uint64_t offset)
     const struct fmm_ring *ring = &look->page.ring[ring_id];
     uint64_t position = fmm_ring_position(ring, look->tail[ring_id], offset);
     atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(ring->tail_word, memory_order_relaxed) <=
-           position;
+    return FMM_MUTANT_IS(no_recheck) ||
+           atomic_load_explicit(ring->tail_word, memory_order_relaxed) <=
+               position;
+}
+
+/* Both tails first, the slot tells the ring; pairs with the release in
+ * fmm_ring_advance_tail(). */
+static inline void
+load_tails(struct look *look)
+{
+    const struct fmm_ring *ring = look->page.ring;
+    look->tail[FMM_RING_S] =
+        atomic_load_explicit(ring[FMM_RING_S].tail_word, memory_order_acquire);
+    look->tail[FMM_RING_M] =
+        atomic_load_explicit(ring[FMM_RING_M].tail_word, memory_order_acquire);
 }
 
 static void
@@ -42,7 +56,7 @@ take_found(const struct look *look, const struct fmm_found *found)
     const struct fmm_entry *entry = &found->entry;
     uint64_t now_ms = read->call->now_ms;
     bool gone = fmm_entry_gone(entry, now_ms);
-    bool fits = entry->value_len <= read->capacity;
+    bool fits = FMM_BOUND(read_capacity, entry->value_len <= read->capacity);
     if (!gone) {
         fmm_page_describe(&look->page, found, look->created_ms, now_ms,
                           read->meta);
@@ -68,20 +82,22 @@ take_found(const struct look *look, const struct fmm_found *found)
 
 /* Look into one bucket. FMM_MISS: the key is not there. */
 static enum fmm_status
-look_into(const struct look *look, const struct fmm_candidates *c,
-          uint32_t bucket)
+look_into(struct look *look, const struct fmm_candidates *c, uint32_t bucket)
 {
     const struct fmm_page *page = &look->page;
     struct fmm_found found;
     uint32_t matches = fmm_index_tagged(&page->index, c, bucket);
     while (matches) {
         uint32_t slot = c->first[bucket] + fmm_index_take(&matches);
-        if (fmm_page_load_slot(page, slot, &found) &&
-            fmm_entry_has_key(&found.entry, look->read->key)) {
+        bool sound = fmm_page_load_slot(page, slot, &found);
+        FMM_MUTATE(slot_before_tails, load_tails(look));
+        if (sound && fmm_entry_has_key(&found.entry, look->read->key)) {
             return take_found(look, &found);
         }
         /* Another key, or bytes that were overwritten meanwhile? */
-        if (found.offset < page->ring[found.ring].size &&
+        if (FMM_BOUND(read_place,
+                      found.offset < page->ring[found.ring].size) &&
+            !FMM_MUTANT_IS(misses_unchecked) &&
             !is_whole(look, found.ring, found.offset)) {
             return LAPPED;
         }
@@ -96,12 +112,7 @@ look_once(struct look *look)
     struct fmm_candidates c;
     fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
     fmm_index_prefetch(&page->index, &c);
-    /* Both tails first, the slot tells the ring; pairs with the release in
-     * fmm_ring_advance_tail(). */
-    look->tail[FMM_RING_S] = atomic_load_explicit(
-        page->ring[FMM_RING_S].tail_word, memory_order_acquire);
-    look->tail[FMM_RING_M] = atomic_load_explicit(
-        page->ring[FMM_RING_M].tail_word, memory_order_acquire);
+    load_tails(look);
     enum fmm_status status = look_into(look, &c, 0);
     return status == FMM_MISS ? look_into(look, &c, 1) : status;
 }

@@ -2,6 +2,7 @@
 #include "fmm.h"
 
 #include "fmm_hold.h"
+#include "fmm_mutant.h"
 
 /* Whether a slot names a value that can be seen now. */
 static bool
@@ -54,7 +55,8 @@ scan_locked(const struct fmm_cache *cache, const struct fmm_call *call,
         fmm_page_describe(page, &found, cache->created_ms, call->now_ms,
                           &meta);
         uint64_t size = record_size(&meta, scan->values);
-        if (fmm_fits(scan->used, size, scan->capacity)) {
+        if (FMM_BOUND(scan_capacity,
+                      fmm_fits(scan->used, size, scan->capacity))) {
             write_record(scan->buffer + scan->used, &found.entry, &meta,
                          scan->values);
         }
@@ -80,7 +82,8 @@ fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
         return status;
     }
     scan_locked(cache, call, &hold.page, scan);
-    if (FMM_UNLIKELY(scan->used > largest_scan(&cache->geometry))) {
+    if (FMM_UNLIKELY(!FMM_BOUND(
+            scan_size, scan->used <= largest_scan(&cache->geometry)))) {
         fmm_hold_repair(&hold.page); /* slots that share entries */
         scan_locked(cache, call, &hold.page, scan);
     }

@@ -17,7 +17,7 @@ CSRC = Path(__file__).resolve().parents[2] / "csrc"
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 
 LAYERS = (
-    {"fmm_base", "fmm_status"},
+    {"fmm_base", "fmm_mutant", "fmm_status"},
     {"fmm"},  # the contract: types that every layer may name
     {"fmm_format", "fmm_hash"},
     {"fmm_platform"},
