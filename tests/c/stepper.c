@@ -48,8 +48,11 @@ proceed(pid_t child, enum __ptrace_request how, int status)
 void
 step_on(pid_t child)
 {
-    REQUIRE(ptrace(PTRACE_DETACH, child, NULL, NULL) == 0);
-    join(child);
+    int status = 0;
+    do {
+        REQUIRE(ptrace(PTRACE_CONT, child, NULL, NULL) == 0);
+    } while (wait_stopped(child, &status));
+    CHECK_EQ(status, 0);
 }
 
 unsigned long
