@@ -143,7 +143,6 @@ void
 fmm_page_reset(struct fmm_page *page)
 {
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
-    FMM_MUTATE(rings_before_slots, fmm_ring_reset(&page->ring[FMM_RING_M]));
     for (uint32_t slot = 0; slot < slots; slot++) {
         fmm_index_publish(&page->index, slot, 0);
     }

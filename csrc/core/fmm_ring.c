@@ -42,8 +42,8 @@ fmm_ring_settle(struct fmm_ring *ring)
     uint64_t lap = UINT64_C(1) << ring->shift;
     ring->head = atomic_load_explicit(ring->head_word, memory_order_relaxed);
     ring->tail = atomic_load_explicit(ring->tail_word, memory_order_relaxed);
+    /* Unsigned: a head before its tail is too far from it as well. */
     bool sane = is_sane(ring, ring->head) && is_sane(ring, ring->tail) &&
-                FMM_BOUND(tail_to_head, ring->head >= ring->tail) &&
                 FMM_BOUND(head_of_tail, ring->head - ring->tail <= 2 * lap);
     if (FMM_UNLIKELY(!sane)) {
         ring->head = ring->tail = 0;

@@ -523,6 +523,44 @@ a_write_back_that_never_succeeds_does_not_block_the_page(void)
     end();
 }
 
+/* Each of them may stay where it is, and none may leave: a set gives up. */
+static void
+a_page_of_entries_being_written_back_does_not_hang_a_set(void)
+{
+    const struct fmm_store dirty = {.dirty = true};
+    struct fmm_cache *own = new_cache(4096, 1);
+    char name[8], value[301];
+    uint32_t cursor = 0;
+    struct fmm_ticket ticket;
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    enum fmm_status status = FMM_OK;
+    for (unsigned i = 0; status == FMM_OK; i++) {
+        snprintf(name, sizeof(name), "d%u", i);
+        status = set_text_as(own, name, value, &dirty);
+    }
+    CHECK_EQ(status, FMM_DIRTY);
+    while (fmm_dirty_next(own, &call, 0, false, &cursor, &ticket) == FMM_OK) {
+    }
+    CHECK_EQ(set_text(own, "more", value), FMM_DIRTY);
+    fmm_close(own);
+}
+
+/* Counters, and the place of the next recount, are anybody's bytes. */
+static void
+a_recount_that_would_never_come_is_made_at_once(void)
+{
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_page view;
+    CHECK_EQ(set_text(own, "key", "value"), FMM_OK);
+    view_page(own, 0, &view);
+    view.control->recount_at = UINT64_MAX;
+    view.control->entries = 1000;
+    CHECK_EQ(set_text(own, "key", "other"), FMM_OK);
+    CHECK_EQ(view.control->entries, 1);
+    fmm_close(own);
+}
+
 static const struct check_case cases[] = {
     CASE(new_entries_are_on_probation),
     CASE(large_entries_skip_probation),
@@ -543,6 +581,8 @@ static const struct check_case cases[] = {
     CASE(while_nothing_is_written_back_nothing_dirty_leaves),
     CASE(clean_entries_go_while_dirty_ones_wait),
     CASE(a_write_back_that_never_succeeds_does_not_block_the_page),
+    CASE(a_page_of_entries_being_written_back_does_not_hang_a_set),
+    CASE(a_recount_that_would_never_come_is_made_at_once),
 };
 
 CHECK_MAIN(cases)

@@ -141,6 +141,31 @@ count(void)
     return n;
 }
 
+/* Slots that share one large entry do not ask for more memory than a page
+ * can be worth. */
+static void
+slots_that_share_an_entry_do_not_make_a_scan_larger(void)
+{
+    struct fmm_scan scan = {.buffer = NULL, .values = true};
+    struct fmm_page page;
+    begin();
+    CHECK_EQ(set_filler(cache, "large", 1000), FMM_OK);
+    view_page(cache, 0, &page);
+    uint32_t slots = page.index.buckets * FMM_BUCKET_SLOTS;
+    uint64_t word = 0;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        word |= page.index.slots[slot];
+    }
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        page.index.slots[slot] = word;
+    }
+    fmm_scan_page(cache, &call, 0, &scan);
+    CHECK(scan.used <=
+          cache->geometry.page_size + slots * (sizeof(struct fmm_meta) + 8));
+    CHECK_EQ(stats_of(cache).repaired, 1);
+    end();
+}
+
 static void
 what_expired_is_neither_scanned_nor_counted(void)
 {
@@ -185,6 +210,7 @@ static const struct check_case cases[] = {
     CASE(a_buffer_of_the_size_that_was_told_is_enough),
     CASE(an_empty_page_scans_as_nothing),
     CASE(a_scan_earns_no_credit_and_integers_come_along),
+    CASE(slots_that_share_an_entry_do_not_make_a_scan_larger),
     CASE(what_expired_is_neither_scanned_nor_counted),
     CASE(dropping_all_leaves_an_empty_page),
 };

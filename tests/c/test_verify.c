@@ -93,6 +93,25 @@ a_slot_that_names_no_sound_entry_is_bad(void)
     check_bad_slot(~FMM_SLOT_USED, 0); /* not in use, yet not empty */
 }
 
+/* The last of three entries, when the head is at the end of the first. */
+static void
+a_slot_beyond_the_head_is_bad(void)
+{
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_page_report report;
+    struct fmm_page page;
+    CHECK_EQ(set_text(own, "1", "one"), FMM_OK);
+    view_page(own, 0, &page);
+    uint64_t head = page.control->head[FMM_RING_S];
+    CHECK_EQ(set_text(own, "2", "two"), FMM_OK);
+    CHECK_EQ(set_text(own, "3", "three"), FMM_OK);
+    page.control->head[FMM_RING_S] = head;
+    CHECK_EQ(fmm_check_page(own, &call, 0, true, &report), FMM_OK);
+    CHECK_EQ(report.bad_slots, 2);
+    CHECK(holds(own, "1", "one") && !has(own, "2") && !has(own, "3"));
+    fmm_close(own);
+}
+
 static void
 a_slot_with_reserved_bits_is_bad(void)
 {
@@ -264,6 +283,7 @@ a_chain_that_steps_over_the_head_is_broken(void)
 static const struct check_case cases[] = {
     CASE(a_sound_page_has_no_findings),
     CASE(a_slot_that_names_no_sound_entry_is_bad),
+    CASE(a_slot_beyond_the_head_is_bad),
     CASE(a_slot_with_reserved_bits_is_bad),
     CASE(a_slot_outside_its_buckets_is_bad),
     CASE(a_broken_chain_of_entries_costs_the_page),

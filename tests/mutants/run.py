@@ -112,7 +112,11 @@ class Build:
         command = [str(program), *catcher.arguments]
         try:
             done = subprocess.run(
-                command, capture_output=True, timeout=catcher.seconds, check=False
+                command,
+                cwd=CORE,
+                capture_output=True,
+                timeout=catcher.seconds,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return "hangs"
