@@ -316,6 +316,32 @@ dropping_keeps_dirty_entries_when_asked_to(void)
     end();
 }
 
+/* After a lap another version may lie where the one of the ticket did. */
+static void
+a_ticket_of_an_earlier_lap_marks_nothing_clean(void)
+{
+    const struct fmm_store store = {.dirty = true};
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_ticket first, now = {.page = 0};
+    struct fmm_page view;
+    view_page(own, 0, &view);
+    uint64_t place = (UINT64_C(1) << view.ring[FMM_RING_S].shift) - 1;
+    for (unsigned i = 0; i < 1000; i++) {
+        uint32_t cursor = 0;
+        CHECK_EQ(set_text_as(own, "key", "value", &store), FMM_OK);
+        CHECK_EQ(fmm_dirty_next(own, &call, 0, false, &cursor, &now), FMM_OK);
+        first = i == 0 ? now : first;
+        if (i > 0 && ((first.position ^ now.position) & place) == 0) {
+            break;
+        }
+    }
+    CHECK(first.position < now.position);
+    CHECK_EQ((first.position ^ now.position) & place, 0);
+    CHECK_EQ(fmm_dirty_done(own, &call, &first), FMM_MISS);
+    CHECK_EQ(fmm_dirty_done(own, &call, &now), FMM_OK);
+    fmm_close(own);
+}
+
 static const struct check_case cases[] = {
     CASE(what_was_written_back_is_clean),
     CASE(a_read_that_does_not_fit_says_what_it_takes),
@@ -329,6 +355,7 @@ static const struct check_case cases[] = {
     CASE(a_cursor_beyond_the_page_ends_the_search),
     CASE(a_forged_ticket_finds_nothing),
     CASE(dropping_keeps_dirty_entries_when_asked_to),
+    CASE(a_ticket_of_an_earlier_lap_marks_nothing_clean),
 };
 
 CHECK_MAIN(cases)

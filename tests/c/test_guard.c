@@ -227,6 +227,24 @@ processes_that_inherit_a_cache_add_without_a_loss(void)
     end();
 }
 
+static void
+a_buffer_that_is_too_small_is_told_under_a_guard_too(void)
+{
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_guard guard;
+    struct fmm_meta meta;
+    char buffer[8] = "1234567";
+    CHECK_EQ(set_text(own, "key", "value"), FMM_OK);
+    struct fmm_key key = text_key(own, "key");
+    CHECK_EQ(fmm_guard_take(own, &call, 0, &guard), FMM_OK);
+    CHECK_EQ(fmm_get_locked(&guard, &call, &key, buffer, 4, &meta),
+             FMM_TOO_SMALL);
+    CHECK_EQ(meta.value_len, 5);
+    CHECK(memcmp(buffer, "1234567", 8) == 0);
+    CHECK(fmm_guard_release(&guard));
+    fmm_close(own);
+}
+
 static const struct check_case cases[] = {
     CASE(the_operations_work_under_a_guard),
     CASE(the_other_page_is_free_meanwhile),
@@ -235,6 +253,7 @@ static const struct check_case cases[] = {
     CASE(processes_read_and_write_back_without_a_loss),
     CASE(threads_read_and_write_back_without_a_loss),
     CASE(processes_that_inherit_a_cache_add_without_a_loss),
+    CASE(a_buffer_that_is_too_small_is_told_under_a_guard_too),
 };
 
 int

@@ -249,6 +249,14 @@ other_options_are_refused_with_both_values(void)
     CHECK(strstr(error.text, "5 was asked") != NULL);
 }
 
+static void
+a_layout_of_too_many_pages_is_refused(void)
+{
+    struct fmm_geometry g;
+    CHECK(fmm_geometry_layout(4096, FMM_PAGES_MAX, 4, &g));
+    CHECK(!fmm_geometry_layout(4096, FMM_PAGES_MAX + 1, 4, &g));
+}
+
 static const struct check_case cases[] = {
     CASE(pages_follow_the_cache_size),
     CASE(a_page_size_is_rounded_to_the_nearest_power_of_two),
@@ -262,6 +270,7 @@ static const struct check_case cases[] = {
     CASE(the_same_options_agree_with_their_file),
     CASE(a_part_of_the_options_agrees_with_their_file),
     CASE(other_options_are_refused_with_both_values),
+    CASE(a_layout_of_too_many_pages_is_refused),
 };
 
 CHECK_MAIN(cases)

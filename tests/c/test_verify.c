@@ -280,6 +280,22 @@ a_chain_that_steps_over_the_head_is_broken(void)
     end();
 }
 
+/* Or the walk along the chain would never end. */
+static void
+padding_of_no_length_breaks_the_chain(void)
+{
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_page_report report;
+    struct fmm_page page;
+    CHECK_EQ(set_text(own, "1", "one"), FMM_OK);
+    view_page(own, 0, &page);
+    fmm_store_shared(page.ring[FMM_RING_S].base,
+                     (uint64_t)FMM_ENTRY_PADDING << 32);
+    CHECK_EQ(fmm_check_page(own, &call, 0, false, &report), FMM_OK);
+    CHECK(report.bad_rings);
+    fmm_close(own);
+}
+
 static const struct check_case cases[] = {
     CASE(a_sound_page_has_no_findings),
     CASE(a_slot_that_names_no_sound_entry_is_bad),
@@ -293,6 +309,7 @@ static const struct check_case cases[] = {
     CASE(wrong_counters_are_told_and_repaired),
     CASE(a_ring_full_of_the_shortest_padding_is_walked),
     CASE(a_chain_that_steps_over_the_head_is_broken),
+    CASE(padding_of_no_length_breaks_the_chain),
 };
 
 CHECK_MAIN(cases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _BY_CATCHER = {
-    "test_entry": "entry_aligned entry_place total_aligned total_min total_fits "
+    "test_entry": "entry_aligned entry_place total_aligned total_fits "
     "entry_header entry_flags entry_parts entry_words integer_alone integer_type "
     "entry_no_padding",
     "test_ring": "position_lap position_place head_of_tail "
@@ -11,11 +11,11 @@ _BY_CATCHER = {
     "test_header": "header_magic header_order header_version header_word "
     "header_checksum header_size serializer_end compressor_end header_sum file_size "
     "buckets_max",
-    "test_options": "page_size_min page_size_max page_size_power pages_min "
+    "test_options": "pages_max page_size_min page_size_max page_size_power pages_min "
     "buckets_min",
     "test_page": "slot_bits counter live_bytes",
     "test_verify": "slot_in_bucket slot_before_head slot_within_ring "
-    "chain_within_ring slots_share",
+    "chain_within_ring slots_share total_min",
     "test_dirty": "ticket_ring ticket_tail ticket_head dirty_capacity "
     "done_for_any_integer",
     "test_evict": "evict_dirty move_clean stays next_recount",
@@ -26,7 +26,8 @@ _BY_CATCHER = {
     "test_lock": "take_from_living never_take_over",
     "test_file": "regular_file own_file own_writes",
     "test_file_race": "still_named",
-    "test_cache": "page_number read_capacity held_capacity",
+    "test_cache": "page_number read_capacity",
+    "test_guard": "held_capacity",
     "test_scan": "scan_capacity scan_size",
     "test_read_order": "slot_before_tails misses_unchecked",
     "test_hostile": "count_of_entries average_of_entries",
