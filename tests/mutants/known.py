@@ -6,8 +6,7 @@ _BY_CATCHER = {
     "test_entry": "entry_aligned entry_place total_aligned total_fits "
     "entry_header entry_flags entry_parts entry_words integer_alone integer_type "
     "entry_no_padding",
-    "test_ring": "position_lap position_place head_of_tail "
-    "stay_not_finished",
+    "test_ring": "position_lap position_place head_of_tail stay_not_finished",
     "test_header": "header_magic header_order header_version header_word "
     "header_checksum header_size serializer_end compressor_end header_sum file_size "
     "buckets_max",
