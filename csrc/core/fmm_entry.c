@@ -191,8 +191,10 @@ writable(const struct fmm_entry *entry)
 void
 fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value)
 {
-    FMM_MUTATE(integer_in_two_stores,
-               memcpy(writable(entry) + FMM_ENTRY_HEADER, &value, 4));
+    FMM_MUTATE(
+        integer_in_two_stores,
+        *(volatile uint32_t *)(void *)(writable(entry) + FMM_ENTRY_HEADER) =
+            (uint32_t)value);
     fmm_store_shared(writable(entry) + FMM_ENTRY_HEADER, (uint64_t)value);
 }
 
