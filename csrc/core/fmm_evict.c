@@ -9,6 +9,7 @@
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
 #define DEAD_SHARE 8u      /* more dead bytes than that are cleaned */
+#define SPARE_SHARE 3u     /* with more than that, nobody has to go */
 
 void
 fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
@@ -244,11 +245,18 @@ tail_copy(struct fmm_work *work, const struct tail *tail)
     return true;
 }
 
+/* Whether more than that share of ring M is dead. */
+static bool
+is_dead(const struct fmm_work *work, uint32_t share)
+{
+    uint64_t size = work->page->ring[FMM_RING_M].size;
+    return fmm_page_dead(work->page, FMM_RING_M) > size / share;
+}
+
 static bool
 is_cleaning(const struct fmm_work *work)
 {
-    uint64_t size = work->page->ring[FMM_RING_M].size;
-    return fmm_page_dead(work->page, FMM_RING_M) > size / DEAD_SHARE;
+    return is_dead(work, DEAD_SHARE);
 }
 
 /* Leave it where it is and let it count as the newest. Costs the free
@@ -274,7 +282,8 @@ tail_stay(struct fmm_work *work, const struct tail *tail)
     return true;
 }
 
-/* Retire the entry at the tail of ring M. */
+/* Retire the entry at the tail of ring M. What cannot pay lives on as long
+ * as there are dead bytes enough to give up instead. */
 static enum fmm_status
 retire_main(struct fmm_work *work)
 {
@@ -287,7 +296,7 @@ retire_main(struct fmm_work *work)
         return FMM_OK;
     }
     bool paid = can_pay(work, &tail);
-    if (paid || is_pending(&tail)) {
+    if (paid || is_pending(&tail) || is_dead(work, SPARE_SHARE)) {
         if (work->tidying && work->budget < tail.length) {
             return FMM_NO_ROOM; /* later, with a new budget */
         }

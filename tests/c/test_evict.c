@@ -215,6 +215,20 @@ an_evicted_key_that_returns_skips_probation(void)
 }
 
 static void
+nobody_has_to_go_while_a_page_is_mostly_dead(void)
+{
+    begin(64 * KIB, 32);
+    set_numbers(0, 40, 200); /* which nobody ever reads */
+    for (unsigned i = 0; i < 1000; i++) {
+        CHECK_EQ(set_filler(cache, "small", 100 + i % 300), FMM_OK);
+        CHECK_EQ(set_filler(cache, "large", 5000 + i % 3000), FMM_OK);
+    }
+    CHECK_EQ(count_numbers(0, 40), 40);
+    CHECK_EQ(page.control->evictions, 0);
+    end();
+}
+
+static void
 expired_entries_are_no_evictions(void)
 {
     const struct fmm_store store = {.expire_at = call.now_ms + SECOND};
@@ -570,6 +584,7 @@ static const struct check_case cases[] = {
     CASE(credit_is_spent_lap_by_lap),
     CASE(second_lives_are_dearer_for_larger_entries),
     CASE(an_evicted_key_that_returns_skips_probation),
+    CASE(nobody_has_to_go_while_a_page_is_mostly_dead),
     CASE(expired_entries_are_no_evictions),
     CASE(a_set_moves_little_however_hot_the_page_is),
     CASE(some_room_is_kept_free),
