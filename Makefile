@@ -4,12 +4,28 @@
 PYTHON ?= python3
 ENVIRONMENT = $(PYTHON) tools/environment.py
 
-.PHONY: help demo test test-c test-python bench-basic format ci clean
+# What docs/reliability.rst tells of, each for as long as you like.
+KILLS ?= 20000
+MINUTES ?= 10
+CHANGES ?= 100
+SECONDS ?= 60
+RESULTS = benchmarks/results
+
+.PHONY: help demo test test-c test-python bench-basic format ci clean \
+    storm soak leaks opening steps mutants fuzz reliability
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
 	@echo "make test         C tests, then pytest on every CPython found"
 	@echo "make bench-basic  measure against the peers; refreshes the README table"
+	@echo "make storm        kill writers at random; KILLS=20000"
+	@echo "make soak         everything at once; MINUTES=10"
+	@echo "make steps        look at memory after each instruction; CHANGES=100"
+	@echo "make fuzz         all fuzzers; SECONDS=60 each, or RUNS=10000000"
+	@echo "make mutants      break the engine on purpose, see it noticed"
+	@echo "make opening      200 processes open, replace, unlink one path"
+	@echo "make leaks        a million operations, 10,000 opens"
+	@echo "make reliability  the tables of the docs from what these recorded"
 	@echo "make format       clang-format and ruff, in place"
 	@echo "make ci           all that a change must pass"
 	@echo "PYTHON=python3.12 picks another Python"
@@ -31,9 +47,34 @@ bench-basic:
 	    $(PYTHON) tools/system.py perl-peer; \
 	    "$$python" benchmarks/bench_basic.py
 
+storm soak leaks opening: PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
+storm: OPTIONS = --kills $(KILLS)
+soak: OPTIONS = --minutes $(MINUTES)
+storm soak leaks opening:
+	@python=$$($(ENVIRONMENT) test) && "$$python" $(PROGRAM) $(OPTIONS) \
+	    --output $(RESULTS)/$@.json
+
+steps:
+	@$(MAKE) --no-print-directory -sj2 -C csrc/core BUILD=$(CURDIR)/build/steps \
+	    programs
+	@$(PYTHON) tests/c/steps.py build/steps --changes $(CHANGES) \
+	    --output $(RESULTS)/steps.json
+
+mutants:
+	@$(PYTHON) tools/system.py clang
+	@$(PYTHON) tests/mutants/run.py --all --output $(RESULTS)/mutants.json
+
+fuzz:
+	@$(PYTHON) tools/system.py clang
+	@$(MAKE) --no-print-directory -C tests/fuzz run SECONDS=$(SECONDS) \
+	    $(if $(RUNS),RUNS=$(RUNS)) OUTPUT=$(CURDIR)/$(RESULTS)/fuzz.json
+
+reliability:
+	@$(PYTHON) docs/tables.py
+
 format:
 	@python=$$($(ENVIRONMENT) dev) && bin=$$(dirname "$$python") && \
-	    "$$bin/clang-format" -i csrc/*/*.[ch] tests/c/*.[ch] && \
+	    "$$bin/clang-format" -i csrc/*/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] && \
 	    "$$bin/ruff" format && "$$bin/ruff" check --fix
 
 ci:

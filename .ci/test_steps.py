@@ -16,7 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 BIN = Path(sys.executable).parent
 COMPILERS = ["gcc", "clang"]
-TYPED = ["fastmmap", "tools", "examples", "benchmarks"]
+# Programs of the same name are no modules of one another.
+TYPED = [
+    ("fastmmap", "tools", "examples", "benchmarks"),
+    ("tests/fuzz",),
+    ("tests/mutants",),
+    ("docs/tables.py", "docs/draw.py"),
+]
+FUZZ_SECONDS = 60
 MINUTES = 60
 
 
@@ -56,7 +63,8 @@ def test_make_test() -> None:
 
 
 def test_c_is_formatted() -> None:
-    files = [*ROOT.glob("csrc/*/*.[ch]"), *ROOT.glob("tests/c/*.[ch]")]
+    folders = ["csrc/*", "tests/c", "tests/fuzz"]
+    files = [file for folder in folders for file in ROOT.glob(f"{folder}/*.[ch]")]
     run(BIN / "clang-format", "--dry-run", "-Werror", *files)
 
 
@@ -81,8 +89,9 @@ def test_binding_has_no_warnings(compiler: str) -> None:
     run(*command, CC=compiler, FASTMMAP_WERROR="1")
 
 
-def test_types_are_strict() -> None:
-    run(BIN / "mypy", "--strict", *TYPED)
+@pytest.mark.parametrize("places", TYPED, ids=" ".join)
+def test_types_are_strict(places: tuple[str, ...]) -> None:
+    run(BIN / "mypy", "--strict", *places)
 
 
 def test_stubs_match() -> None:
@@ -97,6 +106,44 @@ def test_c_tests_under_sanitizers() -> None:
     run(
         "make", "-C", "csrc/core", "SANITIZE=address,undefined", "CFLAGS=-O1 -g", "test"
     )
+
+
+def test_core_has_no_data_races() -> None:
+    variant = ["SANITIZE=thread", f"BUILD={BUILD / 'core' / 'tsan'}"]
+    flags = "CFLAGS=-O1 -g -Wno-tsan"  # gcc: it does not see fences
+    run(
+        *("make", "-C", "csrc/core", *variant, flags),
+        *("run-test_threads", "run-test_guard"),
+    )
+
+
+@pytest.mark.parametrize("target", ["page", "file", "ops", "race"])
+def test_fuzzers_find_nothing(target: str) -> None:
+    limits = [f"SECONDS={FUZZ_SECONDS}", f"TARGETS={target}"]
+    run("make", "-C", "tests/fuzz", f"PYTHON={sys.executable}", *limits, "run")
+
+
+def test_mutants_are_caught() -> None:
+    run(sys.executable, "tests/mutants/run.py", "--quick")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ("tests/stress/storm", "--kills", "1200"),
+        ("tests/stress/soak.py", "--minutes", "0.33"),
+        ("tests/stress/leaks.py",),
+    ],
+    ids=["storm", "soak", "leaks"],
+)
+def test_long_programs_in_their_short_form(program: tuple[str, ...]) -> None:
+    run(sys.executable, *program)
+
+
+def test_properties_hold_for_many_examples() -> None:
+    report = f"--junitxml={BUILD / 'reports' / 'properties.xml'}"
+    profile = {"HYPOTHESIS_PROFILE": "ci"}
+    run(sys.executable, "-m", "pytest", "-n", "2", "tests/property", report, **profile)
 
 
 def test_core_works_on_arm64() -> None:

@@ -3,7 +3,8 @@
 ``python run.py --build DIR --seconds 60`` or ``--runs 10000000``. What is
 found is saved in ``crashes/<target>/``; the exit status is 1 then. With
 ``--seeds`` new corpora are made instead. ``--output FILE`` writes the figures
-as JSON.
+as JSON, and leaves there what it says of other targets: they can run for
+different lengths, and beside each other.
 """
 
 from __future__ import annotations
@@ -146,6 +147,12 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+def record(output: Path, results: dict[str, dict[str, int | str]]) -> None:
+    """Write the figures of these targets beside those of the others."""
+    known = json.loads(output.read_text()) if output.exists() else {}
+    output.write_text(json.dumps(known | results, indent=2, sort_keys=True) + "\n")
+
+
 def main() -> int:
     """Run what is asked for; 1 if anything was found."""
     given = arguments()
@@ -153,20 +160,19 @@ def main() -> int:
         for target in given.targets:
             make_seeds(given.build, target)
         return 0
-    results = {}
+    results: dict[str, dict[str, int | str]] = {}
     print(f"seed {given.seed}")
     print("target      runs    runs/s  edges  findings")
     for target in given.targets:
         one = run_target(given.build / f"fuzz_{target}", target, given)
-        results[target] = one
+        results[target] = {**one, "date": str(date.today()), "seed": given.seed}
         print(
             f"{target:6} {one['runs']:9,} {one['runs_per_second']:9,}"
             f" {one['edges']:6} {one['findings']:9}",
             flush=True,
         )
-    if given.output:
-        figures = {"date": str(date.today()), "seed": given.seed, "targets": results}
-        given.output.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
+        if given.output:
+            record(given.output, results)
     sound = all(one["runs"] and not one["findings"] for one in results.values())
     return 0 if sound else 1
 

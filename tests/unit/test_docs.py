@@ -186,6 +186,21 @@ def test_the_pictures_are_those_of_the_script(monkeypatch: pytest.MonkeyPatch) -
     assert shown == {name: draw.draw(rows) for name, rows in draw.PICTURES.items()}
 
 
+def test_the_tables_are_what_the_long_runs_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    import tables
+
+    shown = {path.stem: path.read_text("utf-8") for path in tables.TABLES.glob("*.csv")}
+    assert shown == {name: tables.table(name) for name in tables.SOURCES}
+
+
+def test_every_table_is_shown() -> None:
+    text = (DOCS / "reliability.rst").read_text("utf-8")
+    assert all(f"tables/{path.name}" in text for path in (DOCS / "tables").iterdir())
+
+
 def test_every_picture_is_shown() -> None:
     text = (DOCS / "format.rst").read_text("utf-8")
     pictures = (DOCS / "figures").glob("*.svg")
