@@ -67,17 +67,17 @@ def steps(results: Results) -> Rows:
         [program.removeprefix("test_"), scenario, *stepped(figures)]
         for program, scenarios in results["programs"].items()
         for scenario, figures in scenarios.items()
-        if isinstance(figures, dict) and "instructions" in figures
+        if isinstance(figures, dict)
     ]
-    heading = ["program", "scenario", "instructions", "images", "failures"]
+    heading = ["program", "scenario", "changes", "instructions", "images", "failures"]
     return [heading, *rows]
 
 
 def stepped(figures: Results) -> list[str]:
-    """Return instructions, distinct images and failures of a scenario."""
-    return [
-        number(figures.get(name)) for name in ("instructions", "images", "failures")
-    ]
+    """Return what was counted in a scenario; the programs stop at a failure."""
+    changes = figures.get("changes", figures.get("calls", figures.get("readers")))
+    counted = (changes, figures.get("instructions"), figures.get("images"))
+    return [*map(number, counted), number(figures.get("failures", 0))]
 
 
 def mutants(results: Results) -> Rows:

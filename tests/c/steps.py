@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-LINE = re.compile(r"^(?:steps|kills) (\w[\w ]*): (.*)$", re.MULTILINE)
+LINE = re.compile(r"^((?:steps|kills) \w[\w ]*): (.*)$", re.MULTILINE)
 FIGURE = re.compile(r"(\d+) ([a-z ]+)")
 SEED = re.compile(r"seed (\d+)")
 
@@ -30,7 +30,7 @@ def run(program: Path, argument: list[str]) -> tuple[dict[str, object], bool]:
     sys.stdout.write(done.stdout)
     seed = SEED.search(done.stdout)
     record: dict[str, object] = {
-        name: {what.strip(): int(n) for n, what in FIGURE.findall(figures)}
+        name.removeprefix("steps "): {what.strip(): int(n) for n, what in FIGURE.findall(figures)}
         for name, figures in LINE.findall(done.stdout)
     }
     record["seed"] = int(seed[1]) if seed else 0

@@ -201,7 +201,7 @@ a_creation_killed_at_any_call_leaves_nothing_or_a_whole_file(void)
         CHECK_EQ(count_files("cache"), 1);
     }
     CHECK(complete > 0 && n > complete + 1);
-    printf("kills create: %lu, %lu with a file\n", n - 1, complete);
+    printf("kills create: %lu calls, %lu with a file\n", n - 1, complete);
 }
 
 static void
@@ -230,7 +230,7 @@ a_replacement_killed_at_any_call_leaves_the_old_or_the_new_file(void)
         }
     }
     CHECK(new > 1 && n > new);
-    printf("kills replace: %lu, %lu with the new file\n", n - 1, new - 1);
+    printf("kills replace: %lu calls, %lu with the new file\n", n - 1, new - 1);
 }
 
 static const struct check_case cases[] = {
