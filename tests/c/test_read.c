@@ -4,6 +4,8 @@
  * its generation, mixed. A torn one cannot pass. */
 #include "support.h"
 
+#include "fmm_read.h"
+
 #include <signal.h>
 #include <unistd.h>
 
@@ -286,6 +288,29 @@ slots_of_other_entries_are_passed_over(void)
     fmm_close(cache);
 }
 
+/* Wherever it points: it is passed over, and not taken for one that is
+ * being overwritten again and again. */
+static void
+a_slot_off_its_ring_does_not_send_readers_to_the_lock(void)
+{
+    struct fmm_page page;
+    struct fmm_candidates c;
+    struct fmm_meta meta;
+    begin(4096);
+    view_page(cache, 0, &page);
+    uint32_t shift = page.ring[FMM_RING_S].shift;
+    while (page.control->tail[FMM_RING_S] < (UINT64_C(1) << shift) + 8) {
+        CHECK_EQ(set_text(cache, "other", "else"), FMM_OK);
+    }
+    uint64_t lap = page.control->tail[FMM_RING_S] >> shift;
+    struct fmm_key key = text_key(cache, "key");
+    fmm_index_candidates(page.index.buckets, key.hash, &c);
+    page.index.slots[fmm_index_slot(&c, 0)] = c.match | lap << shift;
+    const struct fmm_read read = {.call = &call, .key = &key, .meta = &meta};
+    CHECK_EQ(fmm_read_entry(cache, &read), FMM_MISS);
+    fmm_close(cache);
+}
+
 static const struct check_case cases[] = {
     CASE(no_value_is_torn_in_a_small_page),
     CASE(no_value_is_torn_in_a_large_page),
@@ -293,6 +318,7 @@ static const struct check_case cases[] = {
     CASE(a_stopped_holder_does_not_stop_readers),
     CASE(a_reader_that_is_lapped_again_and_again_takes_the_lock),
     CASE(slots_of_other_entries_are_passed_over),
+    CASE(a_slot_off_its_ring_does_not_send_readers_to_the_lock),
 };
 
 int

@@ -296,10 +296,32 @@ padding_of_no_length_breaks_the_chain(void)
     fmm_close(own);
 }
 
+/* A forged one: between the entries of the chain nothing else is read. */
+static void
+a_slot_whose_entry_steps_over_the_head_is_bad(void)
+{
+    struct fmm_page page;
+    begin(&page);
+    unsigned char *main = page.ring[FMM_RING_M].base;
+    struct fmm_key b = text_key(cache, "b");
+    fmm_store_shared(main, 32 | (uint64_t)FMM_ENTRY_PADDING << 32);
+    fmm_copy_in(main + 8, page.ring[FMM_RING_S].base + 40, 40);
+    page.control->head[FMM_RING_M] = 32 / 8;
+    page.index.slots[slot_of(&page, "b")] =
+        fmm_slot_word(b.hash, FMM_RING_M, 8, false);
+    struct fmm_page_report report = check(false);
+    CHECK(!report.bad_rings);
+    CHECK_EQ(report.bad_slots, 1);
+    check(true);
+    CHECK(holds(cache, "a", "1") && !has(cache, "b"));
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(a_sound_page_has_no_findings),
     CASE(a_slot_that_names_no_sound_entry_is_bad),
     CASE(a_slot_beyond_the_head_is_bad),
+    CASE(a_slot_whose_entry_steps_over_the_head_is_bad),
     CASE(a_slot_with_reserved_bits_is_bad),
     CASE(a_slot_outside_its_buckets_is_bad),
     CASE(a_broken_chain_of_entries_costs_the_page),

@@ -1,0 +1,206 @@
+"""The programs that may notice a broken engine, and how they are built.
+
+A variant is one set of flags. Its sound objects are built once; a mutant takes
+them by hard links, and makes only what its own switch is in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "csrc" / "core"
+FUZZ = ROOT / "tests" / "fuzz"
+OUT = ROOT / "build" / "mutants"
+FUZZ_SECONDS = 40
+PATIENCE = 20  # times what the sound program took
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A Makefile with its arguments, and where it puts the core's objects."""
+
+    makefile: Path
+    arguments: tuple[str, ...]
+    objects: str = "."
+
+    def make(self, build: Path, target: str, flags: str = "") -> None:
+        """Build one program below `build`; raises if that fails."""
+        command = ["make", "-s", "-j1", "-C", str(self.makefile), f"BUILD={build}"]
+        command += [*self.arguments, f"CPPFLAGS={flags}", str(build / target)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+VARIANTS = {
+    "plain": Variant(CORE, ("CFLAGS=-O1 -g",)),
+    "asan": Variant(CORE, ("CFLAGS=-O1 -g", "SANITIZE=address,undefined")),
+    "fuzz": Variant(FUZZ, (), "core"),
+}
+
+
+@dataclass(frozen=True)
+class Catcher:
+    """A test program that may notice a mutant."""
+
+    name: str
+    program: str
+    variant: str = "plain"
+    arguments: tuple[str, ...] = ()
+    corpus: str = ""  # of a fuzz target: its files are replayed, or grown
+
+    def command(self, build: Path, scratch: Path) -> list[str]:
+        """Return the command line; `scratch` is a new directory."""
+        words = [str(build / self.program), *self.arguments]
+        if self.variant == "fuzz":
+            (scratch / "grown").mkdir()
+            words += [f"-artifact_prefix={scratch}/", str(scratch / "grown")]
+            return [*words, str(FUZZ / "corpus" / self.corpus)]
+        if self.corpus:
+            corpus = (FUZZ / "corpus" / self.corpus).iterdir()
+            words += [str(path) for path in sorted(corpus)]
+        return words
+
+    def run(self, build: Path, seconds: float) -> str | None:
+        """Run it; returns how it failed, or None if it passed."""
+        with tempfile.TemporaryDirectory(prefix="fmmmutant.") as scratch:
+            process = subprocess.Popen(
+                self.command(build, Path(scratch)),
+                cwd=CORE,
+                env={**os.environ, "TMPDIR": scratch},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                output, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                return "hangs"
+            finally:
+                end_group(process)
+        text = output.decode(errors="replace")
+        return None if process.returncode == 0 else symptom(process.returncode, text)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what a program left behind, and the program itself."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.communicate()
+
+
+def symptom(code: int, output: str) -> str:
+    """Say in a few words how a test program failed."""
+    patterns = (
+        r"Sanitizer: ([\w-]+)",
+        r"runtime error: (.{1,60})",
+        r"^(?:FAILED {1,5}|hung: )(?!\w+: \d)(.+)$",
+        r"^\S*?(?:tests/\w+/)?(\w+\.c:\d+: .{1,60})",
+    )
+    for pattern in patterns:
+        if found := re.search(pattern, output, re.MULTILINE):
+            return found[1]
+    return f"signal {-code}" if code < 0 else "fails"
+
+
+class Sound:
+    """The catchers on the engine as it is: what fails here catches nothing."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._patience: dict[str, float] = {}
+
+    def patience(self, catcher: Catcher) -> float:
+        """Return the seconds after which a program counts as hanging.
+
+        Raises:
+            SystemExit: the catcher fails on the sound engine.
+        """
+        if catcher.name not in self._patience:
+            build = OUT / catcher.variant
+            VARIANTS[catcher.variant].make(build, catcher.program)
+            began = time.monotonic()
+            how = catcher.run(build, 600)
+            if how is not None:
+                raise SystemExit(f"{catcher.name} fails on the sound engine: {how}")
+            took = time.monotonic() - began
+            self._patience[catcher.name] = max(10, PATIENCE * took)
+        return self._patience[catcher.name]
+
+
+class Broken:
+    """One mutant in one variant: the sound objects, and the broken ones."""
+
+    def __init__(self, mutant: str, files: list[Path], variant: str) -> None:
+        """Link what is sound; what is broken is made later."""
+        self.flags = f"-DFMM_MUTANT=FMM_MUTANT_{mutant}"
+        self.variant = VARIANTS[variant]
+        self.path = OUT / f"{mutant}-{variant}"
+        shutil.rmtree(self.path, ignore_errors=True)
+        subprocess.run(["cp", "-al", OUT / variant, self.path], check=True)
+        for path in self._stale(files):
+            path.unlink(missing_ok=True)
+
+    def _stale(self, files: list[Path]) -> list[Path]:
+        objects = self.path / self.variant.objects
+        stale = [
+            objects / f"{file.stem}{end}" for file in files for end in (".o", ".d")
+        ]
+        programs = [*self.path.glob("**/test_*"), *self.path.glob("**/fuzz_*")]
+        stale += [path for path in programs if not path.suffix]
+        return [*stale, self.path / "libfmm.a"]
+
+    def run(self, catcher: Catcher, seconds: float) -> str | None:
+        """Run one catcher; returns how it noticed, or None."""
+        self.variant.make(self.path, catcher.program, self.flags)
+        return catcher.run(self.path, seconds)
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.path)
+
+
+def c_test(name: str, variant: str = "plain", *arguments: str) -> Catcher:
+    """Name a program of tests/c."""
+    where = "" if variant == "plain" else f"@{variant}"
+    shown = " ".join([f"test_{name}{where}", *arguments])
+    return Catcher(shown, f"tests/test_{name}", variant, arguments)
+
+
+def replay(target: str) -> Catcher:
+    """Name the corpus of a fuzz target, with sanitizers."""
+    return Catcher(f"replay_{target}", f"fuzz/fuzz_{target}", "asan", (), target)
+
+
+def fuzzer(target: str, length_max: int) -> Catcher:
+    """Name a fuzzer; the same seed each time."""
+    arguments = (f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-seed=1")
+    arguments += ("-rss_limit_mb=1024", f"-max_len={length_max}")
+    return Catcher(f"fuzz_{target}", f"fuzz_{target}", "fuzz", arguments, target)
+
+
+UNIT = "entry ring header options page index verify cache scan dirty modseq evict"
+CATCHERS = (
+    *(c_test(name) for name in UNIT.split()),
+    *(c_test(name) for name in ("lock", "file", "guard", "golden", "read", "hostile")),
+    *(c_test(name) for name in ("read_order", "crash_order", "crash_takeover")),
+    *(c_test(name) for name in ("crash_open", "file_steps", "file_race")),
+    *(c_test(name) for name in ("random_model", "kill_storm")),
+    c_test("crash_order", "plain", "40"),
+    c_test("read_order", "plain", "all"),
+    *(c_test(name, "asan") for name in ("entry", "header", "dirty", "scan", "cache")),
+    *(c_test(name, "asan") for name in ("page", "evict", "hostile", "random_model")),
+    *(replay(target) for target in ("page", "file", "ops", "race")),
+    *(fuzzer(*one) for one in (("page", 8512), ("file", 12600), ("ops", 400))),
+    fuzzer("race", 8768),
+)
+BY_NAME = {catcher.name: catcher for catcher in CATCHERS}
