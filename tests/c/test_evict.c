@@ -575,22 +575,6 @@ a_recount_that_would_never_come_is_made_at_once(void)
     fmm_close(own);
 }
 
-/* Or the tail would pass the head, and everything count as free. */
-static void
-a_tail_whose_entry_steps_over_the_head_is_damage(void)
-{
-    struct fmm_work work;
-    begin(64 * KIB, 32);
-    const struct fmm_ring *ring = &page.ring[FMM_RING_S];
-    fmm_store_shared(ring->base,
-                     ring->size | (uint64_t)FMM_ENTRY_PADDING << 32);
-    page.control->head[FMM_RING_S] = ring->size / 8 - 1;
-    REQUIRE(fmm_page_settle(&page));
-    fmm_evict_begin(&work, &page, call.now_ms, 16);
-    CHECK_EQ(fmm_evict_make_room(&work, FMM_RING_S, 16), FMM_ERR_CORRUPT);
-    heap_cache_free(cache);
-}
-
 static const struct check_case cases[] = {
     CASE(new_entries_are_on_probation),
     CASE(large_entries_skip_probation),
@@ -614,7 +598,6 @@ static const struct check_case cases[] = {
     CASE(a_write_back_that_never_succeeds_does_not_block_the_page),
     CASE(a_page_of_entries_being_written_back_does_not_hang_a_set),
     CASE(a_recount_that_would_never_come_is_made_at_once),
-    CASE(a_tail_whose_entry_steps_over_the_head_is_damage),
 };
 
 CHECK_MAIN(cases)

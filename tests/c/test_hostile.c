@@ -5,6 +5,8 @@
  * AddressSanitizer sees the first byte beyond it. */
 #include "hostile.h"
 
+#include "fmm_evict.h"
+
 #include <pthread.h>
 
 static struct fmm_cache *cache;
@@ -162,10 +164,29 @@ words_that_are_spoilt_meanwhile_do_no_harm(void)
     end(&h);
 }
 
+/* Or the tail would pass the head, and everything count as free. */
+static void
+a_tail_whose_entry_steps_over_the_head_is_damage(void)
+{
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_work work;
+    struct fmm_page page;
+    view_page(own, 0, &page);
+    const struct fmm_ring *ring = &page.ring[FMM_RING_S];
+    fmm_store_shared(ring->base,
+                     ring->size | (uint64_t)FMM_ENTRY_PADDING << 32);
+    page.control->head[FMM_RING_S] = ring->size / 8 - 1;
+    REQUIRE(fmm_page_settle(&page));
+    fmm_evict_begin(&work, &page, call.now_ms, 16);
+    CHECK_EQ(fmm_evict_make_room(&work, FMM_RING_S, 16), FMM_ERR_CORRUPT);
+    fmm_close(own);
+}
+
 static const struct check_case cases[] = {
     CASE(spoilt_words_do_no_harm),
     CASE(pages_of_random_bytes_do_no_harm),
     CASE(forged_positions_and_slots_do_no_harm),
+    CASE(a_tail_whose_entry_steps_over_the_head_is_damage),
     CASE(words_that_are_spoilt_meanwhile_do_no_harm),
 };
 

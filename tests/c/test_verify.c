@@ -141,6 +141,24 @@ a_slot_outside_its_buckets_is_bad(void)
     end();
 }
 
+/* More live bytes than were ever written: which of them are, none can say. */
+static void
+slots_that_share_an_entry_cost_the_page(void)
+{
+    struct fmm_page page;
+    begin(&page);
+    struct fmm_key b = text_key(cache, "b");
+    uint32_t empty = fmm_index_find_empty(&page.index, b.hash);
+    REQUIRE(empty != FMM_SLOT_NONE);
+    page.index.slots[empty] = (uint64_t)page.index.slots[slot_of(&page, "b")];
+    struct fmm_page_report report = check(false);
+    CHECK(report.bad_rings && report.bad_slots == 0);
+    check(true);
+    CHECK_EQ(check(false).entries, 0);
+    CHECK_EQ(stats_of(cache).repaired, 1);
+    end();
+}
+
 /* Overwrite the first word of "b" in ring S. */
 static void
 check_bad_chain(uint64_t word)
@@ -324,6 +342,7 @@ static const struct check_case cases[] = {
     CASE(a_slot_whose_entry_steps_over_the_head_is_bad),
     CASE(a_slot_with_reserved_bits_is_bad),
     CASE(a_slot_outside_its_buckets_is_bad),
+    CASE(slots_that_share_an_entry_cost_the_page),
     CASE(a_broken_chain_of_entries_costs_the_page),
     CASE(senseless_positions_are_found_and_cost_the_page),
     CASE(a_write_repairs_a_page_that_it_finds_damaged),

@@ -64,21 +64,21 @@ def candidates(mutant: str, mode: str) -> list[Catcher]:
 
 def try_mutant(mutant: Mutant, mode: str, sound: Sound) -> None:
     """Find out who catches it, and how."""
-    began = time.monotonic()
     builds: dict[str, Broken] = {}
     for catcher in candidates(mutant.name, mode):
         seconds = sound.patience(catcher)
+        began = time.monotonic()
         variant = catcher.variant
         if variant not in builds:
             builds[variant] = Broken(mutant.name, mutant.files, variant)
         how = builds[variant].run(catcher, seconds)
+        mutant.seconds = round(mutant.seconds + time.monotonic() - began, 1)
         if how is not None:
             mutant.caught[catcher.name] = how
             if mode != "all":
                 break
     for build in builds.values():
         build.remove()
-    mutant.seconds = round(time.monotonic() - began, 1)
 
 
 def report(mutant: Mutant) -> None:
@@ -87,7 +87,7 @@ def report(mutant: Mutant) -> None:
         fate = DEFENCE.get(mutant.name, "SURVIVED")
         print(f"{mutant.name:22} {mutant.kind:6} {fate}", flush=True)
     for name, how in mutant.caught.items():
-        print(f"{mutant.name:22} {mutant.kind:6} {name:20} {how}", flush=True)
+        print(f"{mutant.name:22} {mutant.kind:6} {name:25} {how}", flush=True)
 
 
 def record(tried: list[Mutant], seconds: float) -> dict[str, object]:
