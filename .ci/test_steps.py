@@ -156,6 +156,10 @@ def test_nothing_depends_on_the_repair_after_a_death() -> None:
     run("make", "-C", "csrc/core", *variant, "run-test_kill_storm")
 
 
+def test_an_engine_that_is_broken_on_purpose_is_noticed() -> None:
+    run(sys.executable, "tests/mutants/run.py", "--quick")
+
+
 def test_python_tests_under_address_sanitizer() -> None:
     copy = copy_of_checkout("asan")
     sanitize = {"FASTMMAP_SANITIZE": "address,undefined", "FASTMMAP_DEBUG": "1"}

@@ -182,10 +182,35 @@ a_tail_whose_entry_steps_over_the_head_is_damage(void)
     fmm_close(own);
 }
 
+/* What an entry costs is by the average one: nothing is divided by it. */
+static void
+counters_of_nothing_do_not_stop_evictions(void)
+{
+    struct fmm_cache *own = new_cache(4096, 1);
+    struct fmm_page page;
+    char name[8];
+    view_page(own, 0, &page);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "key%d", i);
+        if (i % 2) {
+            page.control->entries = 0;
+        }
+        else {
+            page.control->live[FMM_RING_S] = 0;
+            page.control->live[FMM_RING_M] = 0;
+        }
+        CHECK_EQ(set_text(own, name, "value"), FMM_OK);
+        CHECK(holds(own, name, "value"));
+    }
+    CHECK(stats_of(own).evictions > 0);
+    fmm_close(own);
+}
+
 static const struct check_case cases[] = {
     CASE(spoilt_words_do_no_harm),
     CASE(pages_of_random_bytes_do_no_harm),
     CASE(forged_positions_and_slots_do_no_harm),
+    CASE(counters_of_nothing_do_not_stop_evictions),
     CASE(a_tail_whose_entry_steps_over_the_head_is_damage),
     CASE(words_that_are_spoilt_meanwhile_do_no_harm),
 };

@@ -183,8 +183,8 @@ def replay(target: str) -> Catcher:
 
 def fuzzer(target: str, length_max: int) -> Catcher:
     """Name a fuzzer; the same seed each time."""
-    arguments = (f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-seed=1")
-    arguments += ("-rss_limit_mb=1024", f"-max_len={length_max}")
+    limits = (f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-rss_limit_mb=1024")
+    arguments = (*limits, "-seed=1", f"-max_len={length_max}")
     return Catcher(f"fuzz_{target}", f"fuzz_{target}", "fuzz", arguments, target)
 
 

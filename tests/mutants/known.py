@@ -24,14 +24,14 @@ _BY_CATCHER = {
     "test_crash_order full 30": "tail_before_clear tail_before_move stay_tail_first "
     "tail_in_two_stores",
     "test_crash_order place 30": "integer_in_two_stores add_before_dirty",
-    "test_read": "no_recheck read_place",
+    "test_read": "read_place",
     "test_lock": "take_from_living never_take_over",
     "test_file": "regular_file own_file own_writes",
     "test_file_race": "still_named",
     "test_cache": "page_number read_capacity",
     "test_guard": "held_capacity",
     "test_scan": "scan_capacity scan_size",
-    "test_read_order": "slot_before_tails misses_unchecked",
+    "test_read_order all": "no_recheck slot_before_tails misses_unchecked",
     "test_hostile": "count_of_entries average_of_entries tail_within_ring",
     "test_crash_open": "identity_before_locks name_before_content",
 }

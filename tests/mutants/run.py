@@ -5,6 +5,7 @@
     python tests/mutants/run.py --search        all catchers until one notices
     python tests/mutants/run.py --all           all mutants, all catchers
     python tests/mutants/run.py no_recheck ...  these mutants only
+        --catcher NAME                          this catcher only
 
 Each catcher has to pass on the sound engine first. Prints a table of mutants
 and of who caught them, and exits with 1 when one survives that is not known
@@ -62,10 +63,12 @@ def candidates(mutant: str, mode: str) -> list[Catcher]:
     return known + [catcher for catcher in CATCHERS if catcher not in known]
 
 
-def try_mutant(mutant: Mutant, mode: str, sound: Sound) -> None:
+def try_mutant(
+    mutant: Mutant, catchers: list[Catcher], sound: Sound, all_of_them: bool
+) -> None:
     """Find out who catches it, and how."""
     builds: dict[str, Broken] = {}
-    for catcher in candidates(mutant.name, mode):
+    for catcher in catchers:
         seconds = sound.patience(catcher)
         began = time.monotonic()
         variant = catcher.variant
@@ -75,7 +78,7 @@ def try_mutant(mutant: Mutant, mode: str, sound: Sound) -> None:
         mutant.seconds = round(mutant.seconds + time.monotonic() - began, 1)
         if how is not None:
             mutant.caught[catcher.name] = how
-            if mode != "all":
+            if not all_of_them:
                 break
     for build in builds.values():
         build.remove()
@@ -123,6 +126,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a part of them")
     parser.add_argument("--search", dest="mode", action="store_const", const="search")
     parser.add_argument("--all", dest="mode", action="store_const", const="all")
+    parser.add_argument("--catcher", type=BY_NAME.__getitem__, action="append")
     parser.add_argument("--output", type=Path, help="write the results as JSON")
     parser.set_defaults(mode="known")
     return parser.parse_args()
@@ -136,7 +140,8 @@ def main() -> int:
     names = options.mutants or (QUICK if options.quick else list(found))
     sound = Sound()
     for name in names:
-        try_mutant(found[name], options.mode, sound)
+        catchers = options.catcher or candidates(name, options.mode)
+        try_mutant(found[name], catchers, sound, options.mode == "all")
         report(found[name])
     tried = [found[name] for name in names]
     seconds = round(time.monotonic() - began, 1)
