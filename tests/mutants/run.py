@@ -20,7 +20,7 @@ import json
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from catchers import BY_NAME, CATCHERS, CORE, Broken, Catcher, Sound
@@ -93,22 +93,26 @@ def report(mutant: Mutant) -> None:
         print(f"{mutant.name:22} {mutant.kind:6} {name:25} {how}", flush=True)
 
 
-def record(tried: list[Mutant], seconds: float) -> dict[str, object]:
-    """Return what `--output` writes."""
-    today = datetime.datetime.now(datetime.timezone.utc).date()
-    rows = []
-    for mutant in tried:
-        by = next(iter(mutant.caught), None)
-        row = asdict(mutant)
-        del row["files"]
-        row["caught_by"], row["how"] = by, row.pop("caught").get(by)
-        rows.append(row)
+def row_of(mutant: Mutant) -> dict[str, object]:
+    """Return what `--output` writes of one mutant."""
+    by = next(iter(mutant.caught), None)
+    row = {"name": mutant.name, "kind": mutant.kind, "caught_by": by}
+    return {**row, "how": mutant.caught.get(by or ""), "seconds": mutant.seconds}
+
+
+def record(tried: list[Mutant], path: Path) -> dict[str, object]:
+    """Return what `--output` writes: of mutants not tried now, what is there."""
+    rows = {}
+    if path.exists():
+        rows = {row["name"]: row for row in json.loads(path.read_text())["mutants"]}
+    rows.update({mutant.name: row_of(mutant) for mutant in tried})
+    silent = [name for name, row in rows.items() if row["caught_by"] is None]
     return {
-        "date": today.isoformat(),
-        "seconds": seconds,
-        "mutants": rows,
-        "caught": sum(bool(mutant.caught) for mutant in tried),
-        "survived": survivors(tried),
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
+        "mutants": [rows[name] for name in sorted(rows)],
+        "caught": len(rows) - len(silent),
+        "survived": sorted(set(silent) - DEFENCE.keys()),
         "defence_in_depth": DEFENCE,
     }
 
@@ -127,7 +131,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--search", dest="mode", action="store_const", const="search")
     parser.add_argument("--all", dest="mode", action="store_const", const="all")
     parser.add_argument("--catcher", type=BY_NAME.__getitem__, action="append")
-    parser.add_argument("--output", type=Path, help="write the results as JSON")
+    parser.add_argument("--output", type=Path, help="write or update the results, JSON")
     parser.set_defaults(mode="known")
     return parser.parse_args()
 
@@ -152,7 +156,7 @@ def main() -> int:
         f"{len(tried) - caught - len(left)} harmless, {seconds} s"
     )
     if options.output:
-        text = json.dumps(record(tried, seconds), indent=2)
+        text = json.dumps(record(tried, options.output), indent=2)
         options.output.write_text(text + "\n", encoding="utf-8")
     return 1 if left else 0
 
