@@ -7,6 +7,9 @@ and nothing on stderr: no crash, no hang, no complaint.
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from support import run_program
@@ -20,10 +23,29 @@ path = sys.argv[1]
 page = {"page_size": "64k", "num_pages": 1}
 """
 
+# CPython 3.10 frees its state while daemon threads wait for the interpreter:
+# one that wakes up then reads it, in take_gil(), and the process dies. One in
+# ten does whose threads but set an item of a dict. Of such an end the file must
+# not suffer, and another try has to end well.
+DAEMONS_CRASH = sys.version_info[:2] == (3, 10)
+TRIES_MAX = 8
+
+
+def run_to_the_end(
+    source: str, path: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, again if it dies of what CPython 3.10 does by itself."""
+    for _ in range(TRIES_MAX):
+        done = run_program(START + source, path, *arguments, timeout=30)
+        crashed = done.returncode == -signal.SIGSEGV and "daemon=True" in source
+        if not (DAEMONS_CRASH and crashed):
+            break
+    return done
+
 
 def ends_well(source: str, path: str) -> str:
     """Run a program; return what it printed."""
-    done = run_program(START + source, path, timeout=30)
+    done = run_to_the_end(source, path)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -60,7 +82,7 @@ time.sleep(0.1)
     ["get", "set", "incr", "lock", "get_and_set", "iterate", "check", "open"],
 )
 def test_daemon_threads_in_the_middle_of_operations(path: str, use: str) -> None:
-    done = run_program(START + DAEMONS, path, use)
+    done = run_to_the_end(DAEMONS, path, use)
     assert (done.returncode, done.stderr) == (0, "")
     with FastMmap(path, lock_timeout=10) as cache:
         assert cache.check().ok
