@@ -1,0 +1,170 @@
+"""Break the package in each known way, and see that its tests notice.
+
+    python tests/mutants/package.py                     each break, its tests
+    python tests/mutants/package.py links_are_followed  these breaks only
+    python tests/mutants/package.py --output FILE       write the results as JSON
+
+Works on a copy of the tree below build/, which is built anew for each break.
+First the tests of all have to pass there with nothing broken. Prints a table
+of breaks and of the tests that failed, and exits with 1 when a break survives.
+Needs what the tests need, and a C compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from package_breaks import BREAKS, Break
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ROOT / "build" / "package"
+COPIED = ("csrc", "fastmmap", "tests", "setup.py", "pyproject.toml", "README.rst")
+SECONDS_MAX = 600
+FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?([^/\s]+\.py\S*)(?: - (.*))?$", re.M)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the copy, which then is the package that is imported."""
+    environment = {**os.environ, "PYTHONPATH": str(TREE), "COLUMNS": "400"}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=TREE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+
+
+def copy_tree() -> None:
+    """Make the copy; nothing that was built goes along."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    TREE.mkdir(parents=True)
+    built = shutil.ignore_patterns("*.so", "__pycache__", "*.pyc")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, TREE / name, ignore=built)
+        else:
+            shutil.copy(ROOT / name, TREE / name)
+
+
+def build() -> None:
+    """Build the extension in the copy; exits if that fails."""
+    done = run("setup.py", "-q", "build_ext", "--inplace")
+    if done.returncode != 0:
+        sys.exit(f"the copy does not build:\n{done.stdout}{done.stderr}")
+    place = run("-c", "import fastmmap; print(fastmmap.__file__)").stdout
+    if not place.startswith(str(TREE)):
+        sys.exit(f"the tests would import {place or 'nothing'}")
+
+
+def edit(broken: Break) -> None:
+    """Put the defect into the copy."""
+    for name, old, new in broken.edits:
+        path = TREE / name
+        text = path.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            sys.exit(f"{broken.name}: {name} does not hold once:\n{old}")
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def restore(broken: Break) -> None:
+    """Take the defect out again."""
+    for name, _, _ in broken.edits:
+        shutil.copyfile(ROOT / name, TREE / name)
+
+
+def is_compiled(broken: Break) -> bool:
+    """Tell whether the extension has the defect in it."""
+    return any(name.startswith("csrc/") for name, _, _ in broken.edits)
+
+
+def failures(tests: tuple[str, ...]) -> dict[str, str]:
+    """Run tests; return those that failed, and the message of each."""
+    options = ("-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", "--timeout=300")
+    try:
+        done = run("-m", "pytest", *options, *tests)
+    except subprocess.TimeoutExpired:
+        return {"all": f"do not end within {SECONDS_MAX} s"}
+    if done.returncode == 0:
+        return {}
+    found = {name: message for name, message in FAILED.findall(done.stdout)}
+    return found or {"pytest": f"exit status {done.returncode}"}
+
+
+def try_break(broken: Break, sound: bool) -> dict[str, str]:
+    """Return who caught it; ``sound``: what is built has no defect."""
+    edit(broken)
+    try:
+        if is_compiled(broken) or not sound:
+            build()
+        return failures(broken.tests)
+    finally:
+        restore(broken)
+
+
+def require_sound(breaks: list[Break]) -> None:
+    """Exit unless the tests pass with nothing broken."""
+    tests = dict.fromkeys(test for broken in breaks for test in broken.tests)
+    failed = failures(tuple(tests))
+    for name, message in failed.items():
+        print(f"with nothing broken: {name}: {message}")
+    if failed:
+        sys.exit(1)
+
+
+def report(name: str, caught: dict[str, str]) -> None:
+    """Print the lines of one break."""
+    if not caught:
+        print(f"{name:42} SURVIVED", flush=True)
+    for test, message in caught.items():
+        print(f"{name:42} {test}: {message[:100]}", flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("breaks", nargs="*", help="only these")
+    parser.add_argument("--output", type=Path, help="write the results as JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Try the breaks; return the exit status."""
+    options = arguments()
+    began = time.time()
+    by_name = {broken.name: broken for broken in BREAKS}
+    chosen = [by_name[name] for name in options.breaks or by_name]
+    copy_tree()
+    build()
+    require_sound(chosen)
+    # What is built last stays: those without C code come first.
+    results: dict[str, dict[str, str]] = {}
+    sound = True
+    for broken in sorted(chosen, key=is_compiled):
+        results[broken.name] = try_break(broken, sound)
+        sound = sound and not is_compiled(broken)
+        report(broken.name, results[broken.name])
+    survivors = [name for name, caught in results.items() if not caught]
+    seconds = round(time.time() - began, 1)
+    print(f"{len(results)} breaks, {len(survivors)} survivors, {seconds} s")
+    if options.output:
+        date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        record = {"date": date, "seconds": seconds, "breaks": results}
+        text = json.dumps(record, indent=2, sort_keys=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

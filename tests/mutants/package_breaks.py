@@ -1,0 +1,440 @@
+"""Ways to break the package, and the tests that are there for each.
+
+A break is a defect as somebody could write it: texts of a file, each found
+there exactly once, and what takes their place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Break:
+    """One defect: its edits are of (file, text, replacement)."""
+
+    name: str
+    edits: tuple[tuple[str, str, str], ...]
+    tests: tuple[str, ...]
+
+
+def _break(name: str, path: str, old: str, new: str, *tests: str) -> Break:
+    """Make a break of one edit."""
+    return Break(name, ((path, old, new),), tests)
+
+
+_BINDING, _CORE, _PACKAGE = "csrc/python/", "csrc/core/", "fastmmap/"
+_HAZARDS, _UNIT, _PROPERTY = "tests/hazards/", "tests/unit/", "tests/property/"
+
+_THREADS = (
+    _break(
+        "close_unmaps_under_a_reader",
+        f"{_BINDING}py_mapping.c",
+        "    if (map->pins == 0) {\n",
+        "    if (true) {\n",
+        f"{_HAZARDS}test_close_races.py::"
+        "test_close_beside_each_operation_is_a_closed_error_and_unmaps",
+        f"{_HAZARDS}test_close_races.py::test_close_while_another_thread_holds_a_page",
+    ),
+    _break(
+        "close_never_unmaps",
+        f"{_BINDING}py_mapping.c",
+        "    if (map->pins == 0 && map->orphan) {\n",
+        "    if (false) {\n",
+        f"{_HAZARDS}test_close_races.py::test_close_while_another_thread_holds_a_page",
+    ),
+    _break(
+        "second_close_of_a_race_is_missed",
+        f"{_BINDING}py_cache.c",
+        "    struct mapping *map = self->map;\n    self->map = NULL;\n",
+        "    struct mapping *map = self->map;\n    if (map != NULL) {\n"
+        "        Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS\n    }\n"
+        "    self->map = NULL;\n",
+        f"{_HAZARDS}test_close_races.py::test_many_closes_of_one_object_at_once",
+    ),
+    _break(
+        "interpreter_waits_along",
+        f"{_BINDING}py_op.c",
+        "    Py_BEGIN_ALLOW_THREADS status = run(map->cache, op);\n"
+        "    Py_END_ALLOW_THREADS if",
+        "    status = run(map->cache, op);\n    if",
+        f"{_HAZARDS}test_waiting.py::test_the_interpreter_is_free_while_a_thread_waits",
+    ),
+    _break(
+        "block_that_raises_keeps_the_page",
+        f"{_BINDING}py_item.c",
+        "    held_leave(&self->held);\n    value_free(&self->encoded);\n    return out",
+        "    if (!raised) {\n        held_leave(&self->held);\n    }\n"
+        "    value_free(&self->encoded);\n    return out",
+        f"{_UNIT}test_lock.py::test_a_block_that_raises_writes_nothing",
+    ),
+    _break(
+        "func_that_raises_keeps_the_page",
+        f"{_BINDING}py_lock.c",
+        "    held_release(&held);\n    if (answer == self->state->keep) {\n",
+        "    if (answer != NULL) {\n        held_release(&held);\n    }\n"
+        "    if (answer == self->state->keep) {\n",
+        f"{_UNIT}test_get_and_set.py::"
+        "test_an_error_of_the_function_comes_out_and_nothing_changed",
+        f"{_HAZARDS}test_no_memory.py::test_operations_without_memory_leave_all_in_order",
+    ),
+)
+
+_FORKS = (
+    _break(
+        "child_takes_its_parents_page_for_its_own",
+        f"{_BINDING}py_section.c",
+        "    return section->map != NULL && fmm_guard_held(&section->guard);\n",
+        "    return section->map != NULL;\n",
+        f"{_HAZARDS}test_fork_holding.py::"
+        "test_a_child_that_returns_from_there_stores_nothing",
+    ),
+    _break(
+        "child_takes_its_parents_block_for_its_own",
+        f"{_BINDING}py_section.c",
+        "PyThread_get_thread_ident() &&\n           section->forks == fmm_forks();",
+        "PyThread_get_thread_ident();",
+        f"{_HAZARDS}test_fork_holding.py::"
+        "test_a_child_born_while_its_thread_held_the_page",
+    ),
+    _break(
+        "child_locks_in_its_parents_name",
+        f"{_CORE}fmm_file.c",
+        "    if (FMM_UNLIKELY(atomic_load_explicit(&cache->owner_forks,\n"
+        "                                          memory_order_acquire) != now)) {",
+        "    if (now == UINT64_MAX) {",
+        f"{_HAZARDS}test_fork_holding.py",
+        f"{_HAZARDS}test_fork.py",
+    ),
+    _break(
+        "child_does_the_exit_work",
+        f"{_BINDING}py_cache.c",
+        "    bool own = self->forks == fmm_forks();\n",
+        "    bool own = true;\n",
+        f"{_HAZARDS}test_exit_work.py::test_the_exit_of_a_forked_child_does_nothing",
+    ),
+    _break(
+        "inherited_file_is_not_followed",
+        f"{_CORE}fmm_hold.c",
+        "    if (FMM_UNLIKELY(fmm_file_retired(cache))) {\n",
+        "    if (false) {\n",
+        f"{_PROPERTY}test_two_objects.py",
+    ),
+)
+
+_EXITS = (
+    _break(
+        "nothing_is_done_at_exit",
+        f"{_PACKAGE}lifecycle.py",
+        "atexit.register(_close_all)\n",
+        "",
+        f"{_HAZARDS}test_dirty_exit.py::test_changes_are_written_once_at_the_end_by",
+        f"{_HAZARDS}test_subinterpreters.py::"
+        "test_the_end_of_an_interpreter_does_its_exit_work",
+    ),
+    Break(
+        "nothing_is_done_at_exit_nor_when_collected",
+        (
+            (
+                f"{_PACKAGE}lifecycle.py",
+                "atexit.register(_close_all)\n",
+                "",
+            ),
+            (
+                f"{_BINDING}py_cache.c",
+                "    if (cache_close((struct cache_object *)self) < 0) {\n"
+                "        PyErr_WriteUnraisable(self);\n",
+                "    if (false) {\n        PyErr_WriteUnraisable(self);\n",
+            ),
+        ),
+        (
+            f"{_HAZARDS}test_subinterpreters.py::"
+            "test_the_end_of_an_interpreter_does_its_exit_work",
+        ),
+    ),
+    _break(
+        "exit_work_before_that_of_users",
+        f"{_PACKAGE}lifecycle.py",
+        "    if parent_process() is not None:\n        _close_all()\n",
+        "    _close_all()\n",
+        f"{_HAZARDS}test_shutdown.py::"
+        "test_atexit_functions_of_later_imports_come_before_the_exit_work",
+    ),
+    _break(
+        "finalizer_waits_for_a_thread_that_is_gone",
+        f"{_BINDING}py_op.c",
+        "    limit_patience(op);\n",
+        "    (void)limit_patience;\n",
+        f"{_HAZARDS}test_shutdown.py::"
+        "test_a_finalizer_does_not_wait_for_a_thread_that_is_gone",
+    ),
+    _break(
+        "changes_are_dropped_unwritten",
+        f"{_BINDING}py_pages.c",
+        "        if (write_page(self, page, only_expired) < 0 ||\n",
+        "        (void)write_page;\n        drop.keep_dirty = false;\n        if (",
+        f"{_HAZARDS}test_dirty_exit.py",
+    ),
+    _break(
+        "changes_are_written_at_once",
+        f"{_BINDING}py_cache.c",
+        "    self->write_back = write_back;\n",
+        "    self->write_back = false;\n    (void)write_back;\n",
+        f"{_HAZARDS}test_dirty_exit.py::test_changes_stay_for_the_next_process_after",
+    ),
+    _break(
+        "process_may_take_its_own_page",
+        f"{_CORE}fmm_lock.c",
+        "    if (FMM_LIKELY(swap(lock, 0, owner))) {\n",
+        "    if (swap(lock, 0, owner) || fmm_lock_is_of(lock, owner)) {\n",
+        f"{_HAZARDS}test_subinterpreters.py",
+    ),
+)
+
+_FILES = (
+    _break(
+        "links_are_followed",
+        f"{_CORE}fmm_platform.c",
+        "(O_RDWR | O_NOFOLLOW | ",
+        "(O_RDWR | ",
+        f"{_HAZARDS}test_bad_files.py",
+    ),
+    _break(
+        "containers_look_alike",
+        f"{_CORE}fmm_process.c",
+        "        out->pid_namespace = (uint64_t)status.st_ino;\n",
+        "",
+        f"{_HAZARDS}test_containers.py",
+    ),
+    _break(
+        "file_in_use_elsewhere_is_taken",
+        f"{_CORE}fmm_file.c",
+        "    if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE)) {\n",
+        "    if (false) {\n",
+        f"{_HAZARDS}test_containers.py",
+    ),
+    _break(
+        "locks_from_elsewhere_are_kept",
+        f"{_CORE}fmm_file.c",
+        "        atomic_store_explicit(&page.control->lock, 0, ",
+        "        (void)(0, ",
+        f"{_HAZARDS}test_containers.py",
+    ),
+    _break(
+        "copies_pass_for_the_file",
+        f"{_CORE}fmm_file.c",
+        "    here.device = o->stat.device;\n    here.inode = o->stat.inode;\n",
+        "    here.device = o->cache->header->identity.device;\n"
+        "    here.inode = o->cache->header->identity.inode;\n",
+        f"{_HAZARDS}test_containers.py::test_a_copy_of_a_file_with_held_locks_is_free",
+    ),
+    _break(
+        "strangers_descriptor_is_closed",
+        f"{_CORE}fmm_file.c",
+        " && stat.device == cache->device &&\n        stat.inode == cache->inode) {\n",
+        ") {\n",
+        f"{_HAZARDS}test_descriptors.py",
+    ),
+    _break(
+        "failed_open_leaves_its_descriptor",
+        f"{_CORE}fmm_file.c",
+        "    fmm_platform_close(o->fd);\n    *o->cache",
+        "    *o->cache",
+        f"{_HAZARDS}test_descriptors.py",
+    ),
+    _break(
+        "no_descriptor_means_no_such_file",
+        f"{_CORE}fmm_process.c",
+        "    return errno == ENOENT || errno == ENOTDIR || errno == EACCES ||\n"
+        "           errno == EPERM;\n",
+        "    return true;\n",
+        f"{_HAZARDS}test_descriptors.py::"
+        "test_open_without_descriptors_is_an_os_error_and_leaves_nothing",
+    ),
+    _break(
+        "space_is_not_reserved",
+        f"{_CORE}fmm_platform.c",
+        "    if (!sparse) {\n",
+        "    if (false && !sparse) {\n",
+        f"{_HAZARDS}test_full_disk.py",
+    ),
+    _break(
+        "free_space_in_blocks",
+        f"{_CORE}fmm_platform.c",
+        "(uint64_t)status.f_bavail * (uint64_t)status.f_frsize;",
+        "(uint64_t)status.f_bavail;",
+        f"{_HAZARDS}test_full_disk.py",
+    ),
+    _break(
+        "guard_forgets_what_it_saw",
+        f"{_CORE}fmm_platform.c",
+        "        guarded[i].damaged = 1;\n",
+        "",
+        f"{_HAZARDS}test_full_disk.py::"
+        "test_a_sparse_file_on_a_full_disk_is_corrupt_under_the_guard",
+    ),
+    Break(
+        "named_before_it_is_mapped",
+        (
+            (
+                f"{_CORE}fmm_file.c",
+                "    FMM_MUTATE(name_before_content,\n"
+                "               fmm_platform_publish(fd, name, o->options->path, "
+                "replace));\n",
+                "    if (!fmm_platform_publish(fd, name, o->options->path,\n"
+                "                              replace)) {\n"
+                "        return FMM_EXISTS;\n    }\n",
+            ),
+            (
+                f"{_CORE}fmm_file.c",
+                "    if (fmm_platform_publish(fd, name, o->options->path, "
+                "replace)) {\n",
+                "    if (true) {\n",
+            ),
+        ),
+        (f"{_HAZARDS}test_no_memory.py", f"{_HAZARDS}test_opening.py"),
+    ),
+    _break(
+        "old_file_of_the_name_is_used",
+        f"{_CORE}fmm_file.c",
+        "FMM_BOUND(still_named, has_name(o))",
+        "(has_name(o) || true)",
+        f"{_HAZARDS}test_opening.py",
+    ),
+    _break(
+        "memory_is_asked_for_with_the_page_held",
+        f"{_BINDING}py_lock.c",
+        "    held->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);\n"
+        "    if (held->bytes == NULL) {\n        return -1;\n    }\n"
+        "    held->section = section_take(self, &held->op);\n",
+        "    held->section = section_take(self, &held->op);\n"
+        "    held->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);\n"
+        "    if (held->bytes == NULL) {\n        return -1;\n    }\n",
+        f"{_HAZARDS}test_no_memory.py::test_operations_without_memory_leave_all_in_order",
+    ),
+)
+
+_VALUES = (
+    Break(
+        "values_are_loaded_from_the_map",
+        (
+            (
+                f"{_CORE}fmm_read.c",
+                "            fmm_entry_copy_value(entry, read->buffer);\n",
+                "            fmm_entry_copy_value(entry, read->buffer);\n"
+                "            fmm_broken_value = entry->value;\n",
+            ),
+            (
+                f"{_CORE}fmm_read.c",
+                "#define TRIES 16\n",
+                "#define TRIES 16\nconst void *fmm_broken_value;\n",
+            ),
+            (
+                f"{_BINDING}py_value.c",
+                "    return PyObject_CallOneArg(loads, bytes);\n",
+                "    extern const void *fmm_broken_value;\n"
+                "    PyObject *view = PyMemoryView_FromMemory(\n"
+                "        (char *)(uintptr_t)fmm_broken_value,\n"
+                "        PyBytes_GET_SIZE(bytes), PyBUF_READ);\n"
+                "    PyObject *loaded = PyObject_CallOneArg(loads, view);\n"
+                "    Py_DECREF(view);\n    return loaded;\n",
+            ),
+        ),
+        (f"{_HAZARDS}test_pickle_safety.py",),
+    ),
+    _break(
+        "type_of_a_value_says_how_it_is_loaded",
+        f"{_BINDING}py_value.c",
+        "    PyObject *loads = self->codec.serializer == SERIALIZER_PICKLE\n",
+        "    PyObject *loads = self->codec.serializer != SERIALIZER_CALLABLES\n",
+        f"{_HAZARDS}test_pickle_safety.py",
+    ),
+    _break(
+        "file_that_turned_to_pickle_is_read",
+        f"{_PACKAGE}cache.py",
+        "        _require_safe(cache.serializer, file)\n",
+        "",
+        f"{_HAZARDS}test_pickle_safety.py::test_a_safe_file_that_turns_to_pickle_is_refused",
+    ),
+    _break(
+        "big_ints_have_no_room_for_their_sign",
+        f"{_PACKAGE}serializers.py",
+        "value.bit_length() // 8 + 1",
+        "(value.bit_length() + 7) // 8",
+        f"{_PROPERTY}test_round_trips.py",
+    ),
+    _break(
+        "floats_are_narrowed",
+        f"{_BINDING}py_value.c",
+        "        out->scalar.real = PyFloat_AS_DOUBLE(object);\n",
+        "        out->scalar.real = (float)PyFloat_AS_DOUBLE(object);\n",
+        f"{_PROPERTY}test_round_trips.py",
+    ),
+    _break(
+        "length_of_a_packed_value_is_believed",
+        f"{_BINDING}py_pack.c",
+        "    if (size > packed.len * RATIO_MAX || size > PY_SSIZE_T_MAX / 2) {\n",
+        "    if (false) {\n",
+        f"{_PROPERTY}test_round_trips.py",
+    ),
+    _break(
+        "every_file_has_the_same_seed",
+        f"{_CORE}fmm_header.c",
+        "    out->checksum = checksum(out);\n    return",
+        "    memset(out->seed, 0, sizeof(out->seed));\n"
+        "    out->checksum = checksum(out);\n    return",
+        f"{_UNIT}test_hash_flooding.py",
+    ),
+    _break(
+        "half_of_the_seed_is_shown",
+        f"{_CORE}fmm_file.c",
+        "        .max_entry = fmm_geometry_max_entry(g),\n",
+        "        .max_entry = cache->seed[0],\n",
+        f"{_UNIT}test_hash_flooding.py::test_nothing_public_shows_the_seed",
+    ),
+)
+
+_COMMANDS = (
+    _break(
+        "held_page_is_waited_for_without_end",
+        f"{_BINDING}py_pages.c",
+        "    check.op.timeout_ms = timeout_ms;\n",
+        "",
+        f"{_HAZARDS}test_check_command.py",
+    ),
+    _break(
+        "held_page_passes_for_sound",
+        f"{_PACKAGE}verify.py",
+        "        return PageCheck(number, problem, 0, 0, checked=False)\n",
+        '        return PageCheck(number, "", 0, 0)\n',
+        f"{_HAZARDS}test_check_command.py",
+    ),
+    _break(
+        "repair_changes_nothing",
+        f"{_BINDING}py_pages.c",
+        "    check.repair = repair != 0;\n",
+        "",
+        f"{_UNIT}test_cli.py",
+        f"{_HAZARDS}test_check_command.py",
+    ),
+    _break(
+        "repair_makes_the_file_anew",
+        f"{_PACKAGE}verify.py",
+        "    cache = open_file(path, inspect=False)\n",
+        "    cache = open_file(path)\n"
+        "    shape = {'page_size': cache.page_size, 'num_pages': cache.num_pages}\n"
+        "    cache.close()\n"
+        "    cache = _core.Cache(path, init_file=True, serializer='pickle', **shape)\n",
+        f"{_UNIT}test_cli.py",
+        f"{_HAZARDS}test_check_command.py",
+    ),
+    _break(
+        "check_changes_the_file",
+        f"{_PACKAGE}verify.py",
+        "def open_file(path: str, inspect: bool = True)",
+        "def open_file(path: str, inspect: bool = False)",
+        f"{_UNIT}test_cli.py::test_check_changes_no_byte_of_a_damaged_file",
+    ),
+)
+
+BREAKS = _THREADS + _FORKS + _EXITS + _FILES + _VALUES + _COMMANDS
