@@ -22,8 +22,9 @@ exit status:
 
 CHECK = """\
 Verify every page of a cache file, also while it is in use. Nothing is changed
-but the lock of a page while that page is looked at. A file that nobody has
-open since the boot, or a copy of one, is looked at in a private copy.
+but the lock of a page while that page is looked at, and the counters of a page
+whose holder died. A file that nobody has open since the boot, or a copy of one,
+is looked at in a private copy.
 
 With --repair a damaged page keeps what is sound in it. It is emptied only when
 the chain of its entries is broken, for then nothing in it can be told from

@@ -122,16 +122,17 @@ def _repair(path: str, pages: list[PageCheck], wait_ms: int) -> list[PageCheck]:
 def _repair_page(cache: _core.Cache, page: PageCheck, wait_ms: int) -> PageCheck:
     """Repair a page and look at it again."""
     try:
-        if not _check_page(cache, page.number, True, wait_ms).checked:
+        found = _check_page(cache, page.number, True, wait_ms)
+        if not found.checked:
             return page
         after = _check_page(cache, page.number, False, wait_ms)
     except CorruptError:
         return page
-    if after.problem:
+    if page.checked:
+        found = page  # a file of another boot was repaired when it was opened
+    if after.problem or not found.problem:
         return after
-    if not page.checked:
-        return after
-    return page._replace(kept=after.kept, repaired=True)
+    return found._replace(kept=after.kept, repaired=True)
 
 
 def check_file(path: str, repair: bool = False, wait_ms: int = 5000) -> FileCheck:

@@ -299,7 +299,8 @@ struct fmm_page_report {
     char text[96];       /* the first finding, or "" */
 };
 /* Walk a page under its lock. With `repair`, clear bad slots and empty the
- * page when a ring is broken; else change nothing. */
+ * page when a ring is broken; else change nothing but the counters of a page
+ * whose holder died. */
 enum fmm_status fmm_check_page(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,
                                bool repair, struct fmm_page_report *report);

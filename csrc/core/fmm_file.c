@@ -313,6 +313,24 @@ read_header(struct opening *o)
                             o->error);
 }
 
+/* A process that replaced itself by exec() while it held a page finds the
+ * page held by itself. Where it maps the file for the first time, nobody in
+ * it can hold any; and while the opening byte is locked nobody maps it. */
+static void
+release_own(const struct fmm_cache *cache)
+{
+    uint64_t owner = fmm_platform_owner();
+    for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
+        struct fmm_page page;
+        fmm_page_view(cache->base, &cache->geometry, n, &page);
+        fmm_word64 *lock = &page.control->lock;
+        if (fmm_lock_is_of(lock, owner) &&
+            fmm_platform_maps(owner, cache->base) == 1) {
+            fmm_lock_release(lock, owner);
+        }
+    }
+}
+
 /* With the opening byte locked. FMM_RETIRED: the name moved on. */
 static enum fmm_status
 attach_locked(struct opening *o)
@@ -340,6 +358,7 @@ attach_locked(struct opening *o)
         /* It has the name: a mark from before a rename means nothing. */
         atomic_store_explicit(&o->cache->header->retired, 0,
                               memory_order_relaxed);
+        release_own(o->cache);
     }
     return status;
 }
@@ -382,7 +401,7 @@ open_once(struct opening *o)
     if (o->fd >= 0) {
         return attach(o);
     }
-    if (errno != ENOENT || o->options->must_exist) {
+    if (errno != ENOENT || o->options->must_exist || o->options->inspect) {
         return os_error(o->error, "cannot open the file");
     }
     return create(o, false);
@@ -398,23 +417,6 @@ copy_header(struct fmm_cache *cache, const struct fmm_header *header)
     memcpy(cache->compressor, header->compressor, FMM_NAME_SIZE);
 }
 
-/* A process that replaced itself by exec() while it held a page finds the
- * page held by itself. It maps the file for the first time: nobody in it
- * can hold any. */
-static void
-release_own(struct fmm_cache *cache)
-{
-    for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
-        struct fmm_page page;
-        fmm_page_view(cache->base, &cache->geometry, n, &page);
-        fmm_word64 *lock = &page.control->lock;
-        if (fmm_lock_is_of(lock, cache->owner) &&
-            fmm_platform_maps(cache->owner, cache->base) == 1) {
-            fmm_lock_release(lock, cache->owner);
-        }
-    }
-}
-
 static void
 finish(struct opening *o)
 {
@@ -424,7 +426,6 @@ finish(struct opening *o)
     cache->inode = o->stat.inode;
     cache->owner = fmm_platform_owner();
     cache->owner_forks = fmm_forks();
-    release_own(cache);
     copy_header(cache, &o->header);
     cache->path = o->path;
 }

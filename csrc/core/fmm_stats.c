@@ -62,6 +62,17 @@ fmm_stats_clear(struct fmm_cache *cache)
     }
 }
 
+/* Who died may have left counters behind that only its heir knows of. A
+ * broken page is left as it is: a check is no repair. */
+static void
+inherit(const struct fmm_page *page, const struct fmm_page_report *report)
+{
+    fmm_count_add(&page->control->recoveries, 1);
+    if (!report->bad_rings && !report->bad_slots) {
+        fmm_page_recount(page);
+    }
+}
+
 enum fmm_status
 fmm_check_page(struct fmm_cache *cache, const struct fmm_call *call,
                uint32_t page, bool repair, struct fmm_page_report *report)
@@ -76,6 +87,9 @@ fmm_check_page(struct fmm_cache *cache, const struct fmm_call *call,
     }
     else {
         fmm_verify_page(&hold.page, report);
+    }
+    if (hold.owner_died) {
+        inherit(&hold.page, report);
     }
     fmm_hold_release(&hold);
     return FMM_OK;

@@ -119,6 +119,15 @@ must_exist_creates_nothing(void)
 }
 
 static void
+inspect_creates_nothing(void)
+{
+    const struct fmm_options options = {.path = scratch("unseen"),
+                                        .inspect = true};
+    check_refused(&options, FMM_ERR_OS, ENOENT);
+    CHECK(!path_exists(options.path));
+}
+
+static void
 names_are_recorded_and_compared(void)
 {
     struct fmm_info info;
@@ -518,6 +527,7 @@ static const struct check_case cases[] = {
     CASE(a_file_outlives_its_users),
     CASE(a_mode_that_is_asked_for_is_exact),
     CASE(must_exist_creates_nothing),
+    CASE(inspect_creates_nothing),
     CASE(names_are_recorded_and_compared),
     CASE(a_name_that_does_not_fit_the_header_is_refused),
     CASE(a_sparse_file_may_be_larger_than_four_gigabytes),

@@ -2,6 +2,7 @@
  * must. */
 #include "support.h"
 
+#include "fmm_platform.h"
 #include "fmm_verify.h"
 
 static struct fmm_cache *cache;
@@ -335,6 +336,22 @@ a_slot_whose_entry_steps_over_the_head_is_bad(void)
     end();
 }
 
+/* The counters of who died half-way are put right, and nothing else is. */
+static void
+a_check_that_takes_over_from_the_dead_counts_anew(void)
+{
+    struct fmm_page page;
+    begin(&page);
+    page.control->entries = 7;
+    page.control->lock = fmm_platform_owner() ^ UINT64_C(1) << 40;
+    CHECK(check(false).miscounted);
+    CHECK_EQ(page.control->entries, 3);
+    CHECK_EQ(page.control->recoveries, 1);
+    CHECK(!check(false).miscounted);
+    CHECK_EQ(page.control->recoveries, 1);
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(a_sound_page_has_no_findings),
     CASE(a_slot_that_names_no_sound_entry_is_bad),
@@ -351,6 +368,7 @@ static const struct check_case cases[] = {
     CASE(a_ring_full_of_the_shortest_padding_is_walked),
     CASE(a_chain_that_steps_over_the_head_is_broken),
     CASE(padding_of_no_length_breaks_the_chain),
+    CASE(a_check_that_takes_over_from_the_dead_counts_anew),
 };
 
 CHECK_MAIN(cases)

@@ -13,7 +13,7 @@ import pytest
 from support import MakeCache, Scenario, heard, say
 
 import fastmmap
-from fastmmap import FastMmap
+from fastmmap import FastMmap, verify
 
 PAGE = 65536
 
@@ -283,6 +283,17 @@ def test_a_page_that_is_held_is_not_waited_for_without_end(
         assert done.returncode == 1
         assert "not checked" in done.stdout and "1 pages not checked" in done.stdout
         holder.tell("go on")
+    assert run("check", path).returncode == 0
+
+
+def test_a_page_that_came_free_before_its_repair_is_reported_as_it_was(
+    full: dict[object, object], path: str
+) -> None:
+    write_at(path, -PAGE, random.Random(1).randbytes(PAGE))
+    held = verify.PageCheck(3, "not checked", 0, 0, checked=False)
+    (page,) = verify._repair(path, [held], wait_ms=1000)
+    assert page.repaired and page.sound and page.slots > page.kept
+    assert page.problem and page.problem != held.problem
     assert run("check", path).returncode == 0
 
 
