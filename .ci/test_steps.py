@@ -24,6 +24,11 @@ TYPED = [
     ("docs/tables.py", "docs/draw.py"),
 ]
 FUZZ_SECONDS = 60
+# The allocator of gcc 12's sanitizer keeps its locks locked in a child that was
+# forked among threads: about one run of this in forty hangs in malloc().
+UNSAFE_UNDER_ASAN = (
+    "tests/stress/test_storm.py::test_writers_killed_at_random_break_no_promise[forks]"
+)
 MINUTES = 60
 
 
@@ -123,10 +128,6 @@ def test_fuzzers_find_nothing(target: str) -> None:
     run("make", "-C", "tests/fuzz", f"PYTHON={sys.executable}", *limits, "run")
 
 
-def test_mutants_are_caught() -> None:
-    run(sys.executable, "tests/mutants/run.py", "--quick")
-
-
 @pytest.mark.parametrize(
     "program",
     [
@@ -167,10 +168,12 @@ def test_python_tests_under_address_sanitizer() -> None:
     report = f"--junitxml={BUILD / 'reports' / 'asan.xml'}"
     run(
         *(sys.executable, "-m", "pytest", "-n", "2", report),
+        *("--deselect", UNSAFE_UNDER_ASAN),
         cwd=copy,
         # C++ extensions (matplotlib) throw: the sanitizer must find how.
         LD_PRELOAD=" ".join(map(library, ["libasan.so", "libstdc++.so"])),
-        ASAN_OPTIONS="detect_leaks=0",  # Python itself leaks at exit
+        # Python itself leaks at exit; and what is a SIGBUS shall stay one.
+        ASAN_OPTIONS="detect_leaks=0:handle_sigbus=0",
         UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
         PYTHONMALLOC="malloc",
         PYTHONPATH=str(copy),

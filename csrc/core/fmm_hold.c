@@ -57,6 +57,7 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     }
     fmm_page_view(cache->base, &cache->geometry, page, &hold_out->page);
     struct fmm_control *control = hold_out->page.control;
+    hold_out->cache = cache;
     hold_out->lock = &control->lock;
     hold_out->owner = fmm_file_owner(cache);
     enum fmm_status status =
@@ -92,7 +93,8 @@ fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
 void
 fmm_hold_release(const struct fmm_hold *hold)
 {
-    bool kept = !hold->sound || is_sound(&hold->page);
+    bool kept = !hold->sound || fmm_damaged(hold->cache) ||
+                is_sound(&hold->page);
     assert(kept);
     (void)kept;
     fmm_lock_release(hold->lock, hold->owner);

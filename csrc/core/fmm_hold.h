@@ -13,6 +13,7 @@ struct fmm_hold {
     uint64_t owner;
     bool owner_died; /* the last holder; the page may be miscounted */
     bool sound;      /* debug builds: it was when it was taken */
+    const struct fmm_cache *cache;
 };
 
 /* FMM_OK, FMM_BUSY, FMM_RETIRED, or FMM_ERR_ARGUMENT: no such page. */

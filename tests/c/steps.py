@@ -30,7 +30,9 @@ def run(program: Path, argument: list[str]) -> tuple[dict[str, object], bool]:
     sys.stdout.write(done.stdout)
     seed = SEED.search(done.stdout)
     record: dict[str, object] = {
-        name.removeprefix("steps "): {what.strip(): int(n) for n, what in FIGURE.findall(figures)}
+        name.removeprefix("steps "): {
+            what.strip(): int(n) for n, what in FIGURE.findall(figures)
+        }
         for name, figures in LINE.findall(done.stdout)
     }
     record["seed"] = int(seed[1]) if seed else 0

@@ -64,13 +64,13 @@ class Hold(FastMmap):
 
 
 class Empty(FastMmap):
-    """Spoils the bytes of the first page, as a broken lock-taker might."""
+    """Spoils the head of the first page, as a broken lock-taker might."""
 
     def set(self, key: Any, value: Any, *arguments: Any, **options: Any) -> bool:
         if seldom(200):
             with open(self.share_file, "r+b") as file:
                 file.seek(1 << 16)
-                file.write(bytes(range(256)) * 64)
+                file.write(bytes(range(256)))
         return super().set(key, value, *arguments, **options)
 
 
