@@ -93,8 +93,8 @@ fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
 void
 fmm_hold_release(const struct fmm_hold *hold)
 {
-    bool kept = !hold->sound || fmm_damaged(hold->cache) ||
-                is_sound(&hold->page);
+    bool kept =
+        !hold->sound || fmm_damaged(hold->cache) || is_sound(&hold->page);
     assert(kept);
     (void)kept;
     fmm_lock_release(hold->lock, hold->owner);

@@ -230,7 +230,8 @@ a_replacement_killed_at_any_call_leaves_the_old_or_the_new_file(void)
         }
     }
     CHECK(new > 1 && n > new);
-    printf("kills replace: %lu calls, %lu with the new file\n", n - 1, new - 1);
+    printf("kills replace: %lu calls, %lu with the new file\n", n - 1,
+           new - 1);
 }
 
 static const struct check_case cases[] = {
