@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ import pytest
 from support import MakeCache
 
 from fastmmap import FastMmap
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests' processes, also when a shell's job runs us.
+
+    A job in the background inherits that SIGINT is ignored, and hands it on.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
