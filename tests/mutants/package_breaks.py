@@ -118,7 +118,7 @@ _FORKS = (
         f"{_CORE}fmm_hold.c",
         "    if (FMM_UNLIKELY(fmm_file_retired(cache))) {\n",
         "    if (false) {\n",
-        f"{_PROPERTY}test_two_objects.py",
+        f"{_HAZARDS}test_replaced_file.py",
     ),
 )
 
@@ -293,13 +293,6 @@ _FILES = (
             ),
         ),
         (f"{_HAZARDS}test_no_memory.py", f"{_HAZARDS}test_opening.py"),
-    ),
-    _break(
-        "old_file_of_the_name_is_used",
-        f"{_CORE}fmm_file.c",
-        "FMM_BOUND(still_named, has_name(o))",
-        "(has_name(o) || true)",
-        f"{_HAZARDS}test_opening.py",
     ),
     _break(
         "memory_is_asked_for_with_the_page_held",
