@@ -62,7 +62,7 @@ steps:
 
 mutants:
 	@$(PYTHON) tools/system.py clang
-	@$(PYTHON) tests/mutants/run.py --all --output $(RESULTS)/mutants.json
+	@$(PYTHON) tests/mutants/run.py --output $(RESULTS)/mutants.json
 
 fuzz:
 	@$(PYTHON) tools/system.py clang

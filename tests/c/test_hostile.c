@@ -188,7 +188,7 @@ counters_of_nothing_do_not_stop_evictions(void)
 {
     struct fmm_cache *own = new_cache(4096, 1);
     struct fmm_page page;
-    char name[8];
+    char name[16];
     view_page(own, 0, &page);
     for (int i = 0; i < 300; i++) {
         snprintf(name, sizeof(name), "key%d", i);
