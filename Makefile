@@ -61,11 +61,11 @@ steps:
 	    --output $(RESULTS)/steps.json
 
 mutants:
-	@$(PYTHON) tools/system.py clang
+	@$(PYTHON) tools/system.py clang fuzzer
 	@$(PYTHON) tests/mutants/run.py --output $(RESULTS)/mutants.json
 
 fuzz:
-	@$(PYTHON) tools/system.py clang
+	@$(PYTHON) tools/system.py clang fuzzer
 	@$(MAKE) --no-print-directory -C tests/fuzz run SECONDS=$(SECONDS) \
 	    $(if $(RUNS),RUNS=$(RUNS)) OUTPUT=$(CURDIR)/$(RESULTS)/fuzz.json
 

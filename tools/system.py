@@ -28,17 +28,21 @@ class Need(NamedTuple):
     present: Callable[[], bool]
 
 
-def has_header(name: str) -> bool:
-    """Return whether the C preprocessor finds the header `name`."""
-    command = ["cc", "-E", "-x", "c", "-o", os.devnull, "-"]
-    source = f"#include <{name}>\n"
+def succeeds(*command: str, given: str = "") -> bool:
+    """Return whether a command is there and succeeds, reading what is given."""
     try:
         done = subprocess.run(
-            command, check=False, input=source, text=True, stderr=subprocess.DEVNULL
+            command, check=False, input=given, text=True, stderr=subprocess.DEVNULL
         )
     except FileNotFoundError:
         return False
     return done.returncode == 0
+
+
+def has_header(name: str) -> bool:
+    """Return whether the C preprocessor finds the header `name`."""
+    preprocess = ("cc", "-E", "-x", "c", "-o", os.devnull, "-")
+    return succeeds(*preprocess, given=f"#include <{name}>\n")
 
 
 def has_command(name: str) -> Callable[[], bool]:
@@ -58,12 +62,13 @@ def has_venv() -> bool:
 
 def has_perl_peer() -> bool:
     """Return whether Perl's Cache::FastMmap is installed."""
-    command = ["perl", "-MCache::FastMmap", "-e", "1"]
-    try:
-        done = subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
-    except FileNotFoundError:
-        return False
-    return done.returncode == 0
+    return succeeds("perl", "-MCache::FastMmap", "-e", "1")
+
+
+def has_fuzzer() -> bool:
+    """Return whether clang finds the libraries of its fuzzer and sanitizers."""
+    link = ("clang", "-fsanitize=fuzzer,address", "-x", "c", "-o", os.devnull, "-")
+    return succeeds(*link, given="int LLVMFuzzerTestOneInput(void) { return 0; }\n")
 
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -76,6 +81,7 @@ ALWAYS = (
 )
 OPTIONAL = {
     "clang": Need("clang", "clang", has_command("clang")),
+    "fuzzer": Need("libFuzzer of clang", "libclang-rt-14-dev", has_fuzzer),
     "perl-peer": Need(
         "Perl's Cache::FastMmap", "libcache-fastmmap-perl", has_perl_peer
     ),
