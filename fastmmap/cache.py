@@ -16,6 +16,7 @@ from fastmmap.options import (
     REATTACHED,
     FileOptions,
     Size,
+    UseOptions,
     choose_compressor,
     choose_serializer,
     file_options,
@@ -234,17 +235,15 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
             A `CheckReport`; its ``ok`` tells whether all is well.
         """
         pages = [self._check_page(page) for page in range(self.num_pages)]
+        entries, live, dead, problems, _ = zip(*pages, strict=True)
+        told = [f"page {page}: {text}" for page, text in enumerate(problems) if text]
         return CheckReport(
-            ok=not any(problem for *_, problem, _ in pages),
+            ok=not any(problems),
             pages=len(pages),
-            entries=sum(entries for entries, *_ in pages),
-            bytes_live=sum(live for _, live, *_ in pages),
-            bytes_dead=sum(dead for _, _, dead, *_ in pages),
-            problems=tuple(
-                f"page {number}: {problem}"
-                for number, (*_, problem, _) in enumerate(pages)
-                if problem
-            ),
+            entries=sum(entries),
+            bytes_live=sum(live),
+            bytes_dead=sum(dead),
+            problems=tuple(told),
         )
 
 
@@ -267,13 +266,23 @@ def _attach(cache: FastMmap, path: str, file: FileOptions, given: _Given) -> Non
     _open(cache, path, file, names)
     try:
         _require_safe(cache.serializer, file)
-        values = values or _serializer_of(cache)
-        packing = packing or _compressor_of(cache)
-        cache._configure(*values[1:], *packing[1:], **vars(use))
+        _configure(cache, use, values, packing)
     except BaseException:
         cache._detach()
         raise
     cache._given = {name: given[name] for name in REATTACHED}
+
+
+def _configure(
+    cache: FastMmap,
+    use: UseOptions,
+    values: Optional[Serializer],
+    packing: Optional[Compressor],
+) -> None:
+    """Say how an open file is used; what is left out follows the file."""
+    values = values or _serializer_of(cache)
+    packing = packing or _compressor_of(cache)
+    cache._configure(*values[1:], *packing[1:], **vars(use))
 
 
 def _open(cache: FastMmap, path: str, file: FileOptions, names: _Names) -> None:

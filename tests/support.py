@@ -26,6 +26,12 @@ from fastmmap import FastMmap
 MakeCache = Callable[..., FastMmap]
 _Scenario = TypeVar("_Scenario", bound="Scenario")
 
+
+def one(*_: object) -> int:
+    """Return 1, whatever the value was: for `get_and_set`."""
+    return 1
+
+
 # Every operation, for tests that try them all.
 OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
     "get": lambda cache: cache.get("key"),
@@ -46,7 +52,7 @@ OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
     "items": lambda cache: list(cache.items()),
     "remove": lambda cache: cache.remove("key"),
     "get_and_remove": lambda cache: cache.get_and_remove("key"),
-    "get_and_set": lambda cache: cache.get_and_set("key", lambda *_: 1),
+    "get_and_set": lambda cache: cache.get_and_set("key", one),
     "lock": lambda cache: cache.lock("key").__enter__(),
     "expire": lambda cache: cache.expire("key"),
     "clear": lambda cache: cache.clear(),
