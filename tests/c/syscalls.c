@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -31,6 +32,21 @@ syscalls_can_fail(void)
     return true;
 #else
     return false;
+#endif
+}
+
+/* At the entry of a call: whether it is the engine's. The allocator of a
+ * sanitizer maps more memory now and then, always at places that it chose. */
+static bool
+is_ours(pid_t child)
+{
+#ifdef __x86_64__
+    struct user_regs_struct registers;
+    REQUIRE(ptrace(PTRACE_GETREGS, child, NULL, &registers) == 0);
+    return registers.orig_rax != SYS_mmap || !(registers.r10 & MAP_FIXED);
+#else
+    (void)child;
+    return true;
 #endif
 }
 
@@ -93,7 +109,7 @@ go_to_call(pid_t child, unsigned at)
     bool entry = true;
     unsigned calls = 0;
     for (; next_stop(child); entry = !entry) {
-        if (!entry || *inside == 0) {
+        if (!entry || *inside == 0 || !is_ours(child)) {
             continue;
         }
         if (calls == at) {
