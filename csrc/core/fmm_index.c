@@ -38,25 +38,36 @@ fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
     uint64_t wanted = fmm_slot_word(hash, ring, offset, false);
     struct fmm_candidates c;
     fmm_index_candidates(index->buckets, hash, &c);
-    for (uint32_t b = 0; b < 2; b++) {
-        uint32_t matches = fmm_index_matches(index, c.first[b], mask, wanted);
-        if (matches) {
-            return c.first[b] + fmm_index_take(&matches);
+    uint32_t matches = fmm_index_tagged(index, &c);
+    while (matches) {
+        uint32_t slot = fmm_index_take(&c, &matches);
+        if ((fmm_index_word(index, slot) & mask) == wanted) {
+            return slot;
         }
     }
     return FMM_SLOT_NONE;
+}
+
+/* How many of 16 bits are set among the low and among the high eight. */
+static inline uint32_t
+count_bits(uint32_t bits)
+{
+    bits -= bits >> 1 & 0x5555;
+    bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+    return (bits + (bits >> 4)) & 0x0f0f;
 }
 
 uint32_t
 fmm_index_find_empty(const struct fmm_index *index, uint64_t hash)
 {
     struct fmm_candidates c;
-    uint32_t empty[2];
     fmm_index_candidates(index->buckets, hash, &c);
-    empty[0] = fmm_index_matches(index, c.first[0], UINT64_MAX, 0);
-    empty[1] = fmm_index_matches(index, c.first[1], UINT64_MAX, 0);
-    uint32_t b = __builtin_popcount(empty[1]) > __builtin_popcount(empty[0]);
-    return empty[b] ? c.first[b] + fmm_index_take(&empty[b]) : FMM_SLOT_NONE;
+    uint32_t empty = fmm_index_matches(index, &c, FMM_SLOT_USED, 0);
+    uint32_t counts = count_bits(empty);
+    if (counts >> 8 > (counts & 0xff)) {
+        empty &= 0xff00;
+    }
+    return empty ? fmm_index_take(&c, &empty) : FMM_SLOT_NONE;
 }
 
 uint32_t

@@ -6,6 +6,7 @@
 
 #include "fmm_base.h"
 #include "fmm_format.h"
+#include "fmm_match.h"
 
 #define FMM_CANDIDATES (2u * FMM_BUCKET_SLOTS)
 #define FMM_SLOT_NONE UINT32_MAX
@@ -55,20 +56,6 @@ fmm_index_word(const struct fmm_index *index, uint32_t slot)
     return atomic_load_explicit(&index->slots[slot], memory_order_acquire);
 }
 
-/* The slots of the bucket that begins at `first` whose word, under `mask`,
- * is `wanted`: one bit for each. Compares without a branch. */
-static inline uint32_t
-fmm_index_matches(const struct fmm_index *index, uint32_t first, uint64_t mask,
-                  uint64_t wanted)
-{
-    uint32_t matches = 0;
-    for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
-        uint64_t word = fmm_index_word(index, first + i);
-        matches |= (uint32_t)((word & mask) == wanted) << i;
-    }
-    return matches;
-}
-
 /* Ask for the lines of both buckets and of their hints at once. */
 static inline void
 fmm_index_prefetch(const struct fmm_index *index,
@@ -80,22 +67,31 @@ fmm_index_prefetch(const struct fmm_index *index,
     __builtin_prefetch(&index->hints[c->first[1]], 1);
 }
 
-/* Those of the first (0) or second (1) bucket that carry the tag. */
+/* The candidate slots whose word, under `mask`, is `wanted`: one bit for
+ * each, see fmm_match.h. */
 static inline uint32_t
-fmm_index_tagged(const struct fmm_index *index, const struct fmm_candidates *c,
-                 uint32_t bucket)
+fmm_index_matches(const struct fmm_index *index,
+                  const struct fmm_candidates *c, uint64_t mask,
+                  uint64_t wanted)
 {
-    return fmm_index_matches(index, c->first[bucket],
-                             FMM_SLOT_USED | FMM_SLOT_TAG, c->match);
+    return fmm_match_buckets(&index->slots[c->first[0]],
+                             &index->slots[c->first[1]], mask, wanted);
 }
 
-/* Take the lowest bit out of `*matches` (not 0); returns its number. */
+/* Those that are in use and carry the tag. */
 static inline uint32_t
-fmm_index_take(uint32_t *matches)
+fmm_index_tagged(const struct fmm_index *index, const struct fmm_candidates *c)
+{
+    return fmm_index_matches(index, c, FMM_SLOT_USED | FMM_SLOT_TAG, c->match);
+}
+
+/* Take the lowest bit out of `*matches` (not 0); returns its slot. */
+static inline uint32_t
+fmm_index_take(const struct fmm_candidates *c, uint32_t *matches)
 {
     uint32_t i = (uint32_t)__builtin_ctz(*matches);
     *matches &= *matches - 1;
-    return i;
+    return fmm_index_slot(c, i);
 }
 
 /* Store a slot word: the commit of every change. */

@@ -63,14 +63,12 @@ fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
 {
     struct fmm_candidates c;
     fmm_index_candidates(page->index.buckets, key->hash, &c);
-    for (uint32_t b = 0; b < 2; b++) {
-        uint32_t matches = fmm_index_tagged(&page->index, &c, b);
-        while (matches) {
-            uint32_t slot = c.first[b] + fmm_index_take(&matches);
-            if (fmm_page_load_slot(page, slot, out) &&
-                fmm_entry_has_key(&out->entry, key)) {
-                return true;
-            }
+    uint32_t matches = fmm_index_tagged(&page->index, &c);
+    while (matches) {
+        uint32_t slot = fmm_index_take(&c, &matches);
+        if (fmm_page_load_slot(page, slot, out) &&
+            fmm_entry_has_key(&out->entry, key)) {
+            return true;
         }
     }
     return false;

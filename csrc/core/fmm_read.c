@@ -80,15 +80,19 @@ take_found(const struct look *look, const struct fmm_found *found)
     return FMM_OK;
 }
 
-/* Look into one bucket. FMM_MISS: the key is not there. */
+/* FMM_MISS: the key is not there. */
 static enum fmm_status
-look_into(struct look *look, const struct fmm_candidates *c, uint32_t bucket)
+look_once(struct look *look)
 {
     const struct fmm_page *page = &look->page;
+    struct fmm_candidates c;
     struct fmm_found found;
-    uint32_t matches = fmm_index_tagged(&page->index, c, bucket);
+    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
+    fmm_index_prefetch(&page->index, &c);
+    load_tails(look);
+    uint32_t matches = fmm_index_tagged(&page->index, &c);
     while (matches) {
-        uint32_t slot = c->first[bucket] + fmm_index_take(&matches);
+        uint32_t slot = fmm_index_take(&c, &matches);
         bool sound = fmm_page_load_slot(page, slot, &found);
         FMM_MUTATE(slot_before_tails, load_tails(look));
         if (sound && fmm_entry_has_key(&found.entry, look->read->key)) {
@@ -103,18 +107,6 @@ look_into(struct look *look, const struct fmm_candidates *c, uint32_t bucket)
         }
     }
     return FMM_MISS;
-}
-
-static enum fmm_status
-look_once(struct look *look)
-{
-    const struct fmm_page *page = &look->page;
-    struct fmm_candidates c;
-    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
-    fmm_index_prefetch(&page->index, &c);
-    load_tails(look);
-    enum fmm_status status = look_into(look, &c, 0);
-    return status == FMM_MISS ? look_into(look, &c, 1) : status;
 }
 
 enum fmm_status

@@ -47,20 +47,35 @@ a_slot_matches_only_by_its_tag(void)
     uint64_t hash = check_random();
     fmm_index_candidates(BUCKETS, hash, &c);
     clear();
-    CHECK_EQ(fmm_index_tagged(&table, &c, 0), 0);
+    CHECK_EQ(fmm_index_tagged(&table, &c), 0);
     slots[c.first[0] + 1] = fmm_slot_word(hash ^ 1, 0, 0, false);
     slots[c.first[0] + 2] = c.match & ~FMM_SLOT_USED;
-    CHECK_EQ(fmm_index_tagged(&table, &c, 0), 0);
+    CHECK_EQ(fmm_index_tagged(&table, &c), 0);
     slots[c.first[0] + 3] = fmm_slot_word(hash, 1, 64, true);
     slots[c.first[0] + 6] = fmm_slot_word(hash, 0, 0, false);
     slots[c.first[1] + 7] = fmm_slot_word(hash, 0, 0, false);
-    uint32_t matches = fmm_index_tagged(&table, &c, 0);
-    CHECK_EQ(fmm_index_take(&matches), 3);
-    CHECK_EQ(fmm_index_take(&matches), 6);
+    uint32_t matches = fmm_index_tagged(&table, &c);
+    CHECK_EQ(fmm_index_take(&c, &matches), c.first[0] + 3);
+    CHECK_EQ(fmm_index_take(&c, &matches), c.first[0] + 6);
+    CHECK_EQ(fmm_index_take(&c, &matches), c.first[1] + 7);
     CHECK_EQ(matches, 0);
-    matches = fmm_index_tagged(&table, &c, 1);
-    CHECK_EQ(fmm_index_take(&matches), 7);
-    CHECK_EQ(matches, 0);
+}
+
+/* Each slot alone, whatever its other bits: no place is compared wrongly. */
+static void
+each_candidate_has_a_bit_of_its_own(void)
+{
+    struct fmm_candidates c;
+    uint64_t hash = check_random();
+    fmm_index_candidates(BUCKETS, hash, &c);
+    for (uint32_t n = 0; n < FMM_CANDIDATES; n++) {
+        clear();
+        slots[fmm_index_slot(&c, n)] =
+            c.match | (check_random() & ~(FMM_SLOT_USED | FMM_SLOT_TAG));
+        CHECK_EQ(fmm_index_tagged(&table, &c), 1u << n);
+        CHECK_EQ(fmm_index_matches(&table, &c, FMM_SLOT_USED, 0),
+                 0xffffu & ~(1u << n));
+    }
 }
 
 static void
@@ -197,6 +212,7 @@ an_access_beyond_eight_years_is_kept_as_that(void)
 static const struct check_case cases[] = {
     CASE(a_slot_word_keeps_ring_offset_tag_and_dirty),
     CASE(a_slot_matches_only_by_its_tag),
+    CASE(each_candidate_has_a_bit_of_its_own),
     CASE(candidates_are_two_whole_buckets),
     CASE(a_place_is_found_dirty_or_not),
     CASE(a_new_entry_goes_to_the_emptier_bucket),

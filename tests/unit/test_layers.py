@@ -22,7 +22,7 @@ LAYERS = (
     {"fmm_format", "fmm_hash"},
     {"fmm_platform"},
     {"fmm_process"},
-    {"fmm_entry", "fmm_lock", "fmm_options", "fmm_ring"},
+    {"fmm_entry", "fmm_lock", "fmm_match", "fmm_options", "fmm_ring"},
     {"fmm_header", "fmm_index"},
     {"fmm_page"},
     {"fmm_evict", "fmm_verify"},
