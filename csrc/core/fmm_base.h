@@ -20,6 +20,13 @@
 
 #define FMM_LIKELY(x) __builtin_expect(!!(x), 1)
 #define FMM_UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* Inline all that the function calls, also from other modules where the
+ * linker optimizes. For what is called most, and has no rare long branch. */
+#define FMM_FLATTEN __attribute__((flatten))
+/* Stays a call, even there. */
+#define FMM_NOINLINE __attribute__((noinline))
+/* The rare long branch: a call, and out of the way. */
+#define FMM_COLD __attribute__((cold, noinline))
 
 /* Both words are in a mapped file, shared with other processes. */
 typedef _Atomic(uint64_t) fmm_word64;
@@ -137,8 +144,29 @@ fmm_copy_in(unsigned char *to, const void *from, size_t length)
 }
 
 static inline bool
+fmm_same_word(const unsigned char *a, const unsigned char *b)
+{
+    uint64_t words[2];
+    memcpy(&words[0], a, 8);
+    memcpy(&words[1], b, 8);
+    return words[0] == words[1];
+}
+
+/* Made for keys: few bytes, and mostly the same. The last eight may be
+ * compared twice in part. */
+static inline bool
 fmm_same_bytes(const unsigned char *shared, const void *other, size_t length)
 {
-    return length == 0 || memcmp(shared, other, length) == 0;
+    const unsigned char *mine = other;
+    if (length < 8 || length > 32) {
+        return length == 0 || memcmp(shared, mine, length) == 0;
+    }
+    size_t last = length - 8;
+    for (size_t i = 0; i < last; i += 8) {
+        if (!fmm_same_word(shared + i, mine + i)) {
+            return false;
+        }
+    }
+    return fmm_same_word(shared + last, mine + last);
 }
 #endif

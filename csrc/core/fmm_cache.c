@@ -115,7 +115,7 @@ fmm_get_locked(const struct fmm_guard *guard, const struct fmm_call *call,
 }
 
 /* A reader that was lapped too often takes the lock once. */
-static enum fmm_status
+FMM_COLD static enum fmm_status
 read_locked(struct fmm_cache *cache, const struct fmm_read *read)
 {
     struct fmm_hold hold;
@@ -142,7 +142,7 @@ read_any(struct fmm_cache *cache, const struct fmm_read *read)
 }
 
 /* Count a read once: not when it is to be repeated. */
-static void
+FMM_COLD static void
 count_read(struct fmm_cache *cache, uint32_t number, enum fmm_status status)
 {
     struct fmm_page page;

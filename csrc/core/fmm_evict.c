@@ -28,8 +28,11 @@ fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
 static uint32_t *
 ghost_bucket(const struct fmm_page *page, uint64_t hash)
 {
-    uint32_t bucket = fmm_hash_bucket(hash, page->ghost_buckets);
-    return page->ghosts + (size_t)bucket * FMM_GHOST_BUCKET;
+    const struct fmm_geometry *geometry = page->geometry;
+    uint32_t buckets = geometry->ghosts / FMM_GHOST_BUCKET;
+    void *ghosts = page->at + geometry->ghosts_at;
+    return (uint32_t *)ghosts +
+           (size_t)fmm_hash_bucket(hash, buckets) * FMM_GHOST_BUCKET;
 }
 
 /* Remember a hash, the newest first. */
@@ -383,7 +386,7 @@ retire_probation(struct fmm_work *work)
     return tail_evict(work, &tail);
 }
 
-static enum fmm_status
+FMM_NOINLINE static enum fmm_status
 retire(struct fmm_work *work, uint32_t ring)
 {
     work->retired = true;

@@ -4,14 +4,14 @@
 #include "fmm_mutant.h"
 #include "fmm_verify.h"
 
-void
+FMM_COLD void
 fmm_hold_repair(struct fmm_page *page)
 {
     struct fmm_page_report report;
     fmm_verify_repair(page, &report);
 }
 
-static void
+FMM_COLD static void
 after_death(struct fmm_page *page)
 {
     fmm_count_add(&page->control->recoveries, 1);
@@ -74,7 +74,7 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     return FMM_OK;
 }
 
-enum fmm_status
+FMM_FLATTEN enum fmm_status
 fmm_hold_take(struct fmm_cache *cache, const struct fmm_call *call,
               uint32_t page, struct fmm_hold *hold_out)
 {

@@ -33,7 +33,7 @@ struct place {
 };
 
 /* Of full buckets the least wanted entry goes, a clean one if there is. */
-static enum fmm_status
+FMM_COLD static enum fmm_status
 choose_victim(const struct fmm_page *page, uint64_t hash, struct place *place,
               struct fmm_ticket *ticket)
 {
@@ -125,12 +125,13 @@ choose_ring(const struct fmm_page *page, const struct fmm_key *key,
     return old->ring;
 }
 
-enum fmm_status
+FMM_FLATTEN enum fmm_status
 fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
                  const struct fmm_found *old, uint64_t now_ms,
                  struct fmm_ticket *ticket)
 {
-    uint64_t length = fmm_entry_size(source, page->max_entry);
+    uint64_t length =
+        fmm_entry_size(source, fmm_geometry_max_entry(page->geometry));
     struct fmm_work work;
     struct fmm_found again;
     struct place place;

@@ -89,17 +89,10 @@ sleep_for(const struct fmm_lock_result *result, int64_t wait_ms,
     return (uint32_t)fmm_min(usual, fmm_min(left, SLEEP_US) * 1000u);
 }
 
-enum fmm_status
-fmm_lock_take(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
-              struct fmm_lock_result *result_out)
+FMM_COLD static enum fmm_status
+wait_for(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
+         struct fmm_lock_result *result_out)
 {
-    *result_out = (struct fmm_lock_result){false, false};
-    if (FMM_LIKELY(swap(lock, 0, owner))) {
-        return FMM_OK;
-    }
-    if (wait_ms == 0) {
-        return FMM_BUSY;
-    }
     uint64_t began = fmm_monotonic_ms();
     if (spin(lock, owner)) {
         result_out->waited = true;
@@ -116,6 +109,18 @@ fmm_lock_take(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
         }
         result_out->waited = true;
     }
+}
+
+enum fmm_status
+fmm_lock_take(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
+              struct fmm_lock_result *result_out)
+{
+    *result_out = (struct fmm_lock_result){false, false};
+    if (FMM_LIKELY(swap(lock, 0, owner))) {
+        return FMM_OK;
+    }
+    return wait_ms == 0 ? FMM_BUSY
+                        : wait_for(lock, owner, wait_ms, result_out);
 }
 
 bool

@@ -2,38 +2,13 @@
 
 #include "fmm_mutant.h"
 
-static void
-view_ring(struct fmm_control *control, unsigned char *at,
-          const struct fmm_geometry *geometry, uint32_t ring,
-          struct fmm_ring *out)
-{
-    out->base = at + geometry->ring_at[ring];
-    out->size = geometry->ring_size[ring];
-    out->shift = geometry->ring_shift[ring];
-    out->head_word = &control->head[ring];
-    out->tail_word = &control->tail[ring];
-}
-
 void
 fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
               uint32_t number, struct fmm_page *out)
 {
-    unsigned char *at =
-        base + geometry->pages_at + geometry->page_size * number;
-    void *control = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
-    void *hints = at + geometry->hints_at;
-    void *ghosts = at + geometry->ghosts_at;
-
-    out->control = control;
-    view_ring(control, at, geometry, FMM_RING_S, &out->ring[FMM_RING_S]);
-    view_ring(control, at, geometry, FMM_RING_M, &out->ring[FMM_RING_M]);
-    out->index.slots = (fmm_word64 *)(void *)at;
-    out->index.hints = hints;
-    out->index.buckets = geometry->buckets;
-    out->ghosts = ghosts;
-    out->ghost_buckets = geometry->ghosts / FMM_GHOST_BUCKET;
-    out->number = number;
-    out->max_entry = fmm_geometry_max_entry(geometry);
+    fmm_page_glance(base, geometry, number, out);
+    fmm_page_ring(out, FMM_RING_S, &out->ring[FMM_RING_S]);
+    fmm_page_ring(out, FMM_RING_M, &out->ring[FMM_RING_M]);
 }
 
 bool
@@ -51,13 +26,14 @@ fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
     out->word = fmm_index_word(&page->index, slot);
     out->ring = fmm_slot_ring(out->word);
     out->offset = fmm_slot_offset(out->word);
-    const struct fmm_ring *ring = &page->ring[out->ring];
+    struct fmm_ring ring;
+    fmm_page_ring(page, out->ring, &ring);
     const uint64_t mask = FMM_SLOT_USED | FMM_SLOT_RESERVED;
     return FMM_BOUND(slot_bits, (out->word & mask) == FMM_SLOT_USED) &&
-           fmm_entry_load(ring->base, ring->size, out->offset, &out->entry);
+           fmm_entry_load(ring.base, ring.size, out->offset, &out->entry);
 }
 
-bool
+FMM_FLATTEN bool
 fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
               struct fmm_found *out)
 {
@@ -149,7 +125,7 @@ fmm_page_reset(struct fmm_page *page)
     fmm_page_recount(page);
 }
 
-void
+FMM_COLD void
 fmm_page_recount(const struct fmm_page *page)
 {
     struct fmm_control *control = page->control;

@@ -11,13 +11,12 @@
 
 /* Pointers into the map, bounds from private memory. */
 struct fmm_page {
+    unsigned char *at;
+    const struct fmm_geometry *geometry;
     struct fmm_control *control;
-    struct fmm_ring ring[2];
     struct fmm_index index;
-    uint32_t *ghosts; /* guarded by the page lock */
-    uint32_t ghost_buckets;
     uint32_t number;
-    uint64_t max_entry;
+    struct fmm_ring ring[2];
 };
 
 /* A slot and the entry that it names. */
@@ -31,6 +30,32 @@ struct fmm_found {
 /* Pointers only: the rings' positions are loaded by fmm_page_settle(). */
 void fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
                    uint32_t number, struct fmm_page *out);
+/* The same without the rings: enough for fmm_page_load_slot(). */
+static inline void
+fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
+                uint32_t number, struct fmm_page *out)
+{
+    void *at = base + geometry->pages_at + geometry->page_size * number;
+    void *hints = (unsigned char *)at + geometry->hints_at;
+    void *control = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
+    out->at = at;
+    out->geometry = geometry;
+    out->control = control;
+    out->index = (struct fmm_index){at, hints, geometry->buckets};
+    out->number = number;
+}
+
+/* One ring of a page. */
+static inline void
+fmm_page_ring(const struct fmm_page *page, uint32_t ring, struct fmm_ring *out)
+{
+    const struct fmm_geometry *geometry = page->geometry;
+    out->base = page->at + geometry->ring_at[ring];
+    out->size = geometry->ring_size[ring];
+    out->shift = geometry->ring_shift[ring];
+    out->head_word = &page->control->head[ring];
+    out->tail_word = &page->control->tail[ring];
+}
 
 /* Load and settle both rings. False: the page must be repaired. */
 bool fmm_page_settle(struct fmm_page *page);

@@ -20,11 +20,12 @@ struct look {
 static inline bool
 is_whole(const struct look *look, uint32_t ring_id, uint64_t offset)
 {
-    const struct fmm_ring *ring = &look->page.ring[ring_id];
-    uint64_t position = fmm_ring_position(ring, look->tail[ring_id], offset);
+    struct fmm_ring ring;
+    fmm_page_ring(&look->page, ring_id, &ring);
+    uint64_t position = fmm_ring_position(&ring, look->tail[ring_id], offset);
     atomic_thread_fence(memory_order_acquire);
     return FMM_MUTANT_IS(no_recheck) ||
-           atomic_load_explicit(ring->tail_word, memory_order_relaxed) <=
+           atomic_load_explicit(ring.tail_word, memory_order_relaxed) <=
                position;
 }
 
@@ -33,11 +34,11 @@ is_whole(const struct look *look, uint32_t ring_id, uint64_t offset)
 static inline void
 load_tails(struct look *look)
 {
-    const struct fmm_ring *ring = look->page.ring;
+    const fmm_word64 *tail = look->page.control->tail;
     look->tail[FMM_RING_S] =
-        atomic_load_explicit(ring[FMM_RING_S].tail_word, memory_order_acquire);
+        atomic_load_explicit(&tail[FMM_RING_S], memory_order_acquire);
     look->tail[FMM_RING_M] =
-        atomic_load_explicit(ring[FMM_RING_M].tail_word, memory_order_acquire);
+        atomic_load_explicit(&tail[FMM_RING_M], memory_order_acquire);
 }
 
 static void
@@ -80,42 +81,57 @@ take_found(const struct look *look, const struct fmm_found *found)
     return FMM_OK;
 }
 
-/* FMM_MISS: the key is not there. */
-static enum fmm_status
-look_once(struct look *look)
+/* Whether a slot that named something else did so all the time: there may
+ * be another key, or bytes that were overwritten meanwhile. */
+static inline bool
+is_another(const struct look *look, const struct fmm_found *found)
 {
-    const struct fmm_page *page = &look->page;
+    uint64_t size = look->page.geometry->ring_size[found->ring];
+    return FMM_MUTANT_IS(misses_unchecked) ||
+           !FMM_BOUND(read_place, found->offset < size) ||
+           is_whole(look, found->ring, found->offset);
+}
+
+/* The slot that names the key. */
+static inline enum fmm_status
+find(struct look *look, struct fmm_found *found)
+{
+    const struct fmm_key *key = look->read->key;
     struct fmm_candidates c;
-    struct fmm_found found;
-    fmm_index_candidates(page->index.buckets, look->read->key->hash, &c);
-    fmm_index_prefetch(&page->index, &c);
+    fmm_index_candidates(look->page.index.buckets, key->hash, &c);
+    fmm_index_prefetch(&look->page.index, &c);
     load_tails(look);
-    uint32_t matches = fmm_index_tagged(&page->index, &c);
+    uint32_t matches = fmm_index_tagged(&look->page.index, &c);
     while (matches) {
         uint32_t slot = fmm_index_take(&c, &matches);
-        bool sound = fmm_page_load_slot(page, slot, &found);
+        bool sound = fmm_page_load_slot(&look->page, slot, found);
         FMM_MUTATE(slot_before_tails, load_tails(look));
-        if (sound && fmm_entry_has_key(&found.entry, look->read->key)) {
-            return take_found(look, &found);
+        if (FMM_LIKELY(sound && fmm_entry_has_key(&found->entry, key))) {
+            return FMM_OK;
         }
-        /* Another key, or bytes that were overwritten meanwhile? */
-        if (FMM_BOUND(read_place,
-                      found.offset < page->ring[found.ring].size) &&
-            !FMM_MUTANT_IS(misses_unchecked) &&
-            !is_whole(look, found.ring, found.offset)) {
+        if (!is_another(look, found)) {
             return LAPPED;
         }
     }
     return FMM_MISS;
 }
 
-enum fmm_status
+static inline enum fmm_status
+look_once(struct look *look)
+{
+    struct fmm_found found;
+    enum fmm_status status = find(look, &found);
+    return status == FMM_OK ? take_found(look, &found) : status;
+}
+
+FMM_FLATTEN enum fmm_status
 fmm_read_entry(const struct fmm_cache *cache, const struct fmm_read *read)
 {
     struct look look;
     look.read = read;
     look.created_ms = cache->created_ms;
-    fmm_page_view(cache->base, &cache->geometry, read->key->page, &look.page);
+    fmm_page_glance(cache->base, &cache->geometry, read->key->page,
+                    &look.page);
     for (int i = 0; i < TRIES; i++) {
         enum fmm_status status = look_once(&look);
         if (FMM_LIKELY(status != LAPPED)) {

@@ -29,9 +29,8 @@ fmm_ring_offset(const struct fmm_ring *ring, uint64_t position)
 static inline uint64_t
 fmm_ring_position(const struct fmm_ring *ring, uint64_t tail, uint64_t offset)
 {
-    uint64_t lap = tail >> ring->shift;
-    lap += offset < fmm_ring_offset(ring, tail) ? 1u : 0u;
-    return lap << ring->shift | offset / 8u;
+    uint64_t place = (UINT64_C(1) << ring->shift) - 1;
+    return tail + ((offset / 8u - tail) & place);
 }
 
 /* Bytes from one position to a later one, at most a few laps on. */

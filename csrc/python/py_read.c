@@ -9,7 +9,7 @@
 
 /* --------------------------------------------------------------- one read */
 
-static enum fmm_status
+FLATTEN static enum fmm_status
 run_get(struct fmm_cache *cache, struct op *op)
 {
     struct reading *r = (struct reading *)op;

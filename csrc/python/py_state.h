@@ -10,6 +10,9 @@
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* Inline all that the function calls, the core's part too where the linker
+ * optimizes. For the calls of every day. */
+#define FLATTEN __attribute__((flatten))
 
 struct section;
 

@@ -44,7 +44,7 @@ the_parts_of_a_page_lie_in_its_bytes(void)
     unsigned char *at = cache->base + g->pages_at + g->page_size;
     CHECK((uintptr_t)page.index.slots == (uintptr_t)at);
     CHECK((uintptr_t)page.index.hints == (uintptr_t)(at + g->hints_at));
-    CHECK((unsigned char *)page.ghosts == at + g->ghosts_at);
+    CHECK(page.ring[0].base == at + g->ring_at[0]);
     CHECK(page.ring[1].base + page.ring[1].size == cache->base + g->file_size);
     CHECK((unsigned char *)page.control ==
           cache->base + FMM_HEADER_SIZE + FMM_CONTROL_SIZE);
