@@ -121,6 +121,7 @@ fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
         return false;
     }
     const unsigned char *at = ring + offset;
+    __builtin_prefetch(at + 64);
     uint64_t first = fmm_load_shared(at);
     out->at = at;
     out->total = (uint32_t)first;

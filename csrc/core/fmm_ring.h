@@ -78,6 +78,15 @@ void fmm_ring_reset(struct fmm_ring *ring);
  * the ring's end included. */
 bool fmm_ring_has_room(const struct fmm_ring *ring, uint64_t length);
 
+/* Ask for the lines beyond the head, to be written soon. */
+static inline void
+fmm_ring_prefetch(const struct fmm_ring *ring)
+{
+    const unsigned char *at = ring->base + fmm_ring_offset(ring, ring->head);
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at + 64, 1);
+}
+
 /* Where to write the next `length` bytes, as an offset; padding goes first
  * if they would cross the end. Call after fmm_ring_has_room(). */
 uint64_t fmm_ring_reserve(struct fmm_ring *ring, uint64_t length);
