@@ -107,6 +107,8 @@ struct fmm_call {
     uint64_t now_ms; /* since 1970 */
     int64_t wait_ms; /* for a page lock: 0 try once, < 0 without end */
     bool count;      /* count reads and hits */
+    bool brief;      /* describe the value's length, type and compression,
+                        and nothing else */
 };
 
 /* A value as it is stored. `type` is the binding's, but for FMM_TYPE_INT,

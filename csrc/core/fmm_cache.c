@@ -142,14 +142,14 @@ read_any(struct fmm_cache *cache, const struct fmm_read *read)
 }
 
 /* Count a read once: not when it is to be repeated. */
-FMM_COLD static void
+FMM_NOINLINE static void
 count_read(struct fmm_cache *cache, uint32_t number, enum fmm_status status)
 {
     struct fmm_page page;
     if (status != FMM_OK && status != FMM_MISS) {
         return;
     }
-    fmm_page_view(cache->base, &cache->geometry, number, &page);
+    fmm_page_glance(cache->base, &cache->geometry, number, &page);
     atomic_fetch_add_explicit(&page.control->reads, 1, memory_order_relaxed);
     if (status == FMM_OK) {
         atomic_fetch_add_explicit(&page.control->hits, 1,

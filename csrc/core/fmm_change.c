@@ -50,24 +50,28 @@ is_visible(const struct change *c, const struct fmm_found *found)
 
 /* -------------------------------------------------------------- storing */
 
-/* Replace `old` (NULL: none) by a value, or by a tombstone (NULL). A page
- * found damaged on the way is repaired, and then again. */
+/* The page was found damaged: repair it, and insert into what is left. */
+FMM_COLD static enum fmm_status
+insert_repaired(const struct change *c, const struct fmm_entry_source *source)
+{
+    struct fmm_found again;
+    fmm_hold_repair(c->page);
+    return fmm_insert_entry(c->page, source, find(c, &again), c->call->now_ms,
+                            c->ticket);
+}
+
+/* Replace `old` (NULL: none) by a value, or by a tombstone (NULL). */
 static enum fmm_status
 insert(const struct change *c, const struct fmm_value *value,
        const struct fmm_store *store, const struct fmm_found *old)
 {
     uint64_t now_ms = c->call->now_ms;
-    struct fmm_found again;
-    struct fmm_entry_source source = {
+    const struct fmm_entry_source source = {
         c->key, value, store, (uint32_t)fmm_hold_seconds(c->cache, now_ms)};
     enum fmm_status status =
         fmm_insert_entry(c->page, &source, old, now_ms, c->ticket);
-    if (FMM_UNLIKELY(status == FMM_ERR_CORRUPT)) {
-        fmm_hold_repair(c->page);
-        status = fmm_insert_entry(c->page, &source, find(c, &again), now_ms,
-                                  c->ticket);
-    }
-    return status;
+    return FMM_LIKELY(status != FMM_ERR_CORRUPT) ? status
+                                                 : insert_repaired(c, &source);
 }
 
 static enum fmm_status
@@ -93,7 +97,7 @@ fmm_set_locked(const struct fmm_guard *guard, const struct fmm_call *call,
     return set(&c, value, store);
 }
 
-enum fmm_status
+FMM_FLATTEN enum fmm_status
 fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
         const struct fmm_key *key, const struct fmm_value *value,
         const struct fmm_store *store, struct fmm_ticket *ticket_out)

@@ -69,6 +69,16 @@ void fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at);
 
 /* Copy the value out; `to` takes value_len bytes. */
 void fmm_entry_copy_value(const struct fmm_entry *entry, void *to);
+/* Describe its value: length, type, compressed. */
+static inline void
+fmm_entry_describe_value(const struct fmm_entry *entry,
+                         struct fmm_meta *meta_out)
+{
+    meta_out->value_len = entry->value_len;
+    meta_out->type = entry->type;
+    meta_out->compressed = (entry->flags & FMM_ENTRY_COMPRESSED) != 0;
+}
+
 /* Describe it, but for dirty and accessed_at, which the index knows. */
 void fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
                         uint64_t now_ms, struct fmm_meta *meta_out);

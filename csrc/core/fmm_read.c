@@ -49,6 +49,19 @@ take_hit(const struct look *look, const struct fmm_found *found)
     fmm_hint_hit(&look->page.index.hints[found->slot], since / 1000);
 }
 
+static inline void
+describe(const struct look *look, const struct fmm_found *found)
+{
+    const struct fmm_call *call = look->read->call;
+    struct fmm_meta *meta = look->read->meta;
+    if (call->brief) {
+        fmm_entry_describe_value(&found->entry, meta);
+        return;
+    }
+    fmm_page_describe(&look->page, found, look->created_ms, call->now_ms,
+                      meta);
+}
+
 /* The key is in this slot, if the bytes were whole. */
 static enum fmm_status
 take_found(const struct look *look, const struct fmm_found *found)
@@ -59,8 +72,7 @@ take_found(const struct look *look, const struct fmm_found *found)
     bool gone = fmm_entry_gone(entry, now_ms);
     bool fits = FMM_BOUND(read_capacity, entry->value_len <= read->capacity);
     if (!gone) {
-        fmm_page_describe(&look->page, found, look->created_ms, now_ms,
-                          read->meta);
+        describe(look, found);
         if (read->buffer != NULL && fits) {
             fmm_entry_copy_value(entry, read->buffer);
         }
@@ -117,26 +129,29 @@ find(struct look *look, struct fmm_found *found)
 }
 
 static inline enum fmm_status
-look_once(struct look *look)
+look_once(const struct fmm_cache *cache, const struct fmm_read *read)
 {
+    struct look look = {.read = read, .created_ms = cache->created_ms};
     struct fmm_found found;
-    enum fmm_status status = find(look, &found);
-    return status == FMM_OK ? take_found(look, &found) : status;
+    fmm_page_glance(cache->base, &cache->geometry, read->key->page,
+                    &look.page);
+    enum fmm_status status = find(&look, &found);
+    return status == FMM_OK ? take_found(&look, &found) : status;
+}
+
+FMM_COLD static enum fmm_status
+look_again(const struct fmm_cache *cache, const struct fmm_read *read)
+{
+    enum fmm_status status = LAPPED;
+    for (int i = 1; i < TRIES && status == LAPPED; i++) {
+        status = look_once(cache, read);
+    }
+    return status;
 }
 
 FMM_FLATTEN enum fmm_status
 fmm_read_entry(const struct fmm_cache *cache, const struct fmm_read *read)
 {
-    struct look look;
-    look.read = read;
-    look.created_ms = cache->created_ms;
-    fmm_page_glance(cache->base, &cache->geometry, read->key->page,
-                    &look.page);
-    for (int i = 0; i < TRIES; i++) {
-        enum fmm_status status = look_once(&look);
-        if (FMM_LIKELY(status != LAPPED)) {
-            return status;
-        }
-    }
-    return LAPPED;
+    enum fmm_status status = look_once(cache, read);
+    return FMM_LIKELY(status != LAPPED) ? status : look_again(cache, read);
 }

@@ -46,7 +46,7 @@ parse_keywords(const struct args_spec *spec, const struct args *args,
     return 0;
 }
 
-int
+NOINLINE int
 args_parse(const struct args_spec *spec, const struct args *args,
            PyObject **out)
 {
@@ -70,7 +70,7 @@ args_parse(const struct args_spec *spec, const struct args *args,
     return 0;
 }
 
-int
+NOINLINE int
 key_from_object_slow(PyObject *object, struct fmm_key *key)
 {
     Py_ssize_t len = 0;

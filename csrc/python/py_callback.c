@@ -213,7 +213,7 @@ read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
     return found;
 }
 
-int
+NOINLINE int
 callback_read(struct cache_object *self, PyObject *key, PyObject **value)
 {
     struct answer answer = {.key = key};

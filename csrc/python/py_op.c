@@ -10,7 +10,7 @@
 #define Py_IsFinalizing _Py_IsFinalizing
 #endif
 
-int
+COLD int
 op_begin_slow(struct cache_object *self, uint64_t now_ms)
 {
     if (self->sections != 0 && section_refuse_reentry(self) < 0) {
@@ -144,7 +144,7 @@ op_refuse_damaged(const struct cache_object *self, const struct mapping *map)
     return -1;
 }
 
-int
+COLD int
 op_settle(struct cache_object *self, struct op *op, op_run run,
           enum fmm_status status)
 {

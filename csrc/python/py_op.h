@@ -47,6 +47,7 @@ op_begin(struct cache_object *self, struct op *op)
     op->call.now_ms = now_ms + (uint64_t)self->state->travel_ms;
     op->call.wait_ms = 0;
     op->call.count = self->enable_stats;
+    op->call.brief = false;
     op->timeout_ms = self->lock_timeout_ms;
     op->pinned = NULL;
     op->pin = false;

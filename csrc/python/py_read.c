@@ -9,7 +9,7 @@
 
 /* --------------------------------------------------------------- one read */
 
-FLATTEN static enum fmm_status
+static enum fmm_status
 run_get(struct fmm_cache *cache, struct op *op)
 {
     struct reading *r = (struct reading *)op;
@@ -33,6 +33,20 @@ make_room(struct reading *reading)
     return 0;
 }
 
+/* Again, until the value stays as large as it was found. */
+NOINLINE static int
+read_large(struct cache_object *self, struct reading *reading)
+{
+    int status = FMM_TOO_SMALL;
+    while (status == FMM_TOO_SMALL) {
+        if (make_room(reading) < 0) {
+            return -1;
+        }
+        status = op_call(self, &reading->op, run_get);
+    }
+    return status;
+}
+
 int
 reading_run(struct cache_object *self, struct reading *reading)
 {
@@ -40,11 +54,8 @@ reading_run(struct cache_object *self, struct reading *reading)
     reading->buffer = reading->small;
     reading->capacity = sizeof(reading->small);
     int status = op_call(self, &reading->op, run_get);
-    while (UNLIKELY(status == FMM_TOO_SMALL)) {
-        if (make_room(reading) < 0) {
-            return -1;
-        }
-        status = op_call(self, &reading->op, run_get);
+    if (UNLIKELY(status == FMM_TOO_SMALL)) {
+        status = read_large(self, reading);
     }
     if (UNLIKELY(status != FMM_OK)) {
         reading_drop(reading);
@@ -59,7 +70,7 @@ reading_drop(struct reading *reading)
 }
 
 /* Say which key of which file the exception is about. */
-static void
+COLD static void
 note_key(const struct cache_object *self, const struct fmm_key *key)
 {
     PyObject *type, *value, *traceback;
@@ -125,7 +136,7 @@ read_entry(const struct cache_object *self, const struct fmm_meta *meta,
 
 /* ---------------------------------------------------------------- lookups */
 
-int
+FLATTEN int
 read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
              bool *known_missing)
 {
@@ -135,6 +146,7 @@ read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
         op_begin(self, &reading.op) < 0) {
         return -1;
     }
+    reading.op.call.brief = true;
     int status = reading_run(self, &reading);
     if (status != FMM_OK) {
         return status == FMM_MISS ? 0 : -1;
@@ -214,6 +226,7 @@ cache_contains(PyObject *object, PyObject *key)
     if (key_from_object(key, &e.op.key) < 0 || op_begin(self, &e.op) < 0) {
         return -1;
     }
+    e.op.call.brief = true;
     int status = op_call(self, &e.op, run_exists);
     if (status < 0) {
         return -1;

@@ -13,6 +13,10 @@
 /* Inline all that the function calls, the core's part too where the linker
  * optimizes. For the calls of every day. */
 #define FLATTEN __attribute__((flatten))
+/* Stays a call, even there. */
+#define NOINLINE __attribute__((noinline))
+/* The rare long branch: a call, and out of the way. */
+#define COLD __attribute__((cold, noinline))
 
 struct section;
 

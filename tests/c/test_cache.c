@@ -97,6 +97,29 @@ a_description_says_all_about_an_entry(void)
 }
 
 static void
+a_brief_call_describes_the_value_and_nothing_else(void)
+{
+    const struct fmm_store store = {.modseq = 42, .has_modseq = true};
+    struct fmm_value value = {
+        .data = "12345", .len = 5, .type = 7, .compressed = true};
+    struct fmm_meta meta = {.size = 1000};
+    struct fmm_call brief = call;
+    struct fmm_ticket ticket;
+    char buffer[8];
+    begin();
+    brief.brief = true;
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_set(cache, &call, &key, &value, &store, &ticket), FMM_OK);
+    CHECK_EQ(fmm_get(cache, &brief, &key, buffer, 8, &meta), FMM_OK);
+    CHECK(memcmp(buffer, "12345", 5) == 0);
+    CHECK_EQ(meta.value_len, 5);
+    CHECK_EQ(meta.type, 7);
+    CHECK(meta.compressed && !meta.has_modseq);
+    CHECK_EQ(meta.size, 1000);
+    end();
+}
+
+static void
 a_buffer_that_is_too_small_is_told_what_it_takes(void)
 {
     struct fmm_meta meta = {.value_len = 0};
@@ -375,6 +398,7 @@ static const struct check_case cases[] = {
     CASE(a_key_holds_what_was_set_last),
     CASE(text_and_bytes_are_two_keys),
     CASE(a_description_says_all_about_an_entry),
+    CASE(a_brief_call_describes_the_value_and_nothing_else),
     CASE(a_buffer_that_is_too_small_is_told_what_it_takes),
     CASE(a_removed_key_is_gone),
     CASE(an_entry_is_gone_when_its_time_has_come),
