@@ -12,12 +12,15 @@ SECONDS ?= 60
 RESULTS = benchmarks/results
 
 .PHONY: help demo test test-c test-python bench-basic format ci clean \
+    instructions instructions-check \
     storm soak leaks opening steps mutants fuzz reliability
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
 	@echo "make test         C tests, then pytest on every CPython found"
 	@echo "make bench-basic  measure against the peers; refreshes the README table"
+	@echo "make instructions count those of each operation; records them"
+	@echo "make instructions-check  compare with the record"
 	@echo "make storm        kill writers at random; KILLS=20000"
 	@echo "make soak         everything at once; MINUTES=10"
 	@echo "make steps        look at memory after each instruction; CHANGES=100"
@@ -46,6 +49,10 @@ bench-basic:
 	@python=$$($(ENVIRONMENT) benchmarks/requirements.txt) && \
 	    $(PYTHON) tools/system.py perl-peer; \
 	    "$$python" benchmarks/bench_basic.py
+
+instructions instructions-check:
+	@python=$$($(ENVIRONMENT)) && $(PYTHON) tools/system.py valgrind && \
+	    "$$python" benchmarks/instructions.py $(if $(findstring check,$@),--check)
 
 storm soak leaks opening: PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
 storm: OPTIONS = --kills $(KILLS)

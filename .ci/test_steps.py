@@ -180,6 +180,11 @@ def test_python_tests_under_address_sanitizer() -> None:
     )
 
 
+def test_no_operation_takes_many_more_instructions() -> None:
+    run(sys.executable, "tools/system.py", "valgrind")
+    run(sys.executable, "benchmarks/instructions.py", "--check")
+
+
 def test_docs_build_without_warnings() -> None:
     command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html"]
     run(*command, "docs", BUILD / "docs")

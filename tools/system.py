@@ -82,6 +82,7 @@ ALWAYS = (
 OPTIONAL = {
     "clang": Need("clang", "clang", has_command("clang")),
     "fuzzer": Need("libFuzzer of clang", "libclang-rt-14-dev", has_fuzzer),
+    "valgrind": Need("valgrind", "valgrind", has_command("valgrind")),
     "perl-peer": Need(
         "Perl's Cache::FastMmap", "libcache-fastmmap-perl", has_perl_peer
     ),

@@ -1,0 +1,132 @@
+"""The operations whose instructions are counted: run by instructions.py.
+
+Each runs three times: to warm up, with a short and with a long list of keys. Right
+before and right after each run ``os.getppid()`` is called, which nothing else here
+does: where valgrind writes down its count and begins anew. Prints what it ran, as
+a JSON list of name, calls of the short and calls of the long run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fastmmap import FastMmap
+
+USUAL = (200, 1200)  # calls of an operation in the two runs that count
+FEW = (10, 60)
+MANY = (2000, 12000)  # many times round a small cache
+KEYS_PER_CALL = 100  # of get_many
+RAW = b"x" * 64
+SMALL = {"id": 1, "name": "some name", "tags": ["a", "b"], "score": 1.5}
+
+Keys = list[Any]
+
+
+def keys_of(name: str, count: int) -> Keys:
+    """Return keys that occur only once."""
+    return [f"{name}:{i:06d}" for i in range(count)]
+
+
+def lists_of_keys(name: str, count: int) -> Keys:
+    """Return what get_many takes, for that many calls."""
+    return [keys_of(f"{name} {i}", KEYS_PER_CALL) for i in range(count)]
+
+
+class Operation(NamedTuple):
+    """What is counted, and what has to happen before, for a list of keys."""
+
+    run: Callable[[Keys], None]
+    prepare: Callable[[Keys], None]
+    calls: tuple[int, int] = USUAL
+    make_keys: Callable[[str, int], Keys] = keys_of
+
+
+def nothing(keys: Keys) -> None:
+    """Leave the keys missing."""
+
+
+def each(call: Callable[[Any], Any]) -> Callable[[Keys], None]:
+    """Return the loop that calls with each key."""
+
+    def loop(keys: Keys) -> None:
+        for key in keys:
+            call(key)
+
+    return loop
+
+
+def each_with(call: Callable[[Any, Any], Any], value: Any) -> Callable[[Keys], None]:
+    """Return the loop that calls with each key and a value."""
+
+    def loop(keys: Keys) -> None:
+        for key in keys:
+            call(key, value)
+
+    return loop
+
+
+def operations(cache: FastMmap, small: FastMmap) -> dict[str, Operation]:
+    """Return what is counted; `small` evicts for each new key."""
+    raw = each_with(cache.set, RAW)
+    numbers = each_with(cache.set, 1)
+    dicts = each_with(cache.set, SMALL)
+
+    def subscript(keys: Keys) -> None:
+        for key in keys:
+            cache[key]
+
+    def store_all(lists: Keys) -> None:
+        for keys in lists:
+            raw(keys)
+
+    return {
+        "get hit": Operation(each(cache.get), raw),
+        "get miss": Operation(each(cache.get), nothing),
+        "[] hit": Operation(subscript, raw),
+        "exists": Operation(each(cache.exists), raw),
+        "set new": Operation(raw, nothing),
+        "set over": Operation(raw, raw),
+        "set evicting": Operation(each_with(small.set, RAW), nothing, MANY),
+        "add": Operation(each_with(cache.add, RAW), nothing),
+        "incr": Operation(each(cache.incr), numbers),
+        "touch": Operation(each_with(cache.touch, 60), raw),
+        "remove": Operation(each(cache.remove), raw),
+        "get dict": Operation(each(cache.get), dicts),
+        "set dict": Operation(dicts, dicts),
+        "get_many of 100": Operation(
+            each(cache.get_many), store_all, FEW, lists_of_keys
+        ),
+    }
+
+
+def count(operation: Operation, keys: Keys) -> None:
+    """Run once between two marks."""
+    operation.prepare(keys)
+    os.getppid()
+    operation.run(keys)
+    os.getppid()
+
+
+def run(name: str, operation: Operation) -> tuple[str, int, int]:
+    """Run an operation three times; return its name and the calls that count."""
+    short, long = operation.calls
+    for kind, calls in (("warm", short), ("short", short), ("long", long)):
+        count(operation, operation.make_keys(f"{name} {kind}", calls))
+    return name, short, long
+
+
+def main() -> None:
+    """Run everything and say what it was."""
+    with tempfile.TemporaryDirectory() as directory:
+        cache = FastMmap(f"{directory}/cache", cache_size="32m")
+        small = FastMmap(f"{directory}/small", cache_size="128k", num_pages=2)
+        done = [run(*named) for named in operations(cache, small).items()]
+        print(json.dumps(done))
+
+
+if __name__ == "__main__":
+    main()
