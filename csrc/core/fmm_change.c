@@ -125,7 +125,7 @@ remove_plainly(const struct change *c)
 }
 
 /* Leave a tombstone in the place of `old`; its modseq never goes down. */
-static enum fmm_status
+FMM_NOINLINE static enum fmm_status
 bury(const struct change *c, const struct fmm_removal *removal,
      const struct fmm_found *old)
 {
@@ -215,7 +215,7 @@ struct addition {
     uint64_t expire_at;
 };
 
-static enum fmm_status
+FMM_NOINLINE static enum fmm_status
 store_result(const struct change *c, struct addition *a,
              const struct fmm_found *old)
 {

@@ -13,7 +13,7 @@ struct incr_op {
     struct fmm_ticket ticket;
 };
 
-static enum fmm_status
+FLATTEN static enum fmm_status
 run_incr(struct fmm_cache *cache, struct op *op)
 {
     struct incr_op *i = (struct incr_op *)op;
@@ -152,7 +152,7 @@ struct touch_op {
     uint64_t expire_at;
 };
 
-static enum fmm_status
+FLATTEN static enum fmm_status
 run_touch(struct fmm_cache *cache, struct op *op)
 {
     op_hash(cache, op);

@@ -2,20 +2,36 @@
 
 #include <math.h>
 
-#define PLAIN_SECONDS_MAX 1e9 /* beyond, Python checks */
-#define MOMENT_MAX 1.8e16     /* seconds; 2**64 ms, rounded down */
+#define PLAIN_SECONDS_MAX 1000000000 /* beyond, Python checks */
+#define MOMENT_MAX 1.8e16            /* seconds; 2**64 ms, rounded down */
+
+/* A usual number of seconds in ms, or 0: that is for Python to check. */
+static int64_t
+plain_lifetime(PyObject *object)
+{
+    if (PyLong_CheckExact(object)) {
+        int overflow;
+        long long seconds = PyLong_AsLongLongAndOverflow(object, &overflow);
+        bool plain = seconds > 0 && seconds < PLAIN_SECONDS_MAX;
+        return plain ? (int64_t)seconds * 1000 : 0;
+    }
+    if (PyFloat_CheckExact(object)) {
+        double seconds = PyFloat_AS_DOUBLE(object);
+        if (seconds > 0 && seconds < PLAIN_SECONDS_MAX) {
+            int64_t ms = llround(seconds * 1000.0);
+            return ms > 0 ? ms : 1;
+        }
+    }
+    return 0;
+}
 
 /* A lifetime in ms, LIFETIME_NEVER, or -2 with an exception. */
 static int64_t
 lifetime_from_object(const struct cache_object *self, PyObject *object)
 {
-    if (PyLong_CheckExact(object) || PyFloat_CheckExact(object)) {
-        double seconds = PyFloat_AsDouble(object);
-        PyErr_Clear(); /* an int too large for a double: see below */
-        if (seconds > 0 && seconds < PLAIN_SECONDS_MAX) {
-            int64_t ms = llround(seconds * 1000.0);
-            return ms > 0 ? ms : 1;
-        }
+    int64_t plain = plain_lifetime(object);
+    if (plain > 0) {
+        return plain;
     }
     PyObject *result = PyObject_CallOneArg(self->state->lifetime_ms, object);
     if (result == NULL) {

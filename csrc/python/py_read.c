@@ -218,7 +218,7 @@ run_exists(struct fmm_cache *cache, struct op *op)
                       &((struct exists_op *)op)->meta);
 }
 
-int
+FLATTEN int
 cache_contains(PyObject *object, PyObject *key)
 {
     struct cache_object *self = (struct cache_object *)object;

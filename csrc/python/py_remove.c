@@ -12,7 +12,7 @@ struct remove_op {
     struct fmm_ticket ticket;
 };
 
-static enum fmm_status
+FLATTEN static enum fmm_status
 run_remove(struct fmm_cache *cache, struct op *op)
 {
     struct remove_op *r = (struct remove_op *)op;

@@ -213,7 +213,7 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
     return status;
 }
 
-static enum fmm_status
+FLATTEN static enum fmm_status
 run_store(struct fmm_cache *cache, struct op *op)
 {
     struct store_op *s = (struct store_op *)op;
