@@ -10,15 +10,17 @@ MINUTES ?= 10
 CHANGES ?= 100
 SECONDS ?= 60
 RESULTS = benchmarks/results
+BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
-.PHONY: help demo test test-c test-python bench-basic format ci clean \
-    instructions instructions-check \
+.PHONY: help demo test test-c test-python bench bench-quick format ci clean \
+    instructions instructions-check performance \
     storm soak leaks opening steps mutants fuzz reliability
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
 	@echo "make test         C tests, then pytest on every CPython found"
-	@echo "make bench-basic  measure against the peers; refreshes the README table"
+	@echo "make bench        all benchmarks beside the peers, and what shows them"
+	@echo "make bench-quick  the same in two minutes, into build/bench/quick"
 	@echo "make instructions count those of each operation; records them"
 	@echo "make instructions-check  compare with the record"
 	@echo "make storm        kill writers at random; KILLS=20000"
@@ -45,10 +47,19 @@ test-c:
 test-python:
 	@$(PYTHON) tools/run_tests.py
 
-bench-basic:
-	@python=$$($(ENVIRONMENT) benchmarks/requirements.txt) && \
-	    $(PYTHON) tools/system.py perl-peer; \
-	    "$$python" benchmarks/bench_basic.py
+# QUESTIONS="basic tail" answers only those. What cannot be installed is left
+# out by name. The last lines write README's table, the docs' and the plots.
+bench bench-quick:
+	@python=$$($(ENVIRONMENT) demo benchmarks/requirements.txt) && \
+	    { $(PYTHON) tools/system.py $(BENCH_NEEDS) || true; } && \
+	    "$$python" benchmarks/bench.py $(if $(filter %-quick,$@),--quick) \
+	        $(QUESTIONS)
+	@$(if $(filter %-quick,$@),true,$(MAKE) --no-print-directory performance)
+
+performance:
+	@python=$$($(ENVIRONMENT) demo benchmarks/requirements.txt) && \
+	    "$$python" benchmarks/table.py && "$$python" docs/tables.py && \
+	    "$$python" benchmarks/plots.py
 
 instructions instructions-check:
 	@python=$$($(ENVIRONMENT)) && $(PYTHON) tools/system.py valgrind && \
@@ -81,7 +92,8 @@ reliability:
 
 format:
 	@python=$$($(ENVIRONMENT) dev) && bin=$$(dirname "$$python") && \
-	    "$$bin/clang-format" -i csrc/*/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] && \
+	    "$$bin/clang-format" -i csrc/*/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] \
+	        benchmarks/*.[ch] && \
 	    "$$bin/ruff" format && "$$bin/ruff" check --fix
 
 ci:

@@ -28,21 +28,33 @@ class Need(NamedTuple):
     present: Callable[[], bool]
 
 
-def succeeds(*command: str, given: str = "") -> bool:
-    """Return whether a command is there and succeeds, reading what is given."""
-    try:
-        done = subprocess.run(
-            command, check=False, input=given, text=True, stderr=subprocess.DEVNULL
-        )
-    except FileNotFoundError:
-        return False
-    return done.returncode == 0
+def succeeds(*command: str, given: str = "") -> Callable[[], bool]:
+    """Return a probe that runs a command, which reads what is given."""
+
+    def probe() -> bool:
+        quiet = subprocess.DEVNULL
+        try:
+            done = subprocess.run(
+                command, check=False, input=given, text=True, stdout=quiet, stderr=quiet
+            )
+        except FileNotFoundError:
+            return False
+        return done.returncode == 0
+
+    return probe
 
 
-def has_header(name: str) -> bool:
-    """Return whether the C preprocessor finds the header `name`."""
+def has_header(name: str) -> Callable[[], bool]:
+    """Return a probe for a header that the C preprocessor finds."""
     preprocess = ("cc", "-E", "-x", "c", "-o", os.devnull, "-")
     return succeeds(*preprocess, given=f"#include <{name}>\n")
+
+
+def has_fuzzer() -> bool:
+    """Return whether clang finds the libraries of its fuzzer and sanitizers."""
+    link = ("clang", "-fsanitize=fuzzer,address", "-x", "c", "-o", os.devnull, "-")
+    source = "int LLVMFuzzerTestOneInput(void) { return 0; }\n"
+    return succeeds(*link, given=source)()
 
 
 def has_command(name: str) -> Callable[[], bool]:
@@ -60,22 +72,11 @@ def has_venv() -> bool:
     return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
 
 
-def has_perl_peer() -> bool:
-    """Return whether Perl's Cache::FastMmap is installed."""
-    return succeeds("perl", "-MCache::FastMmap", "-e", "1")
-
-
-def has_fuzzer() -> bool:
-    """Return whether clang finds the libraries of its fuzzer and sanitizers."""
-    link = ("clang", "-fsanitize=fuzzer,address", "-x", "c", "-o", os.devnull, "-")
-    return succeeds(*link, given="int LLVMFuzzerTestOneInput(void) { return 0; }\n")
-
-
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 ALWAYS = (
     Need("a C compiler", "build-essential", has_command("cc")),
     Need("make", "make", has_command("make")),
-    Need("zlib's header", "zlib1g-dev", lambda: has_header("zlib.h")),
+    Need("zlib's header", "zlib1g-dev", has_header("zlib.h")),
     Need(f"the headers of {PYTHON}", f"{PYTHON}-dev", has_python_header),
     Need(f"venv for {PYTHON}", f"{PYTHON}-venv", has_venv),
 )
@@ -84,8 +85,25 @@ OPTIONAL = {
     "fuzzer": Need("libFuzzer of clang", "libclang-rt-14-dev", has_fuzzer),
     "valgrind": Need("valgrind", "valgrind", has_command("valgrind")),
     "perl-peer": Need(
-        "Perl's Cache::FastMmap", "libcache-fastmmap-perl", has_perl_peer
+        "Perl's Cache::FastMmap",
+        "libcache-fastmmap-perl",
+        succeeds("perl", "-MCache::FastMmap", "-e", "1"),
     ),
+    "redis": Need("Redis", "redis-server", has_command("redis-server")),
+    "memcached": Need("memcached", "memcached", has_command("memcached")),
+    "php": Need("PHP", "php-cli", has_command("php")),
+    "apcu": Need(
+        "PHP's APCu",
+        "php-apcu",
+        succeeds("php", "-r", "exit((int) !phpversion('apcu'));"),
+    ),
+    "uwsgi": Need("uWSGI", "uwsgi-core", has_command("uwsgi")),
+    "uwsgi-python": Need(
+        "uWSGI's Python",
+        "uwsgi-plugin-python3",
+        succeeds("uwsgi", "--plugins", "python3", "--version"),
+    ),
+    "wrk": Need("wrk, a client for web servers", "wrk", has_command("wrk")),
     "arm64-compiler": Need(
         "a C compiler for arm64",
         "gcc-aarch64-linux-gnu",

@@ -1,0 +1,43 @@
+"""Run replay.c, and its like in Perl, on one trace; read what they print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from runner import BUILD, ROOT
+
+PAGE_SIZE = 256 * 1024
+PROGRAM = BUILD / "replay"
+PERL = ROOT / "benchmarks" / "peers" / "replay.pl"
+ENGINE = "fastmmap"
+PERL_ENGINE = "Cache::FastMmap"
+SIMULATED = ("lru", "sieve", "s3fifo", "belady")
+
+Counts = dict[str, int]
+
+
+def build() -> None:
+    """Build replay.c with the engine; needs make and a C compiler."""
+    environment = {**os.environ, "LD_PRELOAD": ""}
+    command = ["make", "--no-print-directory", "-C", str(ROOT / "benchmarks")]
+    subprocess.run(command, check=True, env=environment)
+
+
+def parse(line: str) -> tuple[str, Counts]:
+    """Return the policy, and the figures of a line ``name=value ...``."""
+    fields = dict(word.split("=") for word in line.split())
+    policy = fields.pop("policy")
+    return policy, {name: int(value) for name, value in fields.items()}
+
+
+def replay(trace: Path, directory: Path, policy: str, pages: int) -> Counts:
+    """Return what a policy, or an engine, made of a trace."""
+    if policy == PERL_ENGINE:
+        file = directory / f"{trace.name}-{pages}"
+        command = ["perl", str(PERL), str(trace), str(file), str(pages)]
+    else:
+        command = [str(PROGRAM), str(trace), str(directory), f"{policy}:{pages}"]
+    _, counts = parse(subprocess.check_output(command, text=True))
+    return counts
