@@ -32,7 +32,7 @@ def pickle_alone(keys: int) -> Opened:
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return nanoseconds per call, by peer and operation."""
     keys, lasting, rounds = scale.pick(
-        (10_000, 20e6, 15), (2_000, 4e6, 3), (100, 1e5, 2)
+        (10_000, 20e6, 15), (1_000, 2e6, 3), (100, 1e5, 2)
     )
     with servers.place() as place:
         found = peers.available(place, skipped)

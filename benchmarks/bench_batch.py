@@ -14,10 +14,27 @@ from typing import Any
 import loops
 import peers
 import servers
-from peers import Peer, Place
 from runner import Figures, Scale, Skipped, interleaved, report, summaries
 
 BATCH = 100
+MODULES = (
+    "ours",
+    "dicts",
+    "lmdb_map",
+    "memcached_lib",
+    "memcached_pure",
+    "redis_server",
+)
+WITHOUT = (
+    "cachetools",
+    "warp_cache",
+    "APCu",
+    "Cache::FastMmap",
+    "uWSGI cache",
+    "diskcache",
+    "Manager().dict()",
+    "shared-memory-dict",
+)
 
 
 def batches(call: Callable[[Any], Any], arguments: list[Any], passes: int) -> float:
@@ -45,35 +62,21 @@ def cases_of(
     }
 
 
-def open_peers(place: Place, found: list[Peer], skipped: Skipped) -> dict[str, Any]:
-    """Return the open stores that have calls for many, by name."""
-    opened = {}
-    for peer in found:
-        if peer.drive is not None:
-            skipped.note(peer.name, "its loops make single calls")
-            continue
-        store = peer.open(place, "raw")
-        if store.get_many is None:
-            skipped.note(peer.name, "it has no call for many")
-            store.close()
-        else:
-            opened[peer.name] = store
-    return opened
-
-
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return nanoseconds per value, by peer and operation."""
     cases = {}
-    size = scale.pick((10_000, 2), (5_000, 1), (200, 1))
+    size = scale.pick((10_000, 2), (1_000, 1), (200, 1))
     with servers.place() as place:
-        found = peers.available(place, skipped)
-        opened = open_peers(place, found, skipped)
+        found = peers.available(place, skipped, MODULES)
+        for name in WITHOUT:
+            skipped.note(name, "it has no call for many")
+        opened = {peer.name: peer.open(place, "raw") for peer in found}
         for name, store in opened.items():
             for operation, case in cases_of(store, *size).items():
                 cases[name, operation] = case
         samples = interleaved(cases, scale.pick(9, 3, 2))
         for store in opened.values():
             store.close()
-    versions = {peer.name: peer.version for peer in found if peer.name in opened}
+    versions = {peer.name: peer.version for peer in found}
     results = summaries(samples)
     return report(scale, skipped, batch=BATCH, versions=versions, results=results)

@@ -154,7 +154,7 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return live parts by entry size, and added memory by peer and workers."""
     cache_size = scale.pick(64 << 20, 4 << 20, 1 << 20)
     entries = scale.pick(50_000, 5_000, 200)
-    counts = scale.pick((1, 2, 4, 8), (1, 4), (2,))
+    counts = scale.pick((1, 2, 4, 8), (4,), (2,))
     with servers.home() as place:
         live = {str(s): live_part(place, s, cache_size) for s in LIVE_SIZES}
     added: dict[str, Figures] = {}

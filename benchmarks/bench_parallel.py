@@ -185,9 +185,9 @@ def fill(place: Place, found: list[Peer]) -> list[Store]:
 
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return calls per second, by peer, mix, and number of workers."""
-    seconds, rounds = scale.pick((0.25, 4), (0.05, 2), (0.005, 2))
-    counts = scale.pick((1, 2, 4, 8), (1, 2, 4), (1, 2))
-    mixes = scale.pick(tuple(MIXES), tuple(MIXES)[1:], ("90 % gets",))
+    seconds, rounds = scale.pick((0.25, 4), (0.03, 2), (0.005, 2))
+    counts = scale.pick((1, 2, 4, 8), (1, 2), (1, 2))
+    mixes = scale.pick(tuple(MIXES), tuple(MIXES)[1:3], ("90 % gets",))
     cases: dict[tuple[str, ...], Callable[[], float]] = {}
     with ExitStack() as stack:
         place = stack.enter_context(servers.place())

@@ -95,7 +95,7 @@ def open_peer(peer: Peer, place: Place, wanted: Sequence[int]) -> Opened:
 
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return nanoseconds per call, by peer, operation and value."""
-    lasting, rounds = scale.pick((8e6, 7), (1e6, 3), (1e4, 2))
+    lasting, rounds = scale.pick((8e6, 7), (5e5, 3), (1e4, 2))
     sizes = scale.pick(SIZES, SIZES[::2], SIZES[1::4])
     operations = [f"{call} {what}" for what in (*sizes, *OBJECTS) for call in CALLS]
     with servers.place(PLACE) as place:

@@ -24,6 +24,7 @@ SIZE = 16 << 20
 LEAST, MOST = 64, 1023
 SEED = 20240607
 TIMES_TOO_MANY = 4
+FULL = SIZE // MOST  # entries of the largest size
 
 Sample = list[float]  # percentiles of set, then of get
 
@@ -54,7 +55,7 @@ class Load:
     def fill(self, store: Store, count: int) -> None:
         """Make the cache so full that it evicts."""
         for key in self.keys[:count]:
-            store.set(key, self.filler[: LEAST + hash(key) % (MOST - LEAST)])
+            store.set(key, self.filler)
 
     def run(self, store: Store, count: int) -> Sample:
         """Return the percentiles of `count` sets and as many gets."""
@@ -113,10 +114,10 @@ def by_operation(samples: dict[str, list[Sample]]) -> Figures:
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return percentiles of nanoseconds, by peer and operation."""
     most, seconds, rounds = scale.pick(
-        (300_000, 1.0, 5), (50_000, 0.15, 3), (100, 0.001, 2)
+        (300_000, 1.0, 5), (30_000, 0.1, 3), (100, 0.001, 2)
     )
     load = Load(most)
-    fill = min(most, len(load.keys))
+    fill = scale.pick(2 * FULL, FULL, 10)
     idle = Store(get=lambda key: None, set=lambda key, value: None)
     cases: dict[str, Callable[[], Sample]] = {"clock": partial(load.run, idle, most)}
     with servers.place(SIZE, roomy=False) as place:
@@ -129,7 +130,7 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
                 closers.append(driver.close)
                 continue
             store = peer.open(place, "raw")
-            load.fill(store, fill if peer.name == "fastmmap" else fill // 2)
+            load.fill(store, fill)
             count = count_for(store, load, seconds)
             cases[peer.name] = partial(load.run, store, count)
             closers.append(store.close)
