@@ -1,8 +1,8 @@
-"""Write the tables of reliability.rst from what the long runs recorded.
+"""Write the tables of reliability.rst and performance.rst from recorded results.
 
 Reads ``benchmarks/results/*.json``, writes ``docs/tables/*.csv``. Run
-``python docs/tables.py`` after a long run; a test sees to it that the tables
-are those of the recorded results.
+``python docs/tables.py`` after a long run or a benchmark; a test sees to it that
+the tables are those of the recorded results. A table without results says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import performance
+import targets
 
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
@@ -121,15 +124,25 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
         facts("seconds", "failures", "memory_kb_warm", "memory_kb_end"),
     ),
     "leaks": (("leaks",), facts("operations", "opens", "leaks", "seconds")),
+    "targets": (targets.QUESTIONS, targets.targets),
+    **performance.SOURCES,
 }
+
+
+def load(name: str) -> Results:
+    """Return what a program recorded; nothing if it has not run."""
+    path = RESULTS / f"{name}.json"
+    results: Results = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return results
 
 
 def table(name: str) -> str:
     """Return a table as CSV."""
     files, make = SOURCES[name]
-    results = [json.loads((RESULTS / f"{file}.json").read_text()) for file in files]
+    results = [load(file) for file in files]
+    rows = make(*results) if any(results) else [["not measured yet"], ["-"]]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(make(*results))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

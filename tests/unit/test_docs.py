@@ -197,8 +197,33 @@ def test_the_tables_are_what_the_long_runs_recorded(
 
 
 def test_every_table_is_shown() -> None:
-    text = (DOCS / "reliability.rst").read_text("utf-8")
+    pages = ("reliability", "performance")
+    text = "".join((DOCS / f"{page}.rst").read_text("utf-8") for page in pages)
     assert all(f"tables/{path.name}" in text for path in (DOCS / "tables").iterdir())
+
+
+def test_every_plot_is_there_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "performance.rst").read_text("utf-8")
+    shown = set(re.findall(r"plots/([\w-]+)\.svg", text))
+    assert shown == {path.stem for path in (DOCS / "plots").glob("*.svg")}
+
+
+def test_every_target_is_judged_by_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    import targets
+
+    (target,) = (t for t in targets.TARGETS if t.what == "get hit / dict.get")
+
+    def judged(ours: float) -> list[str]:
+        figures = {"fastmmap": ours, "dict": 40.0}
+        by_name = {n: {"get hit": {"median": f}} for n, f in figures.items()}
+        return targets.target_row(target, {"results": by_name})[2:]
+
+    assert judged(100) == ["2.50", "met"]
+    assert judged(101) == ["2.52", "missed"]
+    assert targets.target_row(target, {})[2:] == ["-", "not measured"]
 
 
 def test_every_picture_is_shown() -> None:

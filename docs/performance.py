@@ -1,0 +1,250 @@
+"""The tables of performance.rst: what the benchmarks recorded.
+
+Each function takes the results of one ``benchmarks/results/*.json`` and returns
+rows. Run by tables.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Results = dict[str, Any]
+Rows = list[list[str]]
+
+ENGINE = "fastmmap"
+PERL = "Cache::FastMmap"
+OPERATIONS = ("get hit", "get miss", "set", "incr", "get dict", "set dict")
+PERCENTILES = ("50", "90", "99", "99.9", "99.99", "100")
+POLICIES = ("lru", "sieve", "s3fifo", "belady", PERL, ENGINE)
+MEDIAN = "median"
+
+
+def whole(figure: Results | None) -> str:
+    """Return a median without decimals, and its spread; a dash for None."""
+    if figure is None:
+        return "-"
+    return f"{figure[MEDIAN]:,.0f} ±{figure['spread']:.0%}"
+
+
+def titled(results: Results, peer: str) -> str:
+    """Return a peer's name and version."""
+    return f"{peer} {results.get('versions', {}).get(peer, '')}".strip()
+
+
+def by_peer(results: Results, columns: Iterable[str], figures: Results) -> Rows:
+    """Return a row of medians for each peer."""
+    names = list(columns)
+    rows = [
+        [titled(results, peer), *(whole(found.get(name)) for name in names)]
+        for peer, found in figures.items()
+    ]
+    return [["", *names], *rows]
+
+
+def basic(results: Results) -> Rows:
+    """Return nanoseconds per call by operation."""
+    return by_peer(results, OPERATIONS, results["results"])
+
+
+def sizes(call: str) -> Callable[[Results], Rows]:
+    """Return a table of one call by the value's size and kind."""
+
+    def make(results: Results) -> Rows:
+        found = results["results"]
+        wanted = [name for name in found[ENGINE] if name.startswith(f"{call} ")]
+        wanted += [f"{call} 262144"] if f"{call} 262144" not in wanted else []
+        heading, *rows = by_peer(results, wanted, found)
+        return [[name.removeprefix(f"{call} ") for name in heading], *rows]
+
+    return make
+
+
+def batch(results: Results) -> Rows:
+    """Return nanoseconds per value, many at once and one by one."""
+    names = ("get_many", "get", "set_many", "set")
+    return by_peer(results, names, results["results"])
+
+
+def parallel(kind: str) -> Callable[[Results], Rows]:
+    """Return a table of calls per second by the number of workers."""
+
+    def make(results: Results) -> Rows:
+        found = results["results"][kind]
+        counts = list(next(iter(next(iter(found.values())).values())))
+        rows = [
+            [titled(results, peer), mix, *(whole(rates[count]) for count in counts)]
+            for peer, mixes in found.items()
+            for mix, rates in mixes.items()
+        ]
+        return [["", "load", *counts], *rows]
+
+    return make
+
+
+def tail(results: Results) -> Rows:
+    """Return microseconds by percentile."""
+    rows = [
+        [titled(results, peer), call, *(micro(found[p]) for p in PERCENTILES)]
+        for peer, calls in results["results"].items()
+        for call, found in calls.items()
+    ]
+    return [["", "call", *(f"p{p}" for p in PERCENTILES[:-1]), "most"], *rows]
+
+
+def micro(figure: Results) -> str:
+    """Return nanoseconds as microseconds."""
+    return f"{figure[MEDIAN] / 1000:,.2f}"
+
+
+def growth(results: Results) -> Rows:
+    """Return nanoseconds by the number of entries, and the ratio to dict."""
+    ours, theirs = results["results"][ENGINE], results["results"]["dict"]
+    rows = [
+        [
+            f"{int(count):,}",
+            call,
+            whole(ours[count][call]),
+            whole(theirs[count][call]),
+            f"{ours[count][call][MEDIAN] / theirs[count][call][MEDIAN]:.1f}",
+        ]
+        for call in ("get", "set")
+        for count in ours
+    ]
+    return [["entries", "call", ENGINE, "dict", "ratio"], *rows]
+
+
+def growth_bytes(results: Results) -> Rows:
+    """Return nanoseconds by the size of a full cache."""
+    found, held = results["by_bytes"][ENGINE], results["by_bytes"]["held"]
+    rows = [
+        [
+            f"{int(size) >> 20:,}",
+            f"{held[size]:,}",
+            whole(calls["get"]),
+            whole(calls["set"]),
+        ]
+        for size, calls in found.items()
+    ]
+    return [["MiB", "entries", "get", "set"], *rows]
+
+
+def attach(results: Results) -> Rows:
+    """Return milliseconds by operation, and until a peer's first answer."""
+    rows = [
+        [what, size, f"{figure[MEDIAN]:.4f} ±{figure['spread']:.0%}"]
+        for what, found in results["results"].items()
+        for size, figure in found.items()
+    ]
+    rows += [
+        ["memory mapped after attach, KiB", size, f"{kib:,}"]
+        for size, kib in results["resident_kib"].items()
+    ]
+    rows += [
+        [f"open to first answer: {peer}", "", f"{figure[MEDIAN]:.4f}"]
+        for peer, figure in results["first_answer"].items()
+    ]
+    return [["what", "file", "ms"], *rows]
+
+
+def live(results: Results) -> Rows:
+    """Return how full a cache is by the size of its entries."""
+    rows = [
+        [
+            size if size != "0" else "mixed",
+            f"{figures['live']:.3f}",
+            f"{figures['payload']:.3f}",
+            f"{figures['overhead']:,.0f}",
+        ]
+        for size, figures in results["live"].items()
+    ]
+    heading = ["bytes of key and value", "live / file", "key and value / file"]
+    return [[*heading, "overhead per entry"], *rows]
+
+
+def memory(results: Results) -> Rows:
+    """Return memory per byte of payload, by the number of workers."""
+    found = results["results"]
+    counts = list(next(iter(found.values())))
+    rows = [
+        [titled(results, peer), *(f"{by[c]['per_payload_byte']:.2f}" for c in counts)]
+        for peer, by in found.items()
+    ]
+    return [["workers", *counts], *rows]
+
+
+def web(results: Results) -> Rows:
+    """Return requests per second."""
+    rows = [[peer, whole(figure)] for peer, figure in results["results"].items()]
+    return [["cache", "requests/s"], *rows]
+
+
+# ------------------------------------------------------------- hit ratios
+
+
+def hitratio(field: str) -> Callable[[Results], Rows]:
+    """Return a table of hit ratios in per cent, by trace and cache size."""
+
+    def make(results: Results) -> Rows:
+        rows = []
+        for cell in results["results"]:
+            found = cell["policies"]
+            cells = [percent(found.get(policy), field) for policy in POLICIES]
+            rows.append([cell["trace"], f"{cell['percent']} %", *cells])
+        return [["trace", "cache", *POLICIES], *rows]
+
+    return make
+
+
+def percent(figures: Results | None, field: str) -> str:
+    """Return a ratio in per cent."""
+    return f"{100 * figures[field]:.2f}" if figures else "-"
+
+
+def space(results: Results) -> Rows:
+    """Return what the engine did with its bytes in each cell."""
+    rows = [
+        [
+            cell["trace"],
+            f"{cell['percent']} %",
+            f"{own['live']:.3f}",
+            f"{own['moved']:.3f}",
+            f"{own['most_moved']:,}",
+            f"{own['refused']:,}",
+            f"{own['slot_evictions']:,}",
+            f"{100 * own['range']:.2f}",
+        ]
+        for cell in results["results"]
+        for own in (cell["policies"][ENGINE],)
+    ]
+    heading = ["trace", "cache", "live / file", "moved / set", "most moved"]
+    return [[*heading, "refused", "for want of a slot", "range"], *rows]
+
+
+def points(results: Results, other: str, trace: str = "") -> list[float]:
+    """Return the engine's points above another policy, by cell of real traces."""
+    return [
+        100 * (cell["policies"][ENGINE]["hits"] - cell["policies"][other]["hits"])
+        for cell in results["results"]
+        if cell["trace"] in results["real"] and trace in ("", cell["trace"])
+    ]
+
+
+SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
+    "basic": (("basic",), basic),
+    "sizes-get": (("sizes",), sizes("get")),
+    "sizes-set": (("sizes",), sizes("set")),
+    "batch": (("batch",), batch),
+    "processes": (("parallel",), parallel("processes")),
+    "threads": (("parallel",), parallel("threads")),
+    "tail": (("tail",), tail),
+    "growth": (("growth",), growth),
+    "growth-bytes": (("growth",), growth_bytes),
+    "attach": (("attach",), attach),
+    "live": (("memory",), live),
+    "memory": (("memory",), memory),
+    "web": (("web",), web),
+    "hitratio": (("hitratio",), hitratio("hits")),
+    "byte-hitratio": (("hitratio",), hitratio("byte_hits")),
+    "space": (("hitratio",), space),
+}

@@ -1,0 +1,271 @@
+"""The table of targets: what was wanted, what was measured, met or missed.
+
+The targets are those that the design set before the engine was written. Run by
+tables.py with the results of all questions.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import NamedTuple
+
+from performance import ENGINE, MEDIAN, PERL, Results, Rows, points
+
+
+class Target(NamedTuple):
+    """What is wanted, from which results, and how it is computed."""
+
+    what: str
+    wanted: str
+    question: str
+    measured: Callable[[Results], float]
+    met: Callable[[float], bool]
+    form: str = "{:.2f}"
+
+
+def at_most(bound: float) -> Callable[[float], bool]:
+    """Return a test."""
+    return lambda value: value <= bound
+
+
+def at_least(bound: float) -> Callable[[float], bool]:
+    """Return a test."""
+    return lambda value: value >= bound
+
+
+def call_ratio(call: str, over: str, under: str) -> Callable[[Results], float]:
+    """Return the ratio of two peers' times for a call."""
+
+    def compute(results: Results) -> float:
+        found = results["results"]
+        return float(found[over][call][MEDIAN] / found[under][call][MEDIAN])
+
+    return compute
+
+
+def servers_ratio(results: Results) -> float:
+    """Return the ratio of the fastest client of a server to us."""
+    clients = ("Redis", "memcached, pylibmc", "memcached, pymemcache")
+    return min(call_ratio("get hit", name, ENGINE)(results) for name in clients)
+
+
+def speedup(mix: str) -> Callable[[Results], float]:
+    """Return the throughput of two processes as a multiple of one's."""
+
+    def compute(results: Results) -> float:
+        rates = results["results"]["processes"][ENGINE][mix]
+        return float(rates["2"][MEDIAN] / rates["1"][MEDIAN])
+
+    return compute
+
+
+def growth_ratio(results: Results) -> float:
+    """Return how the ratio to dict grows from 10,000 to a million entries."""
+
+    def ratio(count: str) -> float:
+        found = results["results"]
+        ours, theirs = found[ENGINE][count]["get"], found["dict"][count]["get"]
+        return float(ours[MEDIAN] / theirs[MEDIAN])
+
+    return ratio("1000000") / ratio("10000")
+
+
+def least_above_perl(results: Results) -> float:
+    """Return the points above Cache::FastMmap on the trace with the fewest."""
+    traces = {cell["trace"] for cell in results["results"]} & set(results["real"])
+    return min(statistics.fmean(points(results, PERL, trace)) for trace in traces)
+
+
+def enough(count: int, least: int) -> None:
+    """Raise ValueError when there were too few of them to say anything."""
+    if count < least:
+        raise ValueError(f"{count} of at least {least}")
+
+
+def storm_faults(results: Results) -> float:
+    """Return the faults of a storm that was long enough."""
+    total = results["total"]
+    enough(total["kills"], 20_000)
+    return float(sum(total[name] for name in ("lost", "torn", "hung", "emptied")))
+
+
+def fuzz_findings(results: Results) -> float:
+    """Return the findings of fuzzers that ran for long enough."""
+    enough(sum(record["runs"] for record in results.values()), 10_000_000)
+    return float(sum(record["findings"] for record in results.values()))
+
+
+TARGETS = (
+    Target(
+        "get hit / dict.get",
+        "<= 2.5",
+        "basic",
+        call_ratio("get hit", ENGINE, "dict"),
+        at_most(2.5),
+    ),
+    Target(
+        "get hit: Cache::FastMmap / ours",
+        ">= 15",
+        "basic",
+        call_ratio("get hit", PERL, ENGINE),
+        at_least(15),
+    ),
+    Target(
+        "get hit: diskcache / ours",
+        ">= 25",
+        "basic",
+        call_ratio("get hit", "diskcache", ENGINE),
+        at_least(25),
+    ),
+    Target(
+        "get hit: Redis or memcached / ours",
+        ">= 200",
+        "basic",
+        servers_ratio,
+        at_least(200),
+    ),
+    Target(
+        "set / dict.__setitem__",
+        "<= 3.5",
+        "basic",
+        call_ratio("set", ENGINE, "dict"),
+        at_most(3.5),
+    ),
+    Target(
+        "set: Cache::FastMmap / ours",
+        ">= 10",
+        "basic",
+        call_ratio("set", PERL, ENGINE),
+        at_least(10),
+    ),
+    Target(
+        "set: diskcache / ours",
+        ">= 100",
+        "basic",
+        call_ratio("set", "diskcache", ENGINE),
+        at_least(100),
+    ),
+    Target(
+        "get of a small dict / pickle.loads alone",
+        "<= 1.4",
+        "basic",
+        lambda results: (
+            results["results"][ENGINE]["get dict"][MEDIAN]
+            / results["results"]["pickle alone"]["get dict"][MEDIAN]
+        ),
+        at_most(1.4),
+    ),
+    Target(
+        "two processes / one, 90 % gets",
+        ">= 1.8",
+        "parallel",
+        speedup("90 % gets"),
+        at_least(1.8),
+    ),
+    Target(
+        "two processes / one, 50 % gets",
+        ">= 1.5",
+        "parallel",
+        speedup("50 % gets"),
+        at_least(1.5),
+    ),
+    Target(
+        "ratio to dict at a million entries / at 10,000",
+        "<= 1.5",
+        "growth",
+        growth_ratio,
+        at_most(1.5),
+    ),
+    Target(
+        "p99.9 of set while evicting, us",
+        "<= 25",
+        "tail",
+        lambda results: results["results"][ENGINE]["set"]["99.9"][MEDIAN] / 1000,
+        at_most(25),
+    ),
+    Target(
+        "hit ratio above LRU, mean over the cells, points",
+        ">= 3.2",
+        "hitratio",
+        lambda results: statistics.fmean(points(results, "lru")),
+        at_least(3.2),
+        "{:+.2f}",
+    ),
+    Target(
+        "hit ratio above LRU, worst cell, points",
+        ">= -1.5",
+        "hitratio",
+        lambda results: min(points(results, "lru")),
+        at_least(-1.5),
+        "{:+.2f}",
+    ),
+    Target(
+        "hit ratio above Cache::FastMmap, worst trace, points",
+        "> 0",
+        "hitratio",
+        least_above_perl,
+        lambda value: value > 0,
+        "{:+.2f}",
+    ),
+    Target(
+        "live bytes / file bytes, entries of 300 B and more",
+        ">= 0.88",
+        "memory",
+        lambda results: min(
+            results["live"][n]["live"] for n in ("300", "1000", "4000")
+        ),
+        at_least(0.88),
+        "{:.3f}",
+    ),
+    Target(
+        "attach to a file of 1 GiB, ms",
+        "<= 1",
+        "attach",
+        lambda results: results["results"]["attach"]["1g"][MEDIAN],
+        at_most(1),
+        "{:.3f}",
+    ),
+    Target(
+        "faults in 20,000 kills or more",
+        "0",
+        "storm",
+        storm_faults,
+        at_most(0),
+        "{:.0f}",
+    ),
+    Target(
+        "findings in 10 million runs of the fuzzers or more",
+        "0",
+        "fuzz",
+        fuzz_findings,
+        at_most(0),
+        "{:.0f}",
+    ),
+    Target(
+        "mutants that nobody noticed",
+        "0",
+        "mutants",
+        lambda results: sum(not m["caught_by"] for m in results["mutants"]),
+        at_most(0),
+        "{:.0f}",
+    ),
+)
+QUESTIONS = tuple(dict.fromkeys(target.question for target in TARGETS))
+
+
+def target_row(target: Target, results: Results) -> list[str]:
+    """Return what was wanted, what was measured, and whether it is met."""
+    try:
+        value = target.measured(results)
+    except (KeyError, ValueError):
+        return [target.what, target.wanted, "-", "not measured"]
+    verdict = "met" if target.met(value) else "missed"
+    return [target.what, target.wanted, target.form.format(value), verdict]
+
+
+def targets(*results: Results) -> Rows:
+    """Return a row for each target."""
+    found = dict(zip(QUESTIONS, results, strict=True))
+    rows = [target_row(target, found[target.question]) for target in TARGETS]
+    return [["what", "target", "measured", ""], *rows]
