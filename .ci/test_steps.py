@@ -21,7 +21,7 @@ TYPED = [
     ("fastmmap", "tools", "examples", "benchmarks"),
     ("tests/fuzz",),
     ("tests/mutants",),
-    ("docs/tables.py", "docs/draw.py"),
+    ("docs/tables.py", "docs/performance.py", "docs/targets.py", "docs/draw.py"),
 ]
 FUZZ_SECONDS = 60
 # The allocator of gcc 12's sanitizer keeps its locks locked in a child that was
@@ -68,7 +68,7 @@ def test_make_test() -> None:
 
 
 def test_c_is_formatted() -> None:
-    folders = ["csrc/*", "tests/c", "tests/fuzz"]
+    folders = ["csrc/*", "tests/c", "tests/fuzz", "benchmarks"]
     files = [file for folder in folders for file in ROOT.glob(f"{folder}/*.[ch]")]
     run(BIN / "clang-format", "--dry-run", "-Werror", *files)
 
@@ -183,6 +183,11 @@ def test_python_tests_under_address_sanitizer() -> None:
 def test_no_operation_takes_many_more_instructions() -> None:
     run(sys.executable, "tools/system.py", "valgrind")
     run(sys.executable, "benchmarks/instructions.py", "--check")
+
+
+def test_every_benchmark_runs() -> None:
+    run("make", "-C", "benchmarks", "WERROR=1", f"BUILD={BUILD / 'bench-werror'}")
+    run(sys.executable, "benchmarks/bench.py", "--smoke")
 
 
 def test_docs_build_without_warnings() -> None:
