@@ -50,14 +50,14 @@ test-python:
 # QUESTIONS="basic tail" answers only those. What cannot be installed is left
 # out by name. The last lines write README's table, the docs' and the plots.
 bench bench-quick:
-	@python=$$($(ENVIRONMENT) demo benchmarks/requirements.txt) && \
+	@python=$$($(ENVIRONMENT) demo try:benchmarks/requirements.txt) && \
 	    { $(PYTHON) tools/system.py $(BENCH_NEEDS) || true; } && \
 	    "$$python" benchmarks/bench.py $(if $(filter %-quick,$@),--quick) \
 	        $(QUESTIONS)
 	@$(if $(filter %-quick,$@),true,$(MAKE) --no-print-directory performance)
 
 performance:
-	@python=$$($(ENVIRONMENT) demo benchmarks/requirements.txt) && \
+	@python=$$($(ENVIRONMENT) demo try:benchmarks/requirements.txt) && \
 	    "$$python" benchmarks/table.py && "$$python" docs/tables.py && \
 	    "$$python" benchmarks/plots.py
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,16 @@ from typing import NamedTuple
 import peers
 import servers
 import traces
-from replay import ENGINE, PAGE_SIZE, PERL_ENGINE, SIMULATED, Counts, build, replay
+from replay import (
+    ENGINE,
+    PAGE_SIZE,
+    PERL_ENGINE,
+    SIMULATED,
+    Counts,
+    build,
+    replay,
+    replay_perl,
+)
 from runner import Figures, Scale, Skipped, report, significant
 
 PERCENTS = (1, 5, 10, 25)
@@ -92,12 +101,25 @@ def engine_figures(runs: list[Counts]) -> Figures:
 
 def answer(cell: Cell, file: Path, directory: Path, perl: bool, runs: int) -> Figures:
     """Return the figures of all policies in one cell."""
-    own = [replay(file, directory, ENGINE, cell.pages) for _ in range(runs)]
-    others = [*SIMULATED, *([PERL_ENGINE] if perl else [])]
-    figures = {ENGINE: engine_figures(own)}
-    for policy in others:
-        figures[policy] = ratios(replay(file, directory, policy, cell.pages))
+    policies = [*[ENGINE] * runs, *SIMULATED]
+    made = replay(file, directory, policies, cell.pages)
+    figures = {ENGINE: engine_figures([counts for _, counts in made[:runs]])}
+    figures.update({policy: ratios(counts) for policy, counts in made[runs:]})
+    if perl:
+        figures[PERL_ENGINE] = ratios(replay_perl(file, directory, cell.pages))
     return {**cell._asdict(), "policies": figures}
+
+
+def at_once(job: Callable[[Cell], Figures], jobs: list[Cell]) -> list[Figures]:
+    """Return the figures of all cells; a program runs on each processor.
+
+    The threads only wait for these. Whoever interrupts us wants no more of them.
+    """
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
+        return list(pool.map(job, jobs))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def measure(scale: Scale, skipped: Skipped) -> Figures:
@@ -112,9 +134,7 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
         def job(cell: Cell) -> Figures:
             return answer(cell, files[cell.trace], directory, perl, runs)
 
-        # Threads that wait for programs: one for each processor.
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            results = list(pool.map(job, cells(files)))
+        results = at_once(job, list(cells(files)))
     return report(
         scale,
         skipped,

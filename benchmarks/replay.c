@@ -35,14 +35,31 @@ die(const char *what)
 
 /* ------------------------------------------------------------ the trace */
 
+/* The number that starts at *at, which then follows it. */
+static uint32_t
+number(const char **at)
+{
+    char *end;
+    unsigned long value = strtoul(*at, &end, 10);
+    if (end == *at || value > UINT32_MAX) {
+        die("a line of the trace is no request");
+    }
+    *at = end;
+    return (uint32_t)value;
+}
+
 static struct request
 parse(const char *line)
 {
     struct request request = {.kind = 'g'};
-    int found =
-        sscanf(line, "%" SCNu32 " %" SCNu32 " %c %" SCNu32, &request.key,
-               &request.size, &request.kind, &request.lifetime);
-    if (found < 2 || (request.kind != 'g' && request.kind != 's')) {
+    request.key = number(&line);
+    request.size = number(&line);
+    if (line[0] == ' ') {
+        request.kind = line[1];
+        line += 2;
+        request.lifetime = line[0] == ' ' ? number(&line) : 0;
+    }
+    if (request.kind != 'g' && request.kind != 's') {
         die("a line of the trace is no request");
     }
     return request;

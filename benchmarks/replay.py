@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner import BUILD, ROOT
@@ -32,12 +33,18 @@ def parse(line: str) -> tuple[str, Counts]:
     return policy, {name: int(value) for name, value in fields.items()}
 
 
-def replay(trace: Path, directory: Path, policy: str, pages: int) -> Counts:
-    """Return what a policy, or an engine, made of a trace."""
-    if policy == PERL_ENGINE:
-        file = directory / f"{trace.name}-{pages}"
-        command = ["perl", str(PERL), str(trace), str(file), str(pages)]
-    else:
-        command = [str(PROGRAM), str(trace), str(directory), f"{policy}:{pages}"]
-    _, counts = parse(subprocess.check_output(command, text=True))
-    return counts
+def replay(
+    trace: Path, directory: Path, policies: Sequence[str], pages: int
+) -> list[tuple[str, Counts]]:
+    """Return what each policy, or an engine, made of a trace."""
+    words = [f"{policy}:{pages}" for policy in policies]
+    command = [str(PROGRAM), str(trace), str(directory), *words]
+    printed = subprocess.check_output(command, text=True)
+    return [parse(line) for line in printed.splitlines()]
+
+
+def replay_perl(trace: Path, directory: Path, pages: int) -> Counts:
+    """Return what Perl's Cache::FastMmap made of a trace."""
+    file = directory / f"{trace.name}-{pages}"
+    command = ["perl", str(PERL), str(trace), str(file), str(pages)]
+    return parse(subprocess.check_output(command, text=True))[1]

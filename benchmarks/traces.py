@@ -7,6 +7,7 @@ checkout; nothing of them is kept here. Those made here follow from their seed.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import random
 import shutil
@@ -63,6 +64,7 @@ def working_set(trace: Path) -> int:
 # ------------------------------------------------------------ generated ones
 
 
+@functools.cache
 def lognormal_size(key: int) -> int:
     """Return the size of a key: lognormal, a fixed function of the key."""
     drawn = random.Random(SEED + key).lognormvariate(0, SIGMA) * MEDIAN_SIZE

@@ -2,7 +2,8 @@
 
 Run as ``python tools/environment.py [EXTRA ...] [FILE.txt ...]``. It installs
 the checkout in place with those extras and requirement files into
-``.venv/3.x`` and prints the path of its Python, alone, on stdout. A stamp
+``.venv/3.x`` and prints the path of its Python, alone, on stdout. Of a file
+written as ``try:FILE.txt`` each line is installed by itself, and may fail. A stamp
 remembers what went in: nothing is installed again until C sources, metadata
 or the wishes change. Python sources are used in place.
 """
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv" / f"{sys.version_info[0]}.{sys.version_info[1]}"
 PYTHON = HOME / "bin" / "python"
 STAMP = HOME / "installed.json"
+PIP = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input"]
+TRY = "try:"
 
 
 class Stamp(TypedDict):
@@ -34,11 +37,16 @@ class Stamp(TypedDict):
     wishes: list[str]
 
 
+def path_of(wish: str) -> Path:
+    """Return the requirement file that a wish names."""
+    return ROOT / wish.removeprefix(TRY)
+
+
 def fingerprint(wishes: list[str]) -> str:
     """Return a hash of every file that an installation is built from."""
     files = [ROOT / "setup.py", ROOT / "pyproject.toml"]
     files += sorted((ROOT / "csrc").rglob("*.[ch]"))
-    files += [ROOT / wish for wish in wishes if wish.endswith(".txt")]
+    files += [path_of(wish) for wish in wishes if wish.endswith(".txt")]
     digest = hashlib.sha256()
     for path in files:
         digest.update(str(path).encode() + b"\0" + path.read_bytes())
@@ -60,19 +68,36 @@ def create() -> None:
     venv.create(HOME, clear=True, with_pip=True)
 
 
+def run_pip(*arguments: str) -> bool:
+    """Install something; return whether it worked. Messages go to stderr."""
+    settings = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    environment = {**os.environ, **settings}
+    command = [*PIP, *arguments]
+    done = subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
+    return done.returncode == 0
+
+
 def install(wishes: list[str]) -> None:
     """Install the checkout in place, with extras and requirement files."""
     print("installing fastmmap with:", *wishes, file=sys.stderr)
     extras = ",".join(wish for wish in wishes if not wish.endswith(".txt"))
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input"]
-    command += ["--editable", f"{ROOT}[{extras}]" if extras else str(ROOT)]
+    arguments = ["--editable", f"{ROOT}[{extras}]" if extras else str(ROOT)]
     for wish in wishes:
-        command += ["--requirement", str(ROOT / wish)] if wish.endswith(".txt") else []
-    settings = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    environment = {**os.environ, **settings}
-    done = subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
-    if done.returncode:
+        if wish.endswith(".txt") and not wish.startswith(TRY):
+            arguments += ["--requirement", str(ROOT / wish)]
+    if not run_pip(*arguments):
         sys.exit("pip failed; its message is above. Try again, or mend what it names.")
+    for wish in wishes:
+        if wish.startswith(TRY):
+            attempt(path_of(wish))
+
+
+def attempt(file: Path) -> None:
+    """Install each requirement of a file by itself; say which cannot be had."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    for requirement in filter(None, (line.partition("#")[0].strip() for line in lines)):
+        if not run_pip(requirement):
+            print(f"going on without {requirement}", file=sys.stderr)
 
 
 def ensure(wishes: list[str]) -> Path:

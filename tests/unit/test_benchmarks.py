@@ -371,7 +371,9 @@ def replayed(
 
     file = directory / "trace"
     file.write_text("".join(f"{r[0]} {r[1]} {r[2]} {r[3]}\n" for r in trace))
-    return replay.replay(file, directory, policy, pages)
+    ((name, counts),) = replay.replay(file, directory, [policy], pages)
+    assert name == policy
+    return counts
 
 
 @pytest.mark.parametrize("policy", PLAIN)

@@ -202,7 +202,7 @@ def test_every_table_is_shown() -> None:
     assert all(f"tables/{path.name}" in text for path in (DOCS / "tables").iterdir())
 
 
-def test_every_plot_is_there_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_plot_is_there_and_shown() -> None:
     text = (DOCS / "performance.rst").read_text("utf-8")
     shown = set(re.findall(r"plots/([\w-]+)\.svg", text))
     assert shown == {path.stem for path in (DOCS / "plots").glob("*.svg")}
