@@ -14,7 +14,7 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 .PHONY: help demo test test-c test-python bench bench-quick format ci clean \
     instructions instructions-check performance \
-    storm soak leaks opening steps mutants fuzz reliability
+    storm soak leaks opening steps mutants fuzz reliability outside
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
@@ -30,6 +30,7 @@ help:
 	@echo "make mutants      break the engine on purpose, see it noticed"
 	@echo "make opening      200 processes open, replace, unlink one path"
 	@echo "make leaks        a million operations, 10,000 opens"
+	@echo "make outside      test suites of frameworks on our adapters"
 	@echo "make reliability  the tables of the docs from what these recorded"
 	@echo "make format       clang-format and ruff, in place"
 	@echo "make ci           all that a change must pass"
@@ -86,6 +87,9 @@ fuzz:
 	@$(PYTHON) tools/system.py clang fuzzer
 	@$(MAKE) --no-print-directory -C tests/fuzz run SECONDS=$(SECONDS) \
 	    $(if $(RUNS),RUNS=$(RUNS)) OUTPUT=$(CURDIR)/$(RESULTS)/fuzz.json
+
+outside:
+	@python=$$($(ENVIRONMENT) all test) && "$$python" tests/outside/run.py
 
 reliability:
 	@$(PYTHON) docs/tables.py

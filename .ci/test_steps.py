@@ -22,6 +22,7 @@ TYPED = [
     ("tests/fuzz",),
     ("tests/mutants",),
     ("docs/tables.py", "docs/performance.py", "docs/targets.py", "docs/draw.py"),
+    ("tools", "tests/outside/run.py", "tests/outside/suites.py"),
 ]
 FUZZ_SECONDS = 60
 # The allocator of gcc 12's sanitizer keeps its locks locked in a child that was
@@ -145,6 +146,10 @@ def test_properties_hold_for_many_examples() -> None:
     report = f"--junitxml={BUILD / 'reports' / 'properties.xml'}"
     profile = {"HYPOTHESIS_PROFILE": "ci"}
     run(sys.executable, "-m", "pytest", "-n", "2", "tests/property", report, **profile)
+
+
+def test_suites_of_frameworks_pass_on_our_adapters() -> None:
+    run(sys.executable, "tests/outside/run.py")
 
 
 def test_core_works_on_arm64() -> None:

@@ -1,0 +1,247 @@
+"""A cache backend for Django: one cache for all processes of a host.
+
+In settings.py::
+
+    CACHES = {
+        "default": {
+            "BACKEND": "fastmmap.contrib.django.FastMmapCache",
+            "LOCATION": "/dev/shm/mysite.cache",
+            "OPTIONS": {"cache_size": "64m"},
+        }
+    }
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional, Union
+
+from fastmmap.contrib.requirement import require
+
+require("Django", "4.2", extra="django")
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.exceptions import ImproperlyConfigured
+
+from fastmmap.contrib.shared import shared_cache, store, store_many
+from fastmmap.types import Lifetime
+
+#: Seconds; None is for ever, 0 and less has expired; or DEFAULT_TIMEOUT.
+Timeout = Union[int, float, None, object]
+
+#: What may be found in OPTIONS, but is said in another way.
+_ELSEWHERE = {
+    "MAX_ENTRIES": 'the size is in bytes, the option "cache_size"',
+    "CULL_FREQUENCY": "a full cache evicts what is least wanted, one by one",
+    "share_file": "the path is LOCATION",
+    "expire_time": "the default lifetime is TIMEOUT",
+}
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for name, advice in _ELSEWHERE.items():
+        if name in options:
+            raise ImproperlyConfigured(f"OPTIONS of CACHES has {name!r}: {advice}")
+
+
+class _AsyncMethods(BaseCache):
+    """The asynchronous methods, which go through no thread.
+
+    Handing a call to a thread and back takes a hundred times longer than the
+    call itself.
+    """
+
+    async def aadd(
+        self,
+        key: str,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> bool:
+        """See `add`."""
+        return bool(self.add(key, value, timeout, version))
+
+    async def aget(
+        self, key: str, default: Any = None, version: Optional[int] = None
+    ) -> Any:
+        """See `get`."""
+        return self.get(key, default, version)
+
+    async def aset(
+        self,
+        key: str,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> None:
+        """See `set`."""
+        self.set(key, value, timeout, version)
+
+    async def atouch(
+        self,
+        key: str,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> bool:
+        """See `touch`."""
+        return bool(self.touch(key, timeout, version))
+
+    async def adelete(self, key: str, version: Optional[int] = None) -> bool:
+        """See `delete`."""
+        return bool(self.delete(key, version))
+
+    async def aget_many(
+        self, keys: Iterable[str], version: Optional[int] = None
+    ) -> dict[str, Any]:
+        """See `get_many`."""
+        return dict(self.get_many(keys, version))
+
+    async def aset_many(
+        self,
+        data: Mapping[str, Any],
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> list[str]:
+        """See `set_many`."""
+        return list(self.set_many(data, timeout, version))
+
+    async def adelete_many(
+        self, keys: Iterable[str], version: Optional[int] = None
+    ) -> None:
+        """See `delete_many`."""
+        self.delete_many(keys, version)
+
+    async def ahas_key(self, key: str, version: Optional[int] = None) -> bool:
+        """See `has_key`."""
+        return bool(self.has_key(key, version))
+
+    async def aincr(
+        self, key: str, delta: int = 1, version: Optional[int] = None
+    ) -> Any:
+        """See `incr`."""
+        return self.incr(key, delta, version)
+
+    async def aclear(self) -> None:
+        """See `clear`."""
+        self.clear()
+
+    async def aclose(self, **kwargs: Any) -> None:
+        """Do nothing, like `close`."""
+
+
+class FastMmapCache(_AsyncMethods):
+    """A backend on one shared cache file.
+
+    All backend objects of a process share one open `FastMmap`; ``close()``,
+    which Django calls after each request, leaves it open.
+
+    Args:
+        location: Path of the file; empty makes a private one, for this process
+            and those that it forks.
+        params: The entry of CACHES; ``OPTIONS`` are the options of `FastMmap`.
+
+    Raises:
+        ImproperlyConfigured: ``OPTIONS`` holds what is said elsewhere.
+        FormatError, OSError, ValueError, TypeError: As `FastMmap` does.
+    """
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        options = params.get("OPTIONS", {})
+        _check_options(options)
+        self._cache = shared_cache(location, **options)
+
+    def _lifetime(self, timeout: Timeout) -> Lifetime:
+        """Return what `FastMmap` calls a timeout of Django."""
+        chosen: Any = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        if chosen is None:
+            return "never"
+        return "now" if chosen <= 0 else chosen
+
+    def _keys(self, keys: Iterable[str], version: Optional[int]) -> dict[Any, str]:
+        """Return the keys of the file, each with the key it is made of."""
+        return {self.make_and_validate_key(key, version): key for key in keys}
+
+    def add(
+        self,
+        key: str,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> bool:
+        """Store a value if the key is not there; return whether it was not."""
+        made = self.make_and_validate_key(key, version)
+        return self._cache.add(made, value, self._lifetime(timeout))
+
+    def get(self, key: str, default: Any = None, version: Optional[int] = None) -> Any:
+        """Return the value of a key, or the default."""
+        return self._cache.get(self.make_and_validate_key(key, version), default)
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> None:
+        """Store a value; one that does not fit is logged, and the key is free."""
+        made = self.make_and_validate_key(key, version)
+        store(self._cache, made, value, self._lifetime(timeout))
+
+    def touch(
+        self,
+        key: str,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> bool:
+        """Change the lifetime of a value; return whether there is one."""
+        made = self.make_and_validate_key(key, version)
+        return self._cache.touch(made, self._lifetime(timeout))
+
+    def delete(self, key: str, version: Optional[int] = None) -> bool:
+        """Remove a key; return whether it was there."""
+        return self._cache.remove(self.make_and_validate_key(key, version))
+
+    def get_many(
+        self, keys: Iterable[str], version: Optional[int] = None
+    ) -> dict[str, Any]:
+        """Return the values of those keys that are there."""
+        made = self._keys(keys, version)
+        found = self._cache.get_many(made)
+        return {made[key]: value for key, value in found.items()}
+
+    def set_many(
+        self,
+        data: Mapping[str, Any],
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> list[str]:
+        """Store several values; return the keys of those that did not fit."""
+        made = self._keys(data, version)
+        values = {key: data[name] for key, name in made.items()}
+        refused = store_many(self._cache, values, self._lifetime(timeout))
+        return [made[key] for key in refused]
+
+    def delete_many(self, keys: Iterable[str], version: Optional[int] = None) -> None:
+        """Remove several keys."""
+        self._cache.delete_many(self._keys(keys, version))
+
+    def has_key(self, key: str, version: Optional[int] = None) -> bool:
+        """Tell whether a key is there."""
+        return self._cache.exists(self.make_and_validate_key(key, version))
+
+    def incr(self, key: str, delta: int = 1, version: Optional[int] = None) -> Any:
+        """Add to a value in one step, keeping its lifetime; return the sum.
+
+        Raises ValueError when there is no such key.
+        """
+
+        def increased(_: Any, value: Any, entry: Any) -> Any:
+            if entry is None:
+                raise ValueError(f"Key {key!r} not found")
+            return value + delta
+
+        made = self.make_and_validate_key(key, version)
+        return self._cache.get_and_set(made, increased).value
+
+    def clear(self) -> None:
+        """Remove everything from the file, whatever its prefix and version."""
+        self._cache.clear()

@@ -1,0 +1,305 @@
+"""The Django backend: what its own tests, in tests/outside, do not ask."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import django
+import pytest
+from django.conf import settings
+from django.core.cache import cache, caches
+from django.core.cache.backends.base import BaseCache, CacheKeyWarning
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.template import Context, Engine
+from django.test import override_settings
+from support import run_scenario
+
+from fastmmap.contrib.django import FastMmapCache
+from fastmmap.testing import time_travel
+
+BACKEND = "fastmmap.contrib.django.FastMmapCache"
+
+
+def configure() -> None:
+    if not settings.configured:
+        settings.configure(
+            INSTALLED_APPS=["django.contrib.sessions"],
+            DATABASES={
+                "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+            },
+            DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+            SECRET_KEY="for tests",
+            USE_TZ=True,
+        )
+        django.setup()
+        call_command("migrate", verbosity=0)
+
+
+def setting(path: str, **others: Any) -> dict[str, Any]:
+    """Return the entry of CACHES for a small cache."""
+    options = {"cache_size": "1m", **others.pop("OPTIONS", {})}
+    return {"BACKEND": BACKEND, "LOCATION": path, "OPTIONS": options, **others}
+
+
+@pytest.fixture(autouse=True)
+def configured(path: str) -> Iterator[None]:
+    """Let `cache` and `caches` be on the test's file."""
+    configure()
+    with override_settings(
+        CACHES={
+            "default": setting(path),
+            "other": setting(path, KEY_PREFIX="other", VERSION=7),
+            "forever": setting(path, TIMEOUT=None),
+        }
+    ):
+        yield
+
+
+def test_all_backends_of_a_process_share_one_open_file() -> None:
+    found = [caches["default"]._cache]
+    thread = threading.Thread(target=lambda: found.append(caches["default"]._cache))
+    thread.start()
+    thread.join()
+    assert found[0] is found[1] is caches["other"]._cache
+
+
+def test_close_leaves_the_file_open() -> None:
+    cache.set("key", 1)
+    cache.close()
+    asyncio.run(cache.aclose())
+    assert cache.get("key") == 1
+
+
+def visit_elsewhere(path: str) -> int:
+    configure()
+    with override_settings(CACHES={"default": setting(path)}):
+        assert cache.get("key") == {"from": "the test"}
+        return int(cache.incr("count"))
+
+
+def test_another_process_sees_the_same_cache(path: str) -> None:
+    cache.set("key", {"from": "the test"})
+    cache.set("count", 41)
+    assert run_scenario(visit_elsewhere, path) == 42
+    assert cache.get("count") == 42
+
+
+@pytest.mark.parametrize(
+    ("timeout", "alive"), [(None, True), (10**6, True), (59, False), (0.5, False)]
+)
+def test_a_timeout_is_in_seconds_and_none_is_for_ever(
+    timeout: Any, alive: bool
+) -> None:
+    cache.set("key", 1, timeout)
+    assert "key" in cache
+    with time_travel(60):
+        assert ("key" in cache) is alive
+
+
+@pytest.mark.parametrize("timeout", [0, -1, -0.5])
+def test_a_timeout_of_nothing_or_less_has_expired(timeout: float) -> None:
+    cache.set("key", "old")
+    cache.set("key", "new", timeout)
+    assert cache.get("key") is None
+    assert cache.add("added", 1, timeout)
+    assert cache.get("added") is None
+    cache.set("touched", 1)
+    assert cache.touch("touched", timeout)
+    assert cache.get("touched") is None
+
+
+def test_the_default_timeout_is_that_of_the_settings() -> None:
+    cache.set("key", 1)
+    caches["forever"].set("kept", 1)
+    with time_travel(301):
+        assert cache.get("key") is None
+        assert cache.get("kept") == 1
+
+
+def test_incr_keeps_the_timeout() -> None:
+    cache.set("count", 1, timeout=60)
+    assert cache.incr("count", 4) == 5
+    with time_travel(61):
+        assert cache.get("count") is None
+
+
+def test_incr_adds_whatever_can_be_added() -> None:
+    cache.set("share", 0.5)
+    assert cache.incr("share", 1) == 1.5
+    cache.set("large", 2**80)
+    assert cache.decr("large") == 2**80 - 1
+
+
+def test_incr_of_a_missing_key_makes_none() -> None:
+    with pytest.raises(ValueError, match="'count' not found"):
+        cache.incr("count")
+    assert "count" not in cache
+
+
+def test_threads_lose_no_step_of_a_counter() -> None:
+    cache.set("count", 0)
+
+    def count() -> None:
+        for _ in range(200):
+            caches["default"].incr("count")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.get("count") == 800
+
+
+def test_prefixes_and_versions_are_apart() -> None:
+    cache.set("key", 1)
+    caches["other"].set("key", 2)
+    assert (cache.get("key"), caches["other"].get("key")) == (1, 2)
+    assert cache.get("key", version=7) is None
+
+
+def test_clear_empties_the_whole_file() -> None:
+    caches["other"].set("key", 2)
+    cache.clear()
+    assert caches["other"].get("key") is None
+
+
+def test_get_many_tells_none_from_a_miss() -> None:
+    cache.set_many({"nothing": None, "one": 1})
+    assert cache.get_many(iter(["nothing", "one", "two"])) == {
+        "nothing": None,
+        "one": 1,
+    }
+
+
+def test_a_value_that_does_not_fit_is_logged_and_its_key_is_free(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cache.set_many({"key": "old", "large": "old"})
+    with caplog.at_level(logging.WARNING, "fastmmap"):
+        cache.set("key", b"x" * 500_000)
+        assert cache.set_many({"small": 1, "large": b"x" * 500_000}) == ["large"]
+    assert cache.get_many(["key", "large", "small"]) == {"small": 1}
+    assert caplog.text.count("does not fit") == 2
+
+
+@pytest.mark.parametrize("key", ["two words", "x" * 251, "tab\t", "\x7f"])
+def test_a_key_that_memcached_would_refuse_is_warned_about(key: str) -> None:
+    with pytest.warns(CacheKeyWarning):
+        cache.set(key, 1)
+    with pytest.warns(CacheKeyWarning):
+        assert cache.get(key) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("MAX_ENTRIES", "cache_size"),
+        ("CULL_FREQUENCY", "evicts"),
+        ("share_file", "LOCATION"),
+        ("expire_time", "TIMEOUT"),
+    ],
+)
+def test_what_is_said_elsewhere_is_refused(path: str, name: str, advice: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"'{name}'.*{advice}"):
+        FastMmapCache(path, {"OPTIONS": {name: 300}})
+
+
+def test_a_misspelt_option_is_an_error(path: str) -> None:
+    with pytest.raises(TypeError, match="cache_siez"):
+        FastMmapCache(path, {"OPTIONS": {"cache_siez": "1m"}})
+
+
+async def use_every_async_method() -> list[object]:
+    return [
+        await cache.aset("key", 1),
+        await cache.aget("key"),
+        await cache.aadd("key", 2),
+        await cache.atouch("key", 60),
+        await cache.aincr("key", 2),
+        await cache.adecr("key"),
+        await cache.ahas_key("key"),
+        await cache.aget_or_set("made", lambda: "value"),
+        await cache.aset_many({"a": 1, "b": 2}),
+        await cache.aget_many(["a", "b", "c"]),
+        await cache.adelete_many(["a"]),
+        await cache.aincr_version("b"),
+        await cache.adelete("key"),
+        await cache.aclear(),
+        await cache.aget("made", "gone"),
+        await cache.aclose(),
+    ]
+
+
+def test_async_methods_do_the_same_and_go_through_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a thread was asked for")
+
+    monkeypatch.setattr("django.core.cache.backends.base.sync_to_async", refuse)
+    assert asyncio.run(use_every_async_method()) == [
+        *(None, 1, False, True, 3, 2, True, "value"),
+        *([], {"a": 1, "b": 2}, None, 2, True, None, "gone", None),
+    ]
+
+
+def test_every_method_of_django_that_uses_a_thread_is_replaced() -> None:
+    own = {name for name in vars(BaseCache) if name.startswith("a")}
+    threaded = {
+        name
+        for name in own
+        if "sync_to_async" in inspect.getsource(BaseCache.__dict__[name])
+    }
+    # These call the others, unless their plain ones are replaced.
+    threaded -= {"aget_or_set", "aincr_version"}
+    assert {name for name in threaded if hasattr(FastMmapCache, name)} == threaded
+    kept = {
+        name
+        for name in threaded
+        if getattr(FastMmapCache, name) is getattr(BaseCache, name)
+    }
+    assert kept == set()
+
+
+@pytest.mark.parametrize("engine", ["cache", "cached_db"])
+def test_sessions_work(engine: str) -> None:
+    module = __import__(f"django.contrib.sessions.backends.{engine}", fromlist=["x"])
+    session = module.SessionStore()
+    session["user"] = "Ada"
+    session.save()
+    again = module.SessionStore(session.session_key)
+    assert again["user"] == "Ada"
+    again.flush()
+    assert not module.SessionStore().exists(session.session_key)
+    assert "user" not in module.SessionStore(session.session_key)
+
+
+def test_a_session_of_cached_db_survives_the_cache() -> None:
+    from django.contrib.sessions.backends.cached_db import SessionStore
+
+    session = SessionStore()
+    session["user"] = "Ada"
+    session.save()
+    cache.clear()
+    assert SessionStore(session.session_key)["user"] == "Ada"
+
+
+def test_the_template_tag_works() -> None:
+    engine = Engine(libraries={"cache": "django.templatetags.cache"})
+    template = engine.from_string(
+        "{% load cache %}{% cache 60 part name %}{{ value }}{% endcache %}"
+    )
+
+    def render(name: str, value: int) -> str:
+        return str(template.render(Context({"name": name, "value": value})))
+
+    assert [render("a", 1), render("a", 2), render("b", 3)] == ["1", "1", "3"]
+    with time_travel(61):
+        assert render("a", 4) == "4"

@@ -1,0 +1,65 @@
+"""The test suites of others that our adapters are run against.
+
+Each is a released package, pinned. Nothing of it is copied into this
+repository; a file of ours is put beside its tests and puts them on our backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Pythons = tuple[tuple[int, int], tuple[int, int]]
+
+CULLING = "culls at MAX_ENTRIES, which our backend refuses: its size is in bytes"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite: what it comes in, what it needs, how it is run.
+
+    `files` are ours, each with the place where it goes in the unpacked
+    `sdist`; `command` is run at `folder` there, by a Python of the oldest to
+    the newest of `pythons`. `deselected` are tests that cannot apply, with
+    reasons.
+    """
+
+    name: str
+    sdist: str
+    needs: tuple[str, ...]
+    folder: str
+    files: dict[str, str]
+    command: tuple[str, ...]
+    pythons: Pythons
+    deselected: dict[str, str] = field(default_factory=dict)
+
+
+def django(version: str, pythons: Pythons) -> Suite:
+    """Return the cache tests of a release of Django, and what uses a cache."""
+    return Suite(
+        name=f"django-{version}",
+        sdist=f"Django=={version}",
+        needs=(f"Django=={version}",),
+        folder="tests",
+        files={
+            "django_cache_tests.py": "tests/cache/test_fastmmap.py",
+            "django_settings.py": "tests/fastmmap_settings.py",
+        },
+        command=(
+            *("runtests.py", "--settings", "fastmmap_settings", "--parallel", "1"),
+            *("cache.test_fastmmap", "sessions_tests"),
+            "template_tests.syntax_tests.test_cache",
+        ),
+        pythons=pythons,
+        deselected={
+            "test_cull": CULLING,
+            "test_zero_cull": CULLING,
+            "test_cull_delete_when_store_empty": CULLING,
+        },
+    )
+
+
+SUITES = (
+    django("4.2.30", pythons=((3, 10), (3, 12))),
+    django("5.2.19", pythons=((3, 10), (3, 14))),
+    django("6.1.3", pythons=((3, 12), (3, 99))),
+)
