@@ -7,9 +7,14 @@ repository; a file of ours is put beside its tests and puts them on our backend.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPORTS = HERE.parents[1] / "build" / "reports"
 
 Pythons = tuple[tuple[int, int], tuple[int, int]]
 
+OTHER_BACKEND = "asks for SimpleCache by name"
 CULLING = "culls at MAX_ENTRIES, which our backend refuses: its size is in bytes"
 
 
@@ -58,8 +63,53 @@ def django(version: str, pythons: Pythons) -> Suite:
     )
 
 
+def of_pytest(
+    package: str,
+    needs: tuple[str, ...],
+    ours: tuple[str, str],
+    deselected: dict[str, str] | None = None,
+    pythons: Pythons = ((3, 10), (3, 99)),
+) -> Suite:
+    """Return a suite for pytest; `ours` are a file and its place there.
+
+    Its settings for pytest, which ask for coverage and such, are left out.
+    """
+    name = package.partition("==")[0].lower()
+    file, place = ours
+    report = f"--junitxml={REPORTS / f'outside-{name}.xml'}"
+    options = ["-c", str(HERE / "pytest.ini"), "--rootdir=.", report]
+    options += ["-q", "-n", "2", "-p", "no:cacheprovider"]
+    options += [f"--deselect={place}::{test}" for test in deselected or ()]
+    return Suite(
+        name=name,
+        sdist=package,
+        needs=(package, *needs),
+        folder=".",
+        files={file: place},
+        command=("-m", "pytest", *options, place),
+        pythons=pythons,
+        deselected=deselected or {},
+    )
+
+
 SUITES = (
     django("4.2.30", pythons=((3, 10), (3, 12))),
     django("5.2.19", pythons=((3, 10), (3, 14))),
     django("6.1.3", pythons=((3, 12), (3, 99))),
+    of_pytest(
+        "cachelib==0.17.0",
+        needs=("pytest-xprocess==1.0.2",),
+        ours=("cachelib_tests.py", "tests/test_fastmmap.py"),
+        pythons=((3, 11), (3, 99)),
+    ),
+    of_pytest(
+        "Flask-Caching==2.5.1",
+        needs=("pytest-xprocess==1.0.2", "asgiref==3.9.1"),
+        ours=("flask_caching_tests.py", "tests/test_fastmmap.py"),
+        deselected={
+            "test_cache_unlink_if_not": OTHER_BACKEND,
+            "test_cache_delete_many_ignored": OTHER_BACKEND,
+        },
+        pythons=((3, 11), (3, 99)),
+    ),
 )
