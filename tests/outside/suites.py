@@ -112,4 +112,9 @@ SUITES = (
         },
         pythons=((3, 11), (3, 99)),
     ),
+    of_pytest(
+        "dogpile.cache==1.5.0",
+        needs=(),
+        ours=("dogpile_tests.py", "tests/test_fastmmap.py"),
+    ),
 )
