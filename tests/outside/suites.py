@@ -14,6 +14,7 @@ REPORTS = HERE.parents[1] / "build" / "reports"
 
 Pythons = tuple[tuple[int, int], tuple[int, int]]
 
+DICT = "puts a dict in the place of the store"
 OTHER_BACKEND = "asks for SimpleCache by name"
 CULLING = "culls at MAX_ENTRIES, which our backend refuses: its size is in bytes"
 
@@ -116,5 +117,16 @@ SUITES = (
         "dogpile.cache==1.5.0",
         needs=(),
         ours=("dogpile_tests.py", "tests/test_fastmmap.py"),
+    ),
+    of_pytest(
+        "aiocache==0.12.3",
+        needs=("pytest-asyncio==0.26.0", "pytest-mock==3.14.1", "marshmallow==3.19.0"),
+        ours=("aiocache_tests.py", "tests/acceptance/test_fastmmap.py"),
+        deselected={
+            "TestNullSerializer": "wants the very object back, not one like it",
+            "TestHitMissRatioPlugin::test_get_hit_miss_ratio": DICT,
+            "TestHitMissRatioPlugin::test_multi_get_hit_miss_ratio": DICT,
+            "TestTimingPlugin::test_get_avg_min_max": DICT,
+        },
     ),
 )
