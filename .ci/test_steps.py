@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 COMPILERS = ["gcc", "clang"]
 # Programs of the same name are no modules of one another.
 TYPED = [
-    ("fastmmap", "tools", "examples", "benchmarks"),
+    ("fastmmap", "pytest_fastmmap.py", "tools", "examples", "benchmarks"),
     ("tests/fuzz",),
     ("tests/mutants",),
     ("docs/tables.py", "docs/performance.py", "docs/targets.py", "docs/draw.py"),

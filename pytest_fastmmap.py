@@ -1,0 +1,102 @@
+"""The pytest plugin: its options and fixtures.
+
+Every pytest run of an environment imports this module. So it imports nothing
+of fastmmap, whose package would bring the extension along; what the fixtures
+do is in `fastmmap.contrib.pytest`, and imported when a test asks for one.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if not hasattr(pytest, "StashKey"):
+    raise ImportError(
+        f"the plugin of fastmmap needs pytest 7 or newer, found {pytest.__version__}: "
+        "pip install fastmmap[pytest], or do without it by -p no:fastmmap"
+    )
+
+if TYPE_CHECKING:
+    from fastmmap import FastMmap
+    from fastmmap.contrib.pytest import Once
+
+_SIZES = {
+    "fastmmap_cache_size": ("1m", "size of the cache of the fixture fastmmap_cache"),
+    "fastmmap_shared_size": ("16m", "size of the cache of the fixture shared_cache"),
+}
+#: The directory of this run, for all workers; made when a test needs it.
+_DIRECTORY = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options, which are settings of the same names, too."""
+    group = parser.getgroup("fastmmap", "shared caches")
+    for name, (default, help_text) in _SIZES.items():
+        option = "--" + name.replace("_", "-")
+        text = f'{help_text}, such as "{default}", the default'
+        group.addoption(option, metavar="SIZE", help=text)
+        parser.addini(name, text, default=default)
+
+
+def _option(config: pytest.Config, name: str) -> Any:
+    return config.getoption(name) or config.getini(name)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Tell whether this is a worker of xdist, and not who started it."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the directory of the run, or learn its name."""
+    if _is_worker(config):
+        directory = config.workerinput["fastmmap_directory"]  # type: ignore[attr-defined]
+    else:
+        name = f"fastmmap-pytest-{os.urandom(16).hex()}"
+        directory = os.path.join(tempfile.gettempdir(), name)
+    config.stash[_DIRECTORY] = directory
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist the directory of the run."""
+    node.workerinput["fastmmap_directory"] = node.config.stash[_DIRECTORY]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the directory at the end of the run, when all workers are gone."""
+    directory = config.stash.get(_DIRECTORY, "")
+    if not _is_worker(config) and os.path.isdir(directory):
+        import shutil
+
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def fastmmap_cache(pytestconfig: pytest.Config) -> Iterator["FastMmap"]:
+    """Return an empty cache, for this test alone."""
+    from fastmmap import FastMmap
+
+    with FastMmap(cache_size=_option(pytestconfig, "fastmmap_cache_size")) as cache:
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def shared_cache(pytestconfig: pytest.Config) -> Iterator["FastMmap"]:
+    """Return one cache for the whole run: all workers of xdist have the same."""
+    from fastmmap.contrib.pytest import open_shared
+
+    directory = pytestconfig.stash[_DIRECTORY]
+    size = _option(pytestconfig, "fastmmap_shared_size")
+    with open_shared(directory, size) as cache:
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def once(pytestconfig: pytest.Config) -> "Once":
+    """Return ``once(key, factory)``: what one worker makes, all have."""
+    from fastmmap.contrib.pytest import Once
+
+    return Once(pytestconfig.stash[_DIRECTORY])
