@@ -96,6 +96,8 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
     """
 
     _given: _Given
+    #: The process that opened a file by its name, and so has to close it.
+    _opener: int = 0
 
     def __init__(
         self,
@@ -134,6 +136,7 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
         sigbus_guard: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
+        opener = os.getpid() if share_file is not None else 0
         path = _absolute(given.pop("share_file"), keep=unlink_on_exit is False)
         existed = os.path.lexists(path)
         _attach(self, path, file_options(given), given)
@@ -143,6 +146,20 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
         self._set_exit_work(unlink=unlink, empty=bool(empty_on_exit))
         if unlink or empty_on_exit:
             lifecycle.register(self)
+        self._opener = opener
+
+    def __del__(self) -> None:
+        """Close the cache; warn when a file given by name was left open.
+
+        As with files, it is a ResourceWarning, which Python hides by default.
+        A private cache, a copy that came by pickle or fork, and whatever is
+        still there when the interpreter ends, are nobody's oversight.
+        """
+        try:
+            if self._opener and not self.closed:
+                lifecycle.warn_unclosed(self, self._opener)
+        finally:
+            super().__del__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the path and the options: the copy re-attaches.
@@ -153,6 +170,7 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
         if self.closed:
             raise ClosedError(f"{self.share_file} is closed: it cannot be pickled")
         own = self.__dict__.copy()
+        own.pop("_opener", None)  # the copy is not for its user to close
         given = own.pop("_given")
         return _reattach, (type(self), self.share_file, given), own or None
 

@@ -1,4 +1,4 @@
-"""Work left for the end of the process: emptying and unlinking.
+"""What is left for the end: emptying, unlinking, a word about the unclosed.
 
 Caches that have such work close themselves when they are collected; this
 module closes those that are still there at exit. Forked children have copies
@@ -7,6 +7,8 @@ of them, whose `close()` knows that the work is not theirs.
 
 import atexit
 import os
+import sys
+import warnings
 import weakref
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,18 @@ def register(cache: "FastMmap") -> None:
 
     _finalizer_pid = os.getpid()
     Finalize(None, _close_all_of_child, exitpriority=_PRIORITY)
+
+
+def warn_unclosed(cache: "FastMmap", opener: int) -> None:
+    """Warn that a cache goes unclosed, in the process that opened it.
+
+    Not while the interpreter ends: a cache may be used until then.
+    """
+    if opener == os.getpid() and not sys.is_finalizing():
+        # Level 3 is where the last reference went: past __del__ and this.
+        warnings.warn(
+            f"unclosed cache {cache!r}", ResourceWarning, stacklevel=3, source=cache
+        )
 
 
 atexit.register(_close_all)
