@@ -136,8 +136,9 @@ ENTRY = [
     Row(
         "32",
         (
-            Box("integer", 32, "free", "u64, if INTEGER"),
-            Box("modseq", 32, "free", "u64, if MODSEQ"),
+            Box("integer", 16, "free", "if INTEGER"),
+            Box("modseq", 16, "free", "if MODSEQ"),
+            Box("token, deadline, owner", 32, "free", "3 x u64, if LEASE"),
         ),
     ),
     Row(

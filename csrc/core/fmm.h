@@ -207,6 +207,55 @@ enum fmm_status fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
 enum fmm_status fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
                           const struct fmm_key *key, uint64_t expire_at);
 
+/* --------------------------------------------------------------- leases */
+
+/* The right to compute the value of a key. It is a part of the key's entry:
+ * whatever replaces or drops that ends it, and so what was computed before an
+ * invalidation is never stored after it. */
+struct fmm_lease {
+    uint64_t token;    /* random, tells it from any other; 0: no lease */
+    uint64_t deadline; /* ms since 1970 */
+    uint64_t owner;    /* the process, as in lock words */
+};
+
+#define FMM_LEASE_MS_MAX UINT64_C(86400000) /* a day */
+
+/* Take a lease of `duration_ms`, 1 to FMM_LEASE_MS_MAX, on a key without a
+ * value; with `refresh` on a live one, too, that was stored with `leasable`.
+ * FMM_OK: taken. FMM_EXISTS: a value is there. FMM_LEASED: `lease_out` is that
+ * of another; of one whose owner has died, it would have been taken over.
+ * FMM_STALE: a tombstone. FMM_NO_ROOM. FMM_DIRTY: fills the ticket, as of
+ * fmm_set(). Takes no page lock to tell FMM_LEASED. */
+enum fmm_status fmm_lease_take(struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               const struct fmm_key *key, uint64_t duration_ms,
+                               bool refresh, struct fmm_lease *lease_out,
+                               struct fmm_ticket *ticket_out);
+/* Look, without a page lock. FMM_OK: it goes on, and its owner lives.
+ * FMM_MISS: nobody computes the key. */
+enum fmm_status fmm_lease_peek(struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               const struct fmm_key *key,
+                               struct fmm_lease *lease_out);
+/* What to store in the place of a lease. */
+struct fmm_lease_store {
+    uint64_t token;
+    struct fmm_store store;
+    bool leasable; /* 24 bytes more: it can be refreshed while it is read */
+};
+/* Store what was computed. FMM_MISS: the lease is not there any more, and
+ * nothing is changed; else as fmm_set(). */
+enum fmm_status fmm_lease_store(struct fmm_cache *cache,
+                                const struct fmm_call *call,
+                                const struct fmm_key *key,
+                                const struct fmm_value *value,
+                                const struct fmm_lease_store *store,
+                                struct fmm_ticket *ticket_out);
+/* Give a lease back, a value stays. FMM_MISS: it is not there any more. */
+enum fmm_status fmm_lease_release(struct fmm_cache *cache,
+                                  const struct fmm_call *call,
+                                  const struct fmm_key *key, uint64_t token);
+
 /* ------------------------------------------------- holding a page open */
 
 enum fmm_status fmm_guard_take(struct fmm_cache *cache,

@@ -108,7 +108,7 @@ fmm_get_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                const struct fmm_key *key, void *buffer, size_t capacity,
                struct fmm_meta *meta_out)
 {
-    const struct fmm_read read = {call, key, buffer, capacity, meta_out};
+    const struct fmm_read read = {call, key, buffer, capacity, meta_out, NULL};
     struct fmm_page page;
     fmm_hold_view(guard, &page);
     return read_page(guard->cache, &page, &read);
@@ -162,7 +162,7 @@ fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
         const struct fmm_key *key, void *buffer, size_t capacity,
         struct fmm_meta *meta_out)
 {
-    const struct fmm_read read = {call, key, buffer, capacity, meta_out};
+    const struct fmm_read read = {call, key, buffer, capacity, meta_out, NULL};
     enum fmm_status status = read_any(cache, &read);
     if (call->count) {
         count_read(cache, key->page, status);
@@ -175,7 +175,7 @@ fmm_exists(struct fmm_cache *cache, const struct fmm_call *call,
            const struct fmm_key *key, struct fmm_meta *meta_out)
 {
     struct fmm_meta ignored;
-    const struct fmm_read read = {call, key, NULL, 0,
-                                  meta_out != NULL ? meta_out : &ignored};
+    const struct fmm_read read = {
+        call, key, NULL, 0, meta_out != NULL ? meta_out : &ignored, NULL};
     return read_any(cache, &read);
 }

@@ -3,7 +3,6 @@
 
 #include "fmm_evict.h"
 #include "fmm_hold.h"
-#include "fmm_insert.h"
 #include "fmm_mutant.h"
 
 /* One change: what all its steps need. */
@@ -39,7 +38,8 @@ find(const struct change *c, struct fmm_found *room)
 static bool
 is_live(const struct change *c, const struct fmm_found *found)
 {
-    return found != NULL && !fmm_entry_expired(&found->entry, c->call->now_ms);
+    return found != NULL && !fmm_entry_bare(&found->entry) &&
+           !fmm_entry_expired(&found->entry, c->call->now_ms);
 }
 
 static bool
@@ -50,16 +50,6 @@ is_visible(const struct change *c, const struct fmm_found *found)
 
 /* -------------------------------------------------------------- storing */
 
-/* The page was found damaged: repair it, and insert into what is left. */
-FMM_COLD static enum fmm_status
-insert_repaired(const struct change *c, const struct fmm_entry_source *source)
-{
-    struct fmm_found again;
-    fmm_hold_repair(c->page);
-    return fmm_insert_entry(c->page, source, find(c, &again), c->call->now_ms,
-                            c->ticket);
-}
-
 /* Replace `old` (NULL: none) by a value, or by a tombstone (NULL). */
 static enum fmm_status
 insert(const struct change *c, const struct fmm_value *value,
@@ -67,11 +57,9 @@ insert(const struct change *c, const struct fmm_value *value,
 {
     uint64_t now_ms = c->call->now_ms;
     const struct fmm_entry_source source = {
-        c->key, value, store, (uint32_t)fmm_hold_seconds(c->cache, now_ms)};
-    enum fmm_status status =
-        fmm_insert_entry(c->page, &source, old, now_ms, c->ticket);
-    return FMM_LIKELY(status != FMM_ERR_CORRUPT) ? status
-                                                 : insert_repaired(c, &source);
+        c->key, value, store, (uint32_t)fmm_hold_seconds(c->cache, now_ms),
+        NULL};
+    return fmm_hold_insert(c->page, &source, old, now_ms, c->ticket);
 }
 
 static enum fmm_status
@@ -228,7 +216,8 @@ store_result(const struct change *c, struct addition *a,
     return status == FMM_OK ? insert(c, &value, &store, old) : status;
 }
 
-/* Change the integer of an entry, one aligned store; dirty before that. */
+/* Change the integer of an entry, one aligned store; before that it is dirty,
+ * and what is being computed from the old number is void. */
 static void
 add_in_place(const struct change *c, const struct addition *a,
              const struct fmm_found *found)
@@ -239,6 +228,11 @@ add_in_place(const struct change *c, const struct addition *a,
                fmm_entry_set_integer(&found->entry, a->result));
     if (a->store->dirty && found->word != dirty) {
         fmm_index_publish(&page->index, found->slot, dirty);
+    }
+    FMM_MUTATE(add_before_lease,
+               fmm_entry_set_integer(&found->entry, a->result));
+    if (!FMM_MUTANT_IS(add_keeps_lease)) {
+        fmm_entry_end_lease(&found->entry);
     }
     fmm_entry_set_integer(&found->entry, a->result);
     fmm_hint_touch(&page->index.hints[found->slot],

@@ -15,7 +15,8 @@ static uint64_t
 count_words(const struct fmm_entry_source *source)
 {
     return (is_integer(source) ? 1u : 0u) +
-           (source->store->has_modseq ? 1u : 0u);
+           (source->store->has_modseq ? 1u : 0u) +
+           (source->lease != NULL ? FMM_LEASE_WORDS : 0u);
 }
 
 /* Bytes of the value that lie after the key. */
@@ -45,6 +46,7 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
     flags |= source->value == NULL ? FMM_ENTRY_TOMBSTONE : 0u;
     flags |= is_integer(source) ? FMM_ENTRY_INTEGER : 0u;
     flags |= source->store->has_modseq ? FMM_ENTRY_MODSEQ : 0u;
+    flags |= source->lease != NULL ? FMM_ENTRY_LEASE : 0u;
     flags |= source->key->bytes ? FMM_ENTRY_KEY_BYTES : 0u;
     if (source->value != NULL && source->value->compressed) {
         flags |= FMM_ENTRY_COMPRESSED;
@@ -78,6 +80,12 @@ fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
         fmm_store_shared(next, source->store->modseq);
         next += 8;
     }
+    if (source->lease != NULL) {
+        fmm_store_shared(next, source->lease->token);
+        fmm_store_shared(next + 8, source->lease->deadline);
+        fmm_store_shared(next + 16, source->lease->owner);
+        next += 8 * FMM_LEASE_WORDS;
+    }
     fmm_copy_in(next, source->key->data, key_len);
     if (value_len) {
         fmm_copy_in(next + key_len, source->value->data, value_len);
@@ -91,8 +99,10 @@ set_parts(struct fmm_entry *entry)
     uint64_t pad = entry->flags & FMM_ENTRY_PAD_BYTES;
     uint64_t start = FMM_ENTRY_HEADER + 8u * (uint64_t)entry->words;
     uint64_t fixed = start + entry->key_len + pad;
-    unsigned wanted = ((entry->flags & FMM_ENTRY_INTEGER) ? 1u : 0u) +
-                      ((entry->flags & FMM_ENTRY_MODSEQ) ? 1u : 0u);
+    unsigned wanted =
+        ((entry->flags & FMM_ENTRY_INTEGER) ? 1u : 0u) +
+        ((entry->flags & FMM_ENTRY_MODSEQ) ? 1u : 0u) +
+        ((entry->flags & FMM_ENTRY_LEASE) ? FMM_LEASE_WORDS : 0u);
     if (!FMM_BOUND(entry_parts, fixed <= entry->total) ||
         !FMM_BOUND(entry_words, entry->words == wanted)) {
         return false;
@@ -109,7 +119,11 @@ set_parts(struct fmm_entry *entry)
         value_len = sizeof(int64_t);
     }
     entry->value_len = (uint32_t)value_len;
-    return true;
+    /* What is no value has neither bytes nor a modseq of its own. */
+    return FMM_BOUND(
+        lease_alone,
+        !fmm_entry_bare(entry) ||
+            (value_len == 0 && (entry->flags & FMM_ENTRY_MODSEQ) == 0));
 }
 
 bool
@@ -204,6 +218,68 @@ fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at)
 {
     fmm_store_shared(writable(entry) + EXPIRY_AT, expire_at);
 }
+
+/* ---------------------------------------------------------------- leases */
+
+/* Where its words are: behind all other extension words. */
+static unsigned char *
+lease_words(const struct fmm_entry *entry)
+{
+    return writable(entry) + FMM_ENTRY_HEADER +
+           8u * (entry->words - FMM_LEASE_WORDS);
+}
+
+void
+fmm_entry_lease(const struct fmm_entry *entry, struct fmm_lease *out)
+{
+    *out = (struct fmm_lease){.token = 0};
+    if (entry->flags & FMM_ENTRY_LEASE) {
+        const unsigned char *words = lease_words(entry);
+        out->token = fmm_load_shared(words);
+        out->deadline = fmm_load_shared(words + 8);
+        out->owner = fmm_load_shared(words + 16);
+    }
+}
+
+bool
+fmm_entry_leased(const struct fmm_entry *entry, uint64_t now_ms)
+{
+    struct fmm_lease lease;
+    fmm_entry_lease(entry, &lease);
+    return fmm_lease_runs(&lease, now_ms);
+}
+
+/* The token is what makes the words a lease. Release: what it goes with is
+ * complete before it, and it is gone before that is changed. */
+static void
+store_token(unsigned char *words, uint64_t token)
+{
+    atomic_store_explicit((fmm_word64 *)(void *)words, token,
+                          memory_order_release);
+    atomic_thread_fence(memory_order_release);
+}
+
+void
+fmm_entry_set_lease(const struct fmm_entry *entry,
+                    const struct fmm_lease *lease)
+{
+    unsigned char *words = lease_words(entry);
+    store_token(words, 0);
+    FMM_MUTATE(token_first, store_token(words, lease->token));
+    fmm_store_shared(words + 8, lease->deadline);
+    fmm_store_shared(words + 16, lease->owner);
+    store_token(words, lease->token);
+}
+
+void
+fmm_entry_end_lease(const struct fmm_entry *entry)
+{
+    if (entry->flags & FMM_ENTRY_LEASE) {
+        store_token(lease_words(entry), 0);
+    }
+}
+
+/* ------------------------------------------------------------------ values */
 
 void
 fmm_entry_copy_value(const struct fmm_entry *entry, void *to)

@@ -18,12 +18,13 @@ struct fmm_entry {
     uint8_t type, words;
 };
 
-/* What to write; `value` is NULL for tombstones. */
+/* What to write; `value` is NULL for tombstones and bare leases. */
 struct fmm_entry_source {
     const struct fmm_key *key;
     const struct fmm_value *value;
     const struct fmm_store *store;
     uint32_t stored_at;
+    const struct fmm_lease *lease; /* NULL: and no room for one */
 };
 
 /* Bytes that such an entry takes, 0 when it is beyond `max_entry`. */
@@ -54,13 +55,39 @@ fmm_entry_expired(const struct fmm_entry *entry, uint64_t now_ms)
     return entry->expire_at != 0 && entry->expire_at <= now_ms;
 }
 
-/* Nothing that a reader may see: expired, or a tombstone. */
+/* A lease and no value: for all but leases as if nothing were there. */
+static inline bool
+fmm_entry_bare(const struct fmm_entry *entry)
+{
+    const uint16_t both = FMM_ENTRY_TOMBSTONE | FMM_ENTRY_LEASE;
+    return (entry->flags & both) == both;
+}
+
+/* Nothing that a reader may see: expired, a tombstone, or a bare lease. */
 static inline bool
 fmm_entry_gone(const struct fmm_entry *entry, uint64_t now_ms)
 {
     return (entry->flags & FMM_ENTRY_TOMBSTONE) != 0 ||
            fmm_entry_expired(entry, now_ms);
 }
+
+/* Whether a lease goes on, as far as its words tell. */
+static inline bool
+fmm_lease_runs(const struct fmm_lease *lease, uint64_t now_ms)
+{
+    return lease->token != 0 && lease->deadline > now_ms &&
+           lease->deadline - now_ms <= FMM_LEASE_MS_MAX;
+}
+
+/* Its lease; the token is 0 when there is none. */
+void fmm_entry_lease(const struct fmm_entry *entry, struct fmm_lease *out);
+/* Whether that lease goes on: neither given back nor past its deadline. */
+bool fmm_entry_leased(const struct fmm_entry *entry, uint64_t now_ms);
+/* Change it where there is room for one; the last store is the commit. */
+void fmm_entry_set_lease(const struct fmm_entry *entry,
+                         const struct fmm_lease *lease);
+/* Take the lease away, if there is one: one store. */
+void fmm_entry_end_lease(const struct fmm_entry *entry);
 
 /* Reading and changing the two fields that change in place, one word each. */
 int64_t fmm_entry_integer(const struct fmm_entry *entry);

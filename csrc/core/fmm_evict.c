@@ -116,7 +116,8 @@ tail_is_waste(const struct fmm_work *work, const struct tail *tail)
         return true;
     }
     if ((found->word & FMM_SLOT_DIRTY) != 0 ||
-        !fmm_entry_expired(&found->entry, work->now_ms)) {
+        !fmm_entry_expired(&found->entry, work->now_ms) ||
+        fmm_entry_leased(&found->entry, work->now_ms)) {
         return false;
     }
     fmm_page_clear_slot(work->page, found);
@@ -141,11 +142,14 @@ price_of(const struct fmm_work *work, const struct tail *tail)
     return (uint32_t)fmm_max(PRICE * (uint64_t)tail->length / average, 1);
 }
 
-/* Whether it is being written back: then it stays if there is a way. */
+/* Whether somebody is at work on it, writing it back or computing it anew:
+ * then it stays if there is a way, and pays nothing. */
 static bool
-is_pending(const struct tail *tail)
+is_wanted(const struct fmm_work *work, const struct tail *tail)
 {
-    return (tail->found.word & FMM_SLOT_PENDING) != 0;
+    return (tail->found.word & FMM_SLOT_PENDING) != 0 ||
+           (!FMM_MUTANT_IS(leases_unwanted) &&
+            fmm_entry_leased(&tail->found.entry, work->now_ms));
 }
 
 static bool
@@ -263,18 +267,20 @@ is_cleaning(const struct fmm_work *work)
 }
 
 /* Leave it where it is and let it count as the newest. Costs the free
- * bytes, so only when they are fewer than a copy would take. What is being
- * written back may stay even while dead bytes are cleaned up: else it would
- * stop every later set. */
+ * bytes, so only when they are fewer than a copy would take. What somebody is
+ * at work on may stay even while dead bytes are cleaned up: being written back,
+ * it would stop every later set. */
 static bool
 tail_stay(struct fmm_work *work, const struct tail *tail)
 {
     struct fmm_control *control = work->page->control;
     uint64_t free_bytes = fmm_ring_free(tail->ring);
     bool spent = work->budget < tail->length;
-    bool worth =
-        free_bytes < tail->length || (spent && free_bytes == tail->length);
-    bool clean = !is_cleaning(work) || is_pending(tail) ||
+    bool wanted = is_wanted(work, tail);
+    bool worth = free_bytes < tail->length ||
+                 (spent && free_bytes == tail->length) ||
+                 (wanted && !fmm_ring_has_room(tail->ring, tail->length));
+    bool clean = !is_cleaning(work) || wanted ||
                  control->stayed + tail->length <= tail->ring->size / 2;
     if (!worth || !clean || !FMM_BOUND(stays, work->stays > 0)) {
         return false;
@@ -298,8 +304,9 @@ retire_main(struct fmm_work *work)
         tail_pass(&tail);
         return FMM_OK;
     }
-    bool paid = can_pay(work, &tail);
-    if (paid || is_pending(&tail) || is_dead(work, SPARE_SHARE)) {
+    bool wanted = is_wanted(work, &tail);
+    bool paid = !wanted && can_pay(work, &tail);
+    if (paid || wanted || is_dead(work, SPARE_SHARE)) {
         if (work->tidying && work->budget < tail.length) {
             return FMM_NO_ROOM; /* later, with a new budget */
         }
@@ -372,8 +379,9 @@ retire_probation(struct fmm_work *work)
         tail_pass(&tail);
         return FMM_OK;
     }
-    bool paid = can_pay(work, &tail);
-    if (paid || is_pending(&tail) || may_fill(work, &tail)) {
+    bool wanted = is_wanted(work, &tail);
+    bool paid = !wanted && can_pay(work, &tail);
+    if (paid || wanted || may_fill(work, &tail)) {
         uint32_t price = paid ? price_of(work, &tail) : 0;
         enum fmm_status status = promote(work, &tail);
         if (status == FMM_OK && paid) {

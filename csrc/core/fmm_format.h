@@ -11,13 +11,14 @@
  *   ring M  80 % of the rest: entries that proved their worth
  *
  * An entry is contiguous, 8-byte aligned, and never changed while a slot
- * names it, but for two fields of one word each:
+ * names it, but for these words, each by one store:
  *
  *    0  total u32 | flags u16 | type u8 | words u8
  *    8  hash of the key u64
  *   16  expire_at u64, ms since 1970, 0 = never      (changed by touch)
  *   24  key length u32 | stored_at u32, s since creation
- *   32  `words` extension words u64: [integer] [modseq]  (integer: incr)
+ *   32  `words` extension words u64: [integer] [modseq] [lease, 3 words]
+ *       (integer changed by incr; lease: token, deadline ms, owner)
  *       key | value | up to 7 bytes of padding, counted in the flags
  *
  * Integers are in the byte order of the machine: a file of another order is
@@ -35,7 +36,7 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 1u
+#define FMM_VERSION 2u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
@@ -146,19 +147,20 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 
 #define FMM_ENTRY_HEADER 32u
 #define FMM_ENTRY_PADDING_MIN 8u
+#define FMM_LEASE_WORDS 3u /* token, deadline, owner */
 
 enum fmm_entry_flag {
-    FMM_ENTRY_PAD_BYTES = 7,    /* bits 0-2: bytes after the value */
-    FMM_ENTRY_PADDING = 1 << 3, /* no entry: skip `total` bytes */
-    FMM_ENTRY_TOMBSTONE = 1 << 4,
+    FMM_ENTRY_PAD_BYTES = 7,      /* bits 0-2: bytes after the value */
+    FMM_ENTRY_PADDING = 1 << 3,   /* no entry: skip `total` bytes */
+    FMM_ENTRY_TOMBSTONE = 1 << 4, /* no value: removed, or a bare lease */
     FMM_ENTRY_COMPRESSED = 1 << 5,
     FMM_ENTRY_KEY_BYTES = 1 << 6,
     FMM_ENTRY_MODSEQ = 1 << 7,  /* an extension word */
     FMM_ENTRY_INTEGER = 1 << 8, /* an extension word is the value */
-    /* Kept for what is to come: refused as damage in version 1. */
-    FMM_ENTRY_LEASE = 1 << 9,
+    FMM_ENTRY_LEASE = 1 << 9,   /* three extension words */
+    /* Kept for what is to come: refused as damage in version 2. */
     FMM_ENTRY_PART = 1 << 10,
     FMM_ENTRY_SOFT_EXPIRY = 1 << 11,
     FMM_ENTRY_EPOCH = 1 << 12,
-    FMM_ENTRY_KNOWN = (1 << 9) - 1
+    FMM_ENTRY_KNOWN = (1 << 10) - 1
 };

@@ -108,6 +108,30 @@ fmm_hold_view(const struct fmm_guard *guard, struct fmm_page *page_out)
     settle(page_out);
 }
 
+/* The page was found damaged: repair it, and insert into what is left. */
+FMM_COLD static enum fmm_status
+insert_repaired(struct fmm_page *page, const struct fmm_entry_source *source,
+                uint64_t now_ms, struct fmm_ticket *ticket)
+{
+    struct fmm_found again;
+    fmm_hold_repair(page);
+    const struct fmm_found *old =
+        fmm_page_find(page, source->key, &again) ? &again : NULL;
+    return fmm_insert_entry(page, source, old, now_ms, ticket);
+}
+
+enum fmm_status
+fmm_hold_insert(struct fmm_page *page, const struct fmm_entry_source *source,
+                const struct fmm_found *old, uint64_t now_ms,
+                struct fmm_ticket *ticket)
+{
+    enum fmm_status status =
+        fmm_insert_entry(page, source, old, now_ms, ticket);
+    return FMM_LIKELY(status != FMM_ERR_CORRUPT)
+               ? status
+               : insert_repaired(page, source, now_ms, ticket);
+}
+
 uint64_t
 fmm_hold_seconds(const struct fmm_cache *cache, uint64_t now_ms)
 {

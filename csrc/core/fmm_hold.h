@@ -5,7 +5,7 @@
 #pragma once
 
 #include "fmm_file.h"
-#include "fmm_page.h"
+#include "fmm_insert.h"
 
 struct fmm_hold {
     struct fmm_page page;
@@ -31,6 +31,13 @@ void fmm_hold_view(const struct fmm_guard *guard, struct fmm_page *page_out);
 
 /* Make a damaged page usable again; empties it if it must. */
 void fmm_hold_repair(struct fmm_page *page);
+
+/* fmm_insert_entry(); a page found damaged on the way is repaired, and then
+ * again. */
+enum fmm_status fmm_hold_insert(struct fmm_page *page,
+                                const struct fmm_entry_source *source,
+                                const struct fmm_found *old, uint64_t now_ms,
+                                struct fmm_ticket *ticket);
 
 /* Whole seconds since the creation of the file. */
 uint64_t fmm_hold_seconds(const struct fmm_cache *cache, uint64_t now_ms);

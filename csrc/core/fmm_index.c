@@ -137,6 +137,12 @@ fmm_hint_touch(fmm_word32 *hint, uint64_t seconds)
     hint_store(hint, hint_word(fmm_hint_credit(hint), seconds));
 }
 
+void
+fmm_hint_fill(fmm_word32 *hint, uint64_t seconds)
+{
+    hint_store(hint, hint_word(FMM_HINT_CREDIT_MAX, seconds));
+}
+
 uint32_t
 fmm_hint_credit(const fmm_word32 *hint)
 {

@@ -115,6 +115,8 @@ void fmm_hint_hit(fmm_word32 *hint, uint64_t seconds);
 void fmm_hint_reset(fmm_word32 *hint, uint64_t seconds);
 /* Accessed, but no hit: the credit stays. */
 void fmm_hint_touch(fmm_word32 *hint, uint64_t seconds);
+/* All the credit there is: nobody goes later. */
+void fmm_hint_fill(fmm_word32 *hint, uint64_t seconds);
 uint32_t fmm_hint_credit(const fmm_word32 *hint);
 void fmm_hint_pay(fmm_word32 *hint, uint32_t price);
 uint32_t fmm_hint_seconds(const fmm_word32 *hint);

@@ -32,17 +32,37 @@ struct place {
     bool same_key;
 };
 
-/* Of full buckets the least wanted entry goes, a clean one if there is. */
-FMM_COLD static enum fmm_status
-choose_victim(const struct fmm_page *page, uint64_t hash, struct place *place,
-              struct fmm_ticket *ticket)
+/* The least wanted entry of full buckets, a clean one if there is. Who has a
+ * lease goes last. False: its slot names nothing sound. */
+static bool
+load_victim(const struct fmm_work *work, const struct fmm_entry_source *source,
+            struct place *place)
 {
-    place->slot = fmm_index_find_victim(&page->index, hash, FMM_SLOT_DIRTY);
-    if (!fmm_page_load_slot(page, place->slot, &place->victim)) {
-        return FMM_OK; /* a slot that names nothing sound: take it */
+    const struct fmm_index *index = &work->page->index;
+    for (uint32_t i = 0;; i++) {
+        place->slot =
+            fmm_index_find_victim(index, source->key->hash, FMM_SLOT_DIRTY);
+        if (!fmm_page_load_slot(work->page, place->slot, &place->victim)) {
+            return false;
+        }
+        if (i == FMM_CANDIDATES ||
+            !fmm_entry_leased(&place->victim.entry, work->now_ms)) {
+            return true;
+        }
+        fmm_hint_fill(&index->hints[place->slot], source->stored_at);
+    }
+}
+
+FMM_COLD static enum fmm_status
+choose_victim(const struct fmm_work *work,
+              const struct fmm_entry_source *source, struct place *place)
+{
+    const struct fmm_page *page = work->page;
+    if (!load_victim(work, source, place)) {
+        return FMM_OK; /* take it */
     }
     if (place->victim.word & FMM_SLOT_DIRTY) {
-        return fmm_evict_hand_out(page, &place->victim, ticket);
+        return fmm_evict_hand_out(page, &place->victim, work->ticket);
     }
     fmm_evict_slot(page, &place->victim);
     place->old = &place->victim;
@@ -50,21 +70,22 @@ choose_victim(const struct fmm_page *page, uint64_t hash, struct place *place,
 }
 
 static enum fmm_status
-choose_slot(const struct fmm_page *page, const struct fmm_key *key,
-            const struct fmm_found *old, struct place *place,
-            struct fmm_ticket *ticket)
+choose_slot(const struct fmm_work *work, const struct fmm_entry_source *source,
+            const struct fmm_found *old, struct place *place)
 {
+    const struct fmm_index *index = &work->page->index;
     place->old = old;
-    place->same_key = old != NULL;
+    /* A value that takes the place of a bare lease is new. */
+    place->same_key = old != NULL && !fmm_entry_bare(&old->entry);
     if (old != NULL) {
         place->slot = old->slot;
         return FMM_OK;
     }
-    place->slot = fmm_index_find_empty(&page->index, key->hash);
+    place->slot = fmm_index_find_empty(index, source->key->hash);
     if (place->slot != FMM_SLOT_NONE) {
         return FMM_OK;
     }
-    return choose_victim(page, key->hash, place, ticket);
+    return choose_victim(work, source, place);
 }
 
 static uint64_t
@@ -116,7 +137,7 @@ static uint32_t
 choose_ring(const struct fmm_page *page, const struct fmm_key *key,
             const struct fmm_found *old, uint64_t length)
 {
-    if (old == NULL) {
+    if (old == NULL || fmm_entry_bare(&old->entry)) {
         return fmm_evict_choose_ring(page, key->hash, length);
     }
     if (length > page->ring[FMM_RING_S].size / 3) {
@@ -148,7 +169,7 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     if (old != NULL && work.retired) { /* it may have moved, or gone */
         old = fmm_page_find(page, source->key, &again) ? &again : NULL;
     }
-    status = choose_slot(page, source->key, old, &place, ticket);
+    status = choose_slot(&work, source, old, &place);
     if (status != FMM_OK) {
         return status;
     }

@@ -77,7 +77,13 @@ take_found(const struct look *look, const struct fmm_found *found)
             fmm_entry_copy_value(entry, read->buffer);
         }
     }
+    if (FMM_UNLIKELY(read->lease != NULL)) {
+        fmm_entry_lease(entry, read->lease);
+    }
     if (!is_whole(look, found->ring, found->offset)) {
+        if (read->lease != NULL) {
+            read->lease->token = 0;
+        }
         return LAPPED;
     }
     if (gone) {

@@ -9,7 +9,8 @@ struct fmm_read {
     const struct fmm_key *key;
     void *buffer; /* NULL: describe only, and earn no credit */
     size_t capacity;
-    struct fmm_meta *meta; /* holds on FMM_OK and FMM_TOO_SMALL */
+    struct fmm_meta *meta;   /* holds on FMM_OK and FMM_TOO_SMALL */
+    struct fmm_lease *lease; /* NULL: not wanted */
 };
 
 /* FMM_OK, FMM_MISS, FMM_TOO_SMALL; FMM_BUSY: lapped 16 times. */

@@ -60,7 +60,7 @@ static void
 check_bystander(const struct aftermath *a, uint32_t n)
 {
     const struct seen *old = &a->before[n], *new = &a->after[n];
-    if (old->present && !new->present) {
+    if (is_lost(old, new)) {
         CHECK(a->evictions > 0 && !old->dirty);
         return;
     }
@@ -91,7 +91,11 @@ check_key(struct aftermath *a, uint32_t n, const struct seen *now)
         CHECK(now->dirty || !new->dirty);
         return;
     }
-    if (changed && a->evictions > 0 && !now->present) {
+    if (changed && is_unleased(old, now)) { /* on the way */
+        CHECK(!a->reached[n] && n == a->change->key);
+        return;
+    }
+    if (changed && a->evictions > 0 && is_lost(old, now)) {
         CHECK(!old->dirty && n == a->change->key && !a->reached[n]);
         return;
     }
@@ -124,7 +128,7 @@ compare_key(struct model *m, uint32_t n)
     struct seen now;
     struct seen *known = &m->seen[n];
     look_at(m->cache, n, &now);
-    if (known->present && !now.present) {
+    if (is_lost(known, &now)) {
         CHECK(!known->dirty && evictions_of(m->cache) > m->evictions);
         *known = now;
         return;
@@ -184,9 +188,9 @@ complete(struct model *m, const struct change *c)
 static struct change
 next_change(void)
 {
-    static const enum change_kind kinds[] = {SET,    SET,    SET, SET,
-                                             SET,    SET,    ADD, SET_DIRTY,
-                                             REMOVE, REMOVE, ADD, TOUCH};
+    static const enum change_kind kinds[] = {
+        SET,    SET,    SET, SET,   SET,        SET,     ADD,     SET_DIRTY,
+        REMOVE, REMOVE, ADD, TOUCH, TAKE_LEASE, REFRESH, COMPUTE, RELEASE};
     size_t pick = check_random_below(sizeof(kinds) / sizeof(kinds[0]));
     return some_change(kinds[pick], WRITER_MAX);
 }

@@ -1,6 +1,7 @@
 #include "change.h"
 
 #define SOON (100 * SECOND)
+#define LONG (3600 * SECOND) /* of leases: their owners die before */
 
 struct fmm_key
 change_key(const struct fmm_cache *cache, uint32_t n)
@@ -86,6 +87,51 @@ take_away(struct fmm_cache *cache, const struct change *c,
     return fmm_remove(cache, &call, &key, &removal, NULL, ticket);
 }
 
+/* The lease that is there; the token is 0 when there is none. */
+static struct fmm_lease
+lease_of(struct fmm_cache *cache, const struct fmm_key *key)
+{
+    struct fmm_lease lease = {.token = 0};
+    struct fmm_page page;
+    struct fmm_found found;
+    fmm_page_view(cache->base, &cache->geometry, key->page, &page);
+    if (fmm_page_find(&page, key, &found)) {
+        fmm_entry_lease(&found.entry, &lease);
+    }
+    return lease;
+}
+
+static enum fmm_status
+compute(struct fmm_cache *cache, const struct change *c,
+        struct fmm_ticket *ticket)
+{
+    unsigned char data[VALUE_MAX];
+    struct fmm_key key = change_key(cache, c->key);
+    struct fmm_value value = {.data = data, .len = c->length, .type = 2};
+    const struct fmm_lease_store store = {.token = lease_of(cache, &key).token,
+                                          .leasable = true};
+    fill(data, c);
+    if (c->kind == COMPUTE_NUMBER) {
+        memset(data, 0, 8);
+        value.len = 8;
+        value.type = FMM_TYPE_INT;
+    }
+    return fmm_lease_store(cache, &call, &key, &value, &store, ticket);
+}
+
+static enum fmm_status
+change_lease(struct fmm_cache *cache, const struct change *c,
+             struct fmm_ticket *ticket)
+{
+    struct fmm_key key = change_key(cache, c->key);
+    struct fmm_lease lease = lease_of(cache, &key);
+    if (c->kind == RELEASE) {
+        return fmm_lease_release(cache, &call, &key, lease.token);
+    }
+    return fmm_lease_take(cache, &call, &key, LONG, c->kind == REFRESH, &lease,
+                          ticket);
+}
+
 enum fmm_status
 change_apply(struct fmm_cache *cache, const struct change *c,
              struct fmm_ticket *ticket)
@@ -108,6 +154,13 @@ change_apply(struct fmm_cache *cache, const struct change *c,
     case PURGE:
         return fmm_drop_page(cache, &call, 0, FMM_DROP_EXPIRED, true,
                              &dropped);
+    case TAKE_LEASE:
+    case REFRESH:
+    case RELEASE:
+        return change_lease(cache, c, ticket);
+    case COMPUTE:
+    case COMPUTE_NUMBER:
+        return compute(cache, c, ticket);
     case SET:
     case SET_DIRTY:
     case SET_MORTAL:
@@ -138,7 +191,7 @@ look_at(struct fmm_cache *cache, uint32_t n, struct seen *seen)
 {
     struct fmm_key key = change_key(cache, n);
     struct fmm_meta meta;
-    *seen = (struct seen){.present = false};
+    *seen = (struct seen){.lease = lease_of(cache, &key)};
     if (fmm_get(cache, &call, &key, seen->value, VALUE_MAX, &meta) == FMM_OK) {
         seen->present = true;
         seen->dirty = meta.dirty;
@@ -156,12 +209,34 @@ look(struct fmm_cache *cache, struct seen seen[CHANGE_KEYS])
     }
 }
 
-bool
-is_same(const struct seen *a, const struct seen *b)
+static bool
+is_same_value(const struct seen *a, const struct seen *b)
 {
     return a->present == b->present && a->length == b->length &&
            a->expire_at == b->expire_at && a->modseq == b->modseq &&
            memcmp(a->value, b->value, a->length) == 0;
+}
+
+bool
+is_same(const struct seen *a, const struct seen *b)
+{
+    const struct fmm_lease *one = &a->lease, *other = &b->lease;
+    return is_same_value(a, b) && one->token == other->token &&
+           (one->token == 0 ||
+            (one->deadline == other->deadline && one->owner == other->owner));
+}
+
+bool
+is_unleased(const struct seen *a, const struct seen *b)
+{
+    return is_same_value(a, b) && a->lease.token != 0 && b->lease.token == 0;
+}
+
+bool
+is_lost(const struct seen *old, const struct seen *now)
+{
+    return (old->present || old->lease.token != 0) && !now->present &&
+           now->lease.token == 0;
 }
 
 bool

@@ -18,6 +18,11 @@ enum change_kind {
     TOUCH,
     CLEAR,
     PURGE, /* what has expired */
+    TAKE_LEASE,
+    REFRESH, /* take one although there is a value */
+    COMPUTE, /* store by the lease that is there, room for another */
+    COMPUTE_NUMBER,
+    RELEASE,
     CHANGE_KINDS
 };
 
@@ -31,6 +36,7 @@ struct seen {
     bool present, dirty;
     size_t length;
     uint64_t expire_at, modseq;
+    struct fmm_lease lease; /* whether its owner lives or not */
     unsigned char value[VALUE_MAX];
 };
 
@@ -48,5 +54,9 @@ void look_at(struct fmm_cache *cache, uint32_t n, struct seen *seen);
 void look(struct fmm_cache *cache, struct seen seen[CHANGE_KEYS]);
 /* The same but for dirty, which has rules of its own. */
 bool is_same(const struct seen *a, const struct seen *b);
+/* The same value, and the lease of `a` is not there. */
+bool is_unleased(const struct seen *a, const struct seen *b);
+/* Whether there was a value or a lease, and now there is neither. */
+bool is_lost(const struct seen *old, const struct seen *now);
 /* Whether it is the value of such a SET. */
 bool is_value_of(const struct seen *seen, const struct change *c);

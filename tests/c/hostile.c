@@ -146,6 +146,30 @@ some_whole_page(struct hostile *h)
     }
 }
 
+/* With a token that is right or wrong. */
+static void
+some_lease(struct hostile *h)
+{
+    static const unsigned char data[900];
+    struct fmm_key key = some_key(h);
+    struct fmm_value value = {
+        .data = data, .len = check_random_below(sizeof(data)), .type = 2};
+    uint64_t pick = check_random_below(16);
+    const struct fmm_lease_store how = {
+        .token = h->lease.token, .store = some_store(), .leasable = pick & 1};
+    fmm_lease_peek(h->cache, &call, &key, &h->lease);
+    if (pick < 8) {
+        fmm_lease_take(h->cache, &call, &key, SECOND, pick & 1, &h->lease,
+                       &h->ticket);
+    }
+    else if (pick < 14) {
+        fmm_lease_store(h->cache, &call, &key, &value, &how, &h->ticket);
+    }
+    else {
+        fmm_lease_release(h->cache, &call, &key, h->lease.token);
+    }
+}
+
 /* What user code does while it holds a page. */
 static void
 some_guarded(struct hostile *h)
@@ -199,6 +223,10 @@ hostile_operation(struct hostile *h)
         break;
     case 7:
         some_scan(h);
+        break;
+    case 8:
+    case 9:
+        some_lease(h);
         break;
     default:
         hostile_set(h);

@@ -10,6 +10,7 @@
 struct hostile {
     struct fmm_cache *cache;
     struct fmm_ticket ticket; /* the last one that was handed out */
+    struct fmm_lease lease;   /* the last one that was seen */
 };
 
 /* One operation. */

@@ -7,7 +7,7 @@
 /* What a key must hold. */
 struct expected {
     bool present; /* a value or a tombstone, expired or not */
-    bool tombstone, dirty, integer, has_modseq;
+    bool tombstone, dirty, integer, has_modseq, leasable;
     uint32_t length, seed; /* of the value's bytes */
     int64_t number;
     uint64_t modseq, expire_at;
@@ -16,6 +16,11 @@ struct expected {
 static struct fmm_cache *cache;
 static uint32_t keys;
 static struct expected model[MODEL_KEYS];
+/* The lease that was taken last of each key. */
+static struct held_lease {
+    uint64_t token, deadline;
+    bool held; /* the key's entry still has it */
+} leases[MODEL_KEYS];
 static uint64_t lost;   /* entries found evicted */
 static uint64_t unique; /* so that no two values are the same */
 static size_t max_length;
@@ -71,6 +76,7 @@ note_lost(struct expected *e)
 {
     CHECK(!e->dirty);
     *e = (struct expected){.present = false};
+    leases[e - model].held = false;
     lost++;
 }
 
@@ -242,6 +248,7 @@ set_some(uint32_t n)
                                .has_modseq = store.has_modseq,
                                .modseq = store.modseq,
                                .expire_at = store.expire_at};
+        leases[n].held = false;
     }
 }
 
@@ -276,8 +283,11 @@ add_some(uint32_t n)
     }
     CHECK_EQ(result, (is_visible(e) ? e->number : initial) + delta);
     CHECK_EQ(expire_at, store.expire_at);
+    leases[n].held = false;
     *e = (struct expected){.present = true,
                            .integer = true,
+                           .leasable =
+                               is_visible(e) && e->leasable && !e->has_modseq,
                            .number = result,
                            .dirty = store.dirty,
                            .expire_at = store.expire_at};
@@ -307,6 +317,7 @@ remove_some(uint32_t n)
     uint64_t known = is_live(e) && e->has_modseq ? e->modseq : 0;
     if (!removal.has_modseq) {
         *e = (struct expected){.present = false};
+        leases[n].held = false;
     }
     else if (!is_visible(e) || !e->has_modseq || known < removal.modseq) {
         *e = (struct expected){
@@ -315,6 +326,7 @@ remove_some(uint32_t n)
             .has_modseq = true,
             .modseq = known > removal.modseq ? known : removal.modseq,
             .expire_at = removal.expire_at};
+        leases[n].held = false;
     }
 }
 
@@ -328,6 +340,141 @@ touch_some(uint32_t n)
     if (agrees(e, status, is_visible(e) ? FMM_OK : FMM_MISS, FMM_MISS) &&
         status == FMM_OK) {
         e->expire_at = expire_at;
+    }
+}
+
+/* ---------------------------------------------------------------- leases */
+
+static bool
+is_leased(uint32_t n)
+{
+    return leases[n].held && leases[n].deadline > call.now_ms;
+}
+
+/* The lease is not there: its entry was evicted, or had expired. */
+static void
+note_lost_lease(uint32_t n)
+{
+    struct expected *e = &model[n];
+    if (e->present && !is_expired(e)) {
+        note_lost(e);
+    }
+    else if (!e->present && is_leased(n)) {
+        lost++;
+    }
+    leases[n].held = false;
+}
+
+static enum fmm_status
+expect_take(uint32_t n, bool refresh)
+{
+    const struct expected *e = &model[n];
+    return is_visible(e) && !(refresh && e->leasable) ? FMM_EXISTS
+           : is_leased(n)                             ? FMM_LEASED
+           : is_live(e) && e->tombstone               ? FMM_STALE
+                                                      : FMM_OK;
+}
+
+static void
+take_some(uint32_t n)
+{
+    struct expected *e = &model[n];
+    struct fmm_key key = key_of(n);
+    bool refresh = check_random_below(2) != 0;
+    struct fmm_ticket ticket;
+    struct fmm_lease lease;
+    enum fmm_status status;
+    while ((status = fmm_lease_take(cache, &call, &key,
+                                    1 + check_random_below(3000), refresh,
+                                    &lease, &ticket)) == FMM_DIRTY) {
+        write_back(&ticket);
+    }
+    if (status == FMM_NO_ROOM) {
+        return; /* nothing but what may not go */
+    }
+    if (status != expect_take(n, refresh)) {
+        note_lost_lease(n);
+    }
+    if (CHECK_EQ(status, expect_take(n, refresh)) && status == FMM_OK) {
+        /* Taken all the same when a value to be refreshed was evicted. */
+        if (is_visible(e) && fmm_exists(cache, &call, &key, NULL) != FMM_OK) {
+            note_lost(e);
+        }
+        if (!is_visible(e)) {
+            *e = (struct expected){.present = false};
+        }
+        leases[n] = (struct held_lease){lease.token, lease.deadline, true};
+    }
+    CHECK(status != FMM_LEASED || lease.token == leases[n].token);
+}
+
+static void
+compute_some(uint32_t n)
+{
+    struct fmm_key key = key_of(n);
+    struct fmm_lease_store how = {.token = leases[n].token,
+                                  .leasable = check_random_below(2) != 0,
+                                  .store = {.expire_at = some_expiry(),
+                                            .dirty = !check_random_below(6)}};
+    uint32_t length = some_length(), seed = (uint32_t)++unique;
+    struct fmm_ticket ticket;
+    enum fmm_status status;
+    fill_data(length, seed);
+    struct fmm_value value = {.data = data, .len = length, .type = 2};
+    while ((status = fmm_lease_store(cache, &call, &key, &value, &how,
+                                     &ticket)) == FMM_DIRTY) {
+        write_back(&ticket);
+        fill_data(length, seed);
+    }
+    if (status == FMM_MISS && leases[n].held) {
+        note_lost_lease(n);
+    }
+    if (status == FMM_NO_ROOM) {
+        CHECK(length + key.len + 72 > max_length);
+    }
+    else if (CHECK_EQ(status, leases[n].held ? FMM_OK : FMM_MISS) &&
+             status == FMM_OK) {
+        model[n] = (struct expected){.present = true,
+                                     .dirty = how.store.dirty,
+                                     .leasable = how.leasable,
+                                     .length = length,
+                                     .seed = seed,
+                                     .expire_at = how.store.expire_at};
+        leases[n].held = false;
+    }
+}
+
+static void
+release_some(uint32_t n)
+{
+    struct fmm_key key = key_of(n);
+    struct fmm_lease lease;
+    enum fmm_status status = fmm_lease_peek(cache, &call, &key, &lease);
+    if (status == FMM_MISS && is_leased(n)) {
+        note_lost_lease(n);
+    }
+    CHECK_EQ(status, is_leased(n) ? FMM_OK : FMM_MISS);
+    status = fmm_lease_release(cache, &call, &key, leases[n].token);
+    if (status == FMM_MISS && leases[n].held) {
+        note_lost_lease(n);
+    }
+    CHECK_EQ(status, leases[n].held ? FMM_OK : FMM_MISS);
+    leases[n].held = false;
+}
+
+static void
+lease_some(uint32_t n)
+{
+    switch (check_random_below(5)) {
+    case 0:
+    case 1:
+        take_some(n);
+        break;
+    case 2:
+        release_some(n);
+        break;
+    default:
+        compute_some(n);
     }
 }
 
@@ -370,8 +517,11 @@ drop_some(void)
              FMM_OK);
     for (uint32_t n = 0; n < keys; n++) {
         struct expected *e = &model[n];
-        if (key_of(n).page == page && !e->dirty && (all || is_expired(e))) {
+        bool past =
+            e->present ? is_expired(e) : leases[n].deadline <= call.now_ms;
+        if (key_of(n).page == page && !e->dirty && (all || past)) {
             *e = (struct expected){.present = false};
+            leases[n].held = false;
         }
     }
 }
@@ -382,13 +532,16 @@ model_step(void)
     uint32_t n =
         (uint32_t)check_random_below(check_random_below(3) ? 30 : keys);
     uint64_t pick = check_random_below(1000);
-    if (pick < 500) {
+    if (pick < 400) {
         set_some(n);
     }
-    else if (pick < 650) {
+    else if (pick < 600) {
         check_key(n);
     }
-    else if (pick < 800) {
+    else if (pick < 720) {
+        lease_some(n);
+    }
+    else if (pick < 830) {
         add_some(n);
     }
     else if (pick < 900) {
@@ -416,6 +569,7 @@ model_begin(struct fmm_cache *made, uint32_t count)
     keys = count;
     max_length = info.max_entry < VALUE_MAX ? info.max_entry : VALUE_MAX - 100;
     memset(model, 0, sizeof(model));
+    memset(leases, 0, sizeof(leases));
     lost = unique = 0;
 }
 

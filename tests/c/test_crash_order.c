@@ -21,7 +21,7 @@
 /* A page on which changes of some kinds are made. */
 struct scenario {
     const char *name;
-    enum change_kind kinds[6];
+    enum change_kind kinds[8];
     unsigned count;      /* of kinds */
     uint32_t keys;       /* that are used at all */
     uint32_t length_max; /* of values */
@@ -241,6 +241,41 @@ every_step_of_a_change_in_place_leaves_a_sound_page(void)
 }
 
 static void
+every_step_of_a_lease_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "lease",
+                           .kinds = {TAKE_LEASE, TAKE_LEASE, COMPUTE, REFRESH,
+                                     REFRESH, COMPUTE, REFRESH, RELEASE},
+                           .count = 8,
+                           .keys = 1,
+                           .length_max = 100});
+}
+
+static void
+every_step_of_a_lease_that_wants_room_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "leases in a full page",
+                           .kinds = {REMOVE, TAKE_LEASE, COMPUTE, REFRESH, SET,
+                                     TAKE_LEASE, RELEASE},
+                           .count = 7,
+                           .keys = CHANGE_KEYS,
+                           .length_max = 600,
+                           .warm_up = 200,
+                           .hot = true});
+}
+
+static void
+every_step_of_adding_to_a_leased_number_leaves_a_sound_page(void)
+{
+    run(&(struct scenario){.name = "leased number",
+                           .kinds = {TAKE_LEASE, COMPUTE_NUMBER, REFRESH, ADD,
+                                     REFRESH, ADD_DIRTY},
+                           .count = 6,
+                           .keys = 1,
+                           .length_max = 100});
+}
+
+static void
 every_step_of_clearing_leaves_a_sound_page(void)
 {
     run(&(struct scenario){.name = "clear",
@@ -260,6 +295,9 @@ static const struct check_case cases[] = {
     CASE(every_step_that_wants_a_slot_leaves_a_sound_page),
     CASE(every_step_of_a_removal_leaves_a_sound_page),
     CASE(every_step_of_a_change_in_place_leaves_a_sound_page),
+    CASE(every_step_of_a_lease_leaves_a_sound_page),
+    CASE(every_step_of_a_lease_that_wants_room_leaves_a_sound_page),
+    CASE(every_step_of_adding_to_a_leased_number_leaves_a_sound_page),
     CASE(every_step_of_clearing_leaves_a_sound_page),
 };
 

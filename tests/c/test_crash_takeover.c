@@ -125,13 +125,14 @@ warm_up(unsigned count)
 static void
 every_step_after_a_death_leaves_a_sound_page(void)
 {
-    static const enum change_kind kinds[] = {SET, SET,   SET_DIRTY, REMOVE,
-                                             ADD, PURGE, CLEAR,     BURY};
+    static const enum change_kind kinds[] = {
+        SET,   SET,   SET_DIRTY, REMOVE,  ADD,
+        PURGE, CLEAR, BURY,      REFRESH, COMPUTE};
     struct fmm_cache *cache = new_cache(4096, 1);
     aftermath = aftermath_new(cache, OPERATIONS);
     warm_up(200);
     for (unsigned i = 0; i < deaths && check_failures() == 0; i++) {
-        struct change change = some_change(kinds[i % 8], LENGTH_MAX);
+        struct change change = some_change(kinds[i % 10], LENGTH_MAX);
         check_deadline(STEPPING_S);
         warm_up(8);
         die_somewhere(dead_owner());

@@ -15,8 +15,12 @@ static unsigned char *ring;
 struct kind {
     const char *key, *text;
     int64_t integer;
-    bool bytes, compressed, is_integer, tombstone, has_modseq;
+    bool bytes, compressed, is_integer, tombstone, has_modseq, leased;
 };
+
+static const struct fmm_lease some_lease = {.token = UINT64_C(0x123456789),
+                                            .deadline = 66666,
+                                            .owner = UINT64_C(0x987654321)};
 
 static const struct kind kinds[] = {
     {.key = "a", .text = "b"},
@@ -30,6 +34,14 @@ static const struct kind kinds[] = {
     {.key = "m", .is_integer = true, .integer = -1, .has_modseq = true},
     {.key = "t", .tombstone = true, .has_modseq = true},
     {.key = "u", .text = "numbered", .has_modseq = true},
+    {.key = "l", .tombstone = true, .leased = true},
+    {.key = "v", .text = "leased", .leased = true},
+    {.key = "w", .text = "", .has_modseq = true, .leased = true},
+    {.key = "i",
+     .is_integer = true,
+     .integer = 7,
+     .has_modseq = true,
+     .leased = true},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -68,7 +80,21 @@ make(const struct kind *kind, struct made *out)
         .value = kind->tombstone ? NULL : &out->value,
         .store = &out->store,
         .stored_at = 4000000000u,
+        .lease = kind->leased ? &some_lease : NULL,
     };
+}
+
+static void
+check_lease(const struct fmm_entry *entry, const struct kind *kind)
+{
+    struct fmm_lease lease;
+    fmm_entry_lease(entry, &lease);
+    CHECK_EQ(lease.token, kind->leased ? some_lease.token : 0);
+    CHECK_EQ(lease.deadline, kind->leased ? some_lease.deadline : 0);
+    CHECK_EQ(lease.owner, kind->leased ? some_lease.owner : 0);
+    CHECK_EQ(fmm_entry_leased(entry, 66665), kind->leased);
+    CHECK(!fmm_entry_leased(entry, 66666));
+    CHECK_EQ(fmm_entry_bare(entry), kind->leased && kind->tombstone);
 }
 
 static void
@@ -119,6 +145,7 @@ all_kinds_of_entries_read_back_as_written(void)
         CHECK(fmm_entry_has_key(&entry, &made.key));
         check_value(&entry, &made);
         check_meta(&entry, &kinds[i]);
+        check_lease(&entry, &kinds[i]);
     }
 }
 
@@ -232,9 +259,62 @@ flags_that_do_not_fit_together_are_refused(void)
     CHECK(!loads(0, first(40, FMM_ENTRY_INTEGER, 2, 1), 0));
     CHECK(!loads(0, first(48, FMM_ENTRY_INTEGER, 1, 1), 0));
     CHECK(!loads(0, first(32, FMM_ENTRY_INTEGER, 1, 1), 0));
-    for (unsigned flag = FMM_ENTRY_LEASE; flag < 0x10000; flag *= 2) {
+    for (unsigned flag = FMM_ENTRY_PART; flag < 0x10000; flag *= 2) {
         CHECK(!loads(0, first(40, flag, 2, 0), 0));
     }
+}
+
+static void
+a_lease_has_its_words_and_without_a_value_nothing_else(void)
+{
+    const unsigned bare = FMM_ENTRY_LEASE | FMM_ENTRY_TOMBSTONE;
+    CHECK(loads(0, first(64, FMM_ENTRY_LEASE, 2, 3), 0));
+    CHECK(!loads(0, first(40, FMM_ENTRY_LEASE, 2, 0), 0));
+    CHECK(!loads(0, first(64, FMM_ENTRY_LEASE, 2, 2), 0));
+    CHECK(!loads(0, first(48, FMM_ENTRY_LEASE, 2, 3), 0));
+    CHECK(loads(0, first(56, bare, 0, 3), 0));
+    CHECK(loads(0, first(64, bare, 0, 3), 8));
+    CHECK(!loads(0, first(64, bare, 0, 3), 0));
+    CHECK(!loads(0, first(64, bare | FMM_ENTRY_MODSEQ, 0, 4), 0));
+    CHECK(!loads(0, first(64, bare | FMM_ENTRY_INTEGER, 1, 4), 0));
+}
+
+static void
+a_lease_changes_in_place(void)
+{
+    const struct fmm_lease other = {77, 60000, 99};
+    struct made made;
+    struct fmm_entry entry;
+    struct fmm_lease found;
+    for (size_t i = 0; i < KINDS; i++) {
+        make(&kinds[i], &made);
+        fmm_entry_write(ring, &made.source,
+                        fmm_entry_size(&made.source, MAX_ENTRY));
+        REQUIRE(fmm_entry_load(ring, SIZE, 0, &entry));
+        if (kinds[i].leased) {
+            fmm_entry_set_lease(&entry, &other);
+            fmm_entry_lease(&entry, &found);
+            CHECK(found.token == 77 && found.deadline == 60000 &&
+                  found.owner == 99);
+        }
+        fmm_entry_end_lease(&entry); /* where there is none, nothing */
+        CHECK(!fmm_entry_leased(&entry, 1));
+        REQUIRE(fmm_entry_load(ring, SIZE, 0, &entry));
+        check_value(&entry, &made);
+        check_meta(&entry, &kinds[i]);
+    }
+}
+
+static void
+a_deadline_beyond_the_longest_lease_is_none(void)
+{
+    struct fmm_lease lease = {1, FMM_LEASE_MS_MAX + 100, 1};
+    CHECK(fmm_lease_runs(&lease, 100));
+    CHECK(!fmm_lease_runs(&lease, 99)); /* the clock went back, or damage */
+    lease.deadline = UINT64_MAX;
+    CHECK(!fmm_lease_runs(&lease, 100));
+    lease = (struct fmm_lease){0, 200, 1};
+    CHECK(!fmm_lease_runs(&lease, 100));
 }
 
 static void
@@ -275,6 +355,7 @@ use(const struct fmm_entry *entry)
     REQUIRE(entry->value_len <= sizeof(found));
     fmm_entry_copy_value(entry, found);
     fmm_entry_describe(entry, 0, 0, &meta);
+    fmm_entry_leased(entry, 1);
     key.len = entry->key_len;
     fmm_entry_has_key(entry, &key);
 }
@@ -287,8 +368,8 @@ random_bytes_are_refused_or_stay_in_bounds(void)
     for (int round = 0; round < 200000; round++) {
         uint64_t offset = 8 * check_random_below(SIZE / 8);
         uint64_t total = 8 * check_random_below(SIZE / 8 + 2);
-        uint64_t flags = check_random() & check_random() & 0x1ff;
-        uint64_t words = check_random_below(4);
+        uint64_t flags = check_random() & check_random() & 0x3ff;
+        uint64_t words = check_random_below(6);
         fmm_store_shared(ring + offset,
                          first(total, flags, check_random_below(3), words));
         if (offset + 32 <= SIZE) {
@@ -309,6 +390,9 @@ static const struct check_case cases[] = {
     CASE(an_entry_beyond_the_limit_has_no_size),
     CASE(lengths_that_do_not_add_up_are_refused),
     CASE(flags_that_do_not_fit_together_are_refused),
+    CASE(a_lease_has_its_words_and_without_a_value_nothing_else),
+    CASE(a_lease_changes_in_place),
+    CASE(a_deadline_beyond_the_longest_lease_is_none),
     CASE(places_outside_the_ring_are_refused),
     CASE(padding_is_a_thing_of_the_log_and_no_entry),
     CASE(random_bytes_are_refused_or_stay_in_bounds),

@@ -1,7 +1,7 @@
-/* A file of version 1, made once and kept: it opens and reads the same for
+/* A file of version 2, made once and kept: it opens and reads the same for
  * ever.
  *
- *   test_golden                  read tests/golden/version1.fmm
+ *   test_golden                  read tests/golden/version2.fmm
  *   test_golden --make FILE      make such a file; only together with a new
  *                                FMM_VERSION, under that version's name
  *
@@ -11,7 +11,7 @@
 
 #include "golden.h"
 
-#define NAME "version1.fmm"
+#define NAME "version2.fmm"
 #define FILLERS 400u
 #define YEAR_2100 UINT64_C(4102444800000)
 
@@ -74,6 +74,25 @@ filler_length(unsigned n)
     return n * 7 % 150;
 }
 
+/* One key that was computed, and one that is being computed for ever. */
+static void
+store_leases(struct fmm_cache *cache)
+{
+    const struct fmm_value value = text_value("result");
+    struct fmm_key key = text_key(cache, "computed");
+    struct fmm_ticket ticket;
+    struct fmm_lease lease;
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
+             FMM_OK);
+    const struct fmm_lease_store store = {.token = lease.token,
+                                          .leasable = true};
+    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &store, &ticket),
+             FMM_OK);
+    key = text_key(cache, "computing");
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
+             FMM_OK);
+}
+
 static void
 store_all(struct fmm_cache *cache)
 {
@@ -95,6 +114,7 @@ store_all(struct fmm_cache *cache)
     struct fmm_key buried = text_key(cache, "buried");
     CHECK_EQ(fmm_remove(cache, &call, &buried, &removal, NULL, &ticket),
              FMM_MISS);
+    store_leases(cache);
 }
 
 static int
@@ -152,7 +172,7 @@ its_header_reads_the_same(void)
     struct fmm_info info;
     struct fmm_cache *cache = open_copy();
     fmm_info(cache, &info);
-    CHECK_EQ(info.version, 1);
+    CHECK_EQ(info.version, 2);
     CHECK_EQ(info.page_size, 4096);
     CHECK_EQ(info.num_pages, 3);
     CHECK_EQ(info.slots, 80);
@@ -185,8 +205,29 @@ its_entries_read_the_same(void)
     for (uint32_t page = 0; page < 3; page++) {
         CHECK_EQ(fmm_count_page(cache, &call, page, &values), FMM_OK);
     }
-    CHECK_EQ(values, fillers + ENTRIES - 1);       /* one is expired */
-    CHECK_EQ(stats_of(cache).entries, values + 2); /* and one is buried */
+    CHECK_EQ(values, fillers + ENTRIES); /* one expired, and one computed */
+    /* Without values: the expired one, the buried one and a lease. */
+    CHECK_EQ(stats_of(cache).entries, values + 3);
+    fmm_close(cache);
+}
+
+static void
+its_leases_read_the_same(void)
+{
+    struct fmm_cache *cache = open_copy();
+    struct fmm_lease lease;
+    struct fmm_ticket ticket;
+    struct fmm_key key = text_key(cache, "computed");
+    CHECK(holds(cache, "computed", "result"));
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
+             FMM_EXISTS);
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, true, &lease, &ticket),
+             FMM_OK);
+    key = text_key(cache, "computing");
+    CHECK(!has(cache, "computing"));
+    CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease), FMM_MISS);
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
+             FMM_OK);
     fmm_close(cache);
 }
 
@@ -209,6 +250,7 @@ its_pages_are_sound_and_go_on_working(void)
 static const struct check_case cases[] = {
     CASE(its_header_reads_the_same),
     CASE(its_entries_read_the_same),
+    CASE(its_leases_read_the_same),
     CASE(its_pages_are_sound_and_go_on_working),
 };
 

@@ -29,7 +29,7 @@ put(const char *key, const char *value, bool dirty)
     struct fmm_store store = {.dirty = dirty};
     struct fmm_ticket ticket;
     struct fmm_found old;
-    const struct fmm_entry_source source = {&k, &v, &store, 0};
+    const struct fmm_entry_source source = {&k, &v, &store, 0, NULL};
     bool found = fmm_page_find(&page, &k, &old);
     CHECK_EQ(fmm_insert_entry(&page, &source, found ? &old : NULL, 0, &ticket),
              FMM_OK);

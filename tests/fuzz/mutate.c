@@ -186,7 +186,7 @@ mutate_entry(const struct fmm_geometry *g, unsigned char *page)
     }
     uint32_t total;
     memcpy(&total, entry, sizeof(total));
-    switch (mutate_below(8)) {
+    switch (mutate_below(9)) {
     case 0:
     case 1:
         mutate_half(entry, (uint32_t)left);
@@ -204,6 +204,14 @@ mutate_entry(const struct fmm_geometry *g, unsigned char *page)
     case 6:
         mutate_half(entry + 28, UINT32_MAX);
         break;
+    case 7: /* extension words: those of a lease among them */
+        if (total >= FMM_ENTRY_HEADER + 8 && total <= left) {
+            mutate_word(entry + FMM_ENTRY_HEADER +
+                            8 * mutate_below(fmm_min(
+                                    5, (total - FMM_ENTRY_HEADER) / 8)),
+                        call.now_ms);
+        }
+        break;
     default: /* hash, lifetime */
         mutate_word(entry + 8 * (1 + mutate_below(2)), call.now_ms);
     }
@@ -218,12 +226,12 @@ forge_entry(const struct fmm_geometry *g, unsigned char *page)
     uint64_t *slot = some_slot(g, page);
     uint64_t left = 0, ring = mutate_below(4) ? FMM_RING_M : FMM_RING_S;
     const unsigned char *entry = slot ? entry_of(g, page, *slot, &left) : NULL;
-    unsigned char copy[FMM_ENTRY_HEADER + 32] = {0};
+    unsigned char copy[FMM_ENTRY_HEADER + 48] = {0};
     if (entry == NULL) {
         return;
     }
     size_t old_key = FMM_ENTRY_HEADER + 8u * entry[7];
-    uint32_t words = (uint32_t)mutate_below(3), key_len = 0;
+    uint32_t words = (uint32_t)mutate_below(6), key_len = 0;
     memcpy(copy, entry, FMM_ENTRY_HEADER);
     memcpy(&key_len, entry + 24, sizeof(key_len));
     if (key_len > 8 || old_key + key_len > left) {
@@ -235,7 +243,7 @@ forge_entry(const struct fmm_geometry *g, unsigned char *page)
     copy[4] = (unsigned char)((total - start - key_len) |
                               mutate_below(4) * FMM_ENTRY_COMPRESSED |
                               mutate_below(2) * FMM_ENTRY_MODSEQ);
-    copy[5] = (unsigned char)mutate_below(2);
+    copy[5] = (unsigned char)mutate_below(4); /* integer, lease */
     copy[6] = FMM_TYPE_INT;
     copy[7] = (unsigned char)words;
     memcpy(copy + start, entry + old_key, key_len);

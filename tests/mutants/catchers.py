@@ -188,14 +188,17 @@ def fuzzer(target: str, length_max: int) -> Catcher:
     return Catcher(f"fuzz_{target}", f"fuzz_{target}", "fuzz", arguments, target)
 
 
-UNIT = "entry ring header options page index verify cache scan dirty modseq evict"
+UNIT = "entry ring header options page index verify cache scan dirty modseq evict lease"
 CATCHERS = (
     *(c_test(name) for name in UNIT.split()),
     *(c_test(name) for name in ("lock", "file", "guard", "golden", "read", "hostile")),
     *(c_test(name) for name in ("read_order", "crash_order", "crash_takeover")),
     *(c_test(name) for name in ("crash_open", "file_steps", "file_race")),
     *(c_test(name) for name in ("random_model", "kill_storm")),
-    *(c_test("crash_order", "plain", part, "30") for part in ("full", "place")),
+    *(
+        c_test("crash_order", "plain", part, "30")
+        for part in ("full", "place", "lease")
+    ),
     c_test("read_order", "plain", "all"),
     *(c_test(name, "asan") for name in ("entry", "header", "dirty", "scan", "cache")),
     *(c_test(name, "asan") for name in ("page", "evict", "hostile", "random_model")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 _BY_CATCHER = {
     "test_entry": "entry_aligned entry_place total_aligned total_fits "
     "entry_flags entry_parts entry_words integer_alone integer_type "
-    "entry_no_padding",
+    "entry_no_padding lease_alone",
     "test_entry@asan": "entry_header",
     "test_ring": "position_lap position_place head_of_tail stay_not_finished",
     "test_header": "header_magic header_order header_version header_word "
@@ -24,6 +24,9 @@ _BY_CATCHER = {
     "test_crash_order full 30": "move_before_copy tail_before_clear tail_before_move "
     "stay_tail_first tail_in_two_stores",
     "test_crash_order place 30": "integer_in_two_stores add_before_dirty",
+    "test_crash_order lease 30": "add_before_lease token_first",
+    "test_lease": "add_keeps_lease lease_from_living lease_release_unchecked "
+    "lease_store_unchecked leases_unwanted",
     "test_read": "read_place",
     "test_lock": "take_from_living never_take_over",
     "test_file": "regular_file own_file own_writes",
@@ -51,6 +54,7 @@ QUICK: list[str] = (
     "publish_before_data publish_before_head delete_then_set write_in_place "
     "move_before_copy tail_before_clear tail_before_move stay_tail_first "
     "tail_in_two_stores integer_in_two_stores add_before_dirty no_recheck "
+    "add_before_lease token_first lease_store_unchecked lease_from_living "
     "slot_before_tails misses_unchecked identity_before_locks name_before_content "
     "entry_header entry_parts total_fits position_place header_size slot_bits "
     "slot_in_bucket held_capacity scan_capacity ticket_ring tail_within_ring"

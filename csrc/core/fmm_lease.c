@@ -1,0 +1,292 @@
+/* Leases: who computes the value of a key. See fmm.h.
+ *
+ * A lease is three words of the key's entry: of one that has no value, a bare
+ * lease, or of a value that was stored with room for them. Whether its owner
+ * lives is asked while no page is held; only the very lease whose owner was
+ * found dead is taken over then. */
+#include "fmm.h"
+
+#include "fmm_evict.h"
+#include "fmm_hold.h"
+#include "fmm_mutant.h"
+#include "fmm_platform.h"
+#include "fmm_read.h"
+
+#define TRIES 4 /* while a lease changes hands under our eyes */
+
+static const struct fmm_lease no_lease;
+
+/* One attempt to take a lease. */
+struct taking {
+    struct fmm_cache *cache;
+    const struct fmm_call *call;
+    const struct fmm_key *key;
+    bool refresh;
+    struct fmm_lease ours, theirs;
+    uint64_t dead; /* token of a lease that nobody holds any more; 0: none */
+    struct fmm_ticket *ticket;
+};
+
+/* -------------------------------------------------------------- looking */
+
+static enum fmm_status
+read_locked(struct fmm_cache *cache, const struct fmm_read *read)
+{
+    struct fmm_hold hold;
+    struct fmm_found found;
+    enum fmm_status status =
+        fmm_hold_take(cache, read->call, read->key->page, &hold);
+    if (status != FMM_OK) {
+        return status;
+    }
+    status = FMM_MISS;
+    if (fmm_page_find(&hold.page, read->key, &found)) {
+        bool gone = fmm_entry_gone(&found.entry, read->call->now_ms);
+        fmm_entry_lease(&found.entry, read->lease);
+        status = gone ? FMM_MISS : FMM_OK;
+    }
+    fmm_hold_release(&hold);
+    return status;
+}
+
+/* The lease of a key, in any state. FMM_OK: it has a live value. */
+static enum fmm_status
+look(struct fmm_cache *cache, const struct fmm_call *call,
+     const struct fmm_key *key, struct fmm_lease *lease)
+{
+    struct fmm_meta ignored;
+    const struct fmm_read read = {call, key, NULL, 0, &ignored, lease};
+    if (FMM_UNLIKELY(fmm_file_retired(cache))) {
+        return FMM_RETIRED;
+    }
+    *lease = no_lease;
+    enum fmm_status status = fmm_read_entry(cache, &read);
+    return FMM_UNLIKELY(status == FMM_BUSY) ? read_locked(cache, &read)
+                                            : status;
+}
+
+static bool
+lives(struct fmm_cache *cache, const struct fmm_lease *lease)
+{
+    return !FMM_MUTANT_IS(lease_from_living) &&
+           (lease->owner == fmm_file_owner(cache) ||
+            fmm_platform_alive(lease->owner));
+}
+
+enum fmm_status
+fmm_lease_peek(struct fmm_cache *cache, const struct fmm_call *call,
+               const struct fmm_key *key, struct fmm_lease *lease_out)
+{
+    struct fmm_lease lease;
+    enum fmm_status status = look(cache, call, key, &lease);
+    if (status != FMM_OK && status != FMM_MISS) {
+        return status;
+    }
+    if (!fmm_lease_runs(&lease, call->now_ms) || !lives(cache, &lease)) {
+        return FMM_MISS;
+    }
+    *lease_out = lease;
+    return FMM_OK;
+}
+
+/* --------------------------------------------------------------- taking */
+
+static bool
+may_take(const struct taking *t, const struct fmm_lease *theirs)
+{
+    return !fmm_lease_runs(theirs, t->call->now_ms) ||
+           (t->dead != 0 && theirs->token == t->dead);
+}
+
+/* Put a bare lease in the place of `old` (NULL: none). */
+static enum fmm_status
+take_bare(const struct taking *t, struct fmm_page *page,
+          const struct fmm_found *old)
+{
+    uint64_t now_ms = t->call->now_ms;
+    const struct fmm_store store = {.expire_at = t->ours.deadline};
+    const struct fmm_entry_source source = {
+        t->key, NULL, &store, (uint32_t)fmm_hold_seconds(t->cache, now_ms),
+        &t->ours};
+    return fmm_hold_insert(page, &source, old, now_ms, t->ticket);
+}
+
+static enum fmm_status
+take_locked(struct taking *t, struct fmm_page *page)
+{
+    uint64_t now_ms = t->call->now_ms;
+    struct fmm_found old;
+    if (!fmm_page_find(page, t->key, &old)) {
+        return take_bare(t, page, NULL);
+    }
+    bool visible = !fmm_entry_gone(&old.entry, now_ms);
+    bool roomy = (old.entry.flags & FMM_ENTRY_LEASE) != 0;
+    if (visible && !(t->refresh && roomy)) {
+        return FMM_EXISTS;
+    }
+    fmm_entry_lease(&old.entry, &t->theirs);
+    if (!may_take(t, &t->theirs)) {
+        return FMM_LEASED;
+    }
+    if (visible) {
+        fmm_entry_set_lease(&old.entry, &t->ours);
+        return FMM_OK;
+    }
+    if (!fmm_entry_bare(&old.entry) &&
+        !fmm_entry_expired(&old.entry, now_ms)) {
+        return FMM_STALE; /* a tombstone, which would refuse the value */
+    }
+    if (old.word & FMM_SLOT_DIRTY) { /* expired, and not yet written back */
+        return fmm_evict_hand_out(page, &old, t->ticket);
+    }
+    return take_bare(t, page, &old);
+}
+
+static bool
+make_token(uint64_t *token)
+{
+    bool made = fmm_platform_random(token, sizeof(*token));
+    *token = fmm_max(*token, 1);
+    return made;
+}
+
+/* Look, and take it if nobody alive has it. FMM_LEASED: somebody has, or it
+ * changed hands since; `t->theirs` lives in the first case only. */
+static enum fmm_status
+attempt(struct taking *t, bool *lives_out)
+{
+    struct fmm_hold hold;
+    enum fmm_status status = look(t->cache, t->call, t->key, &t->theirs);
+    *lives_out = false;
+    t->dead = 0;
+    if (status == FMM_OK && !t->refresh) {
+        return FMM_EXISTS;
+    }
+    if (fmm_lease_runs(&t->theirs, t->call->now_ms)) {
+        if (lives(t->cache, &t->theirs)) {
+            *lives_out = true;
+            return FMM_LEASED;
+        }
+        t->dead = t->theirs.token;
+    }
+    if (!make_token(&t->ours.token)) {
+        return FMM_ERR_OS;
+    }
+    status = fmm_hold_take(t->cache, t->call, t->key->page, &hold);
+    if (status == FMM_OK) {
+        status = take_locked(t, &hold.page);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
+
+enum fmm_status
+fmm_lease_take(struct fmm_cache *cache, const struct fmm_call *call,
+               const struct fmm_key *key, uint64_t duration_ms, bool refresh,
+               struct fmm_lease *lease_out, struct fmm_ticket *ticket_out)
+{
+    struct taking t = {.cache = cache,
+                       .call = call,
+                       .key = key,
+                       .refresh = refresh,
+                       .ours = {.deadline = call->now_ms + duration_ms,
+                                .owner = fmm_file_owner(cache)},
+                       .ticket = ticket_out};
+    enum fmm_status status = FMM_LEASED;
+    bool alive = false;
+    if (duration_ms == 0 || duration_ms > FMM_LEASE_MS_MAX) {
+        return FMM_ERR_ARGUMENT;
+    }
+    for (int i = 0; i < TRIES && status == FMM_LEASED && !alive; i++) {
+        status = attempt(&t, &alive);
+    }
+    if (status == FMM_OK || status == FMM_LEASED) {
+        *lease_out = status == FMM_OK ? t.ours : t.theirs;
+    }
+    return status;
+}
+
+/* ------------------------------------------------------ storing, ending */
+
+/* The key's entry, if the lease in it is that of the token. */
+static bool
+find_own(const struct fmm_page *page, const struct fmm_key *key,
+         uint64_t token, struct fmm_found *out)
+{
+    struct fmm_lease lease;
+    if (token == 0 || !fmm_page_find(page, key, out)) {
+        return false;
+    }
+    fmm_entry_lease(&out->entry, &lease);
+    return lease.token == token;
+}
+
+static enum fmm_status
+store_locked(const struct fmm_hold *hold, const struct fmm_call *call,
+             const struct fmm_entry_source *source, uint64_t token,
+             struct fmm_ticket *ticket)
+{
+    struct fmm_page page = hold->page;
+    struct fmm_found old;
+    if (!find_own(&page, source->key, token, &old) &&
+        !FMM_MUTANT_IS(lease_store_unchecked)) {
+        return FMM_MISS;
+    }
+    bool live = !fmm_entry_bare(&old.entry) &&
+                !fmm_entry_expired(&old.entry, call->now_ms);
+    enum fmm_status status =
+        fmm_insert_allowed(live ? &old : NULL, source->store);
+    return status == FMM_OK
+               ? fmm_hold_insert(&page, source, &old, call->now_ms, ticket)
+               : status;
+}
+
+enum fmm_status
+fmm_lease_store(struct fmm_cache *cache, const struct fmm_call *call,
+                const struct fmm_key *key, const struct fmm_value *value,
+                const struct fmm_lease_store *store,
+                struct fmm_ticket *ticket_out)
+{
+    const struct fmm_entry_source source = {
+        key, value, &store->store,
+        (uint32_t)fmm_hold_seconds(cache, call->now_ms),
+        store->leasable ? &no_lease : NULL};
+    struct fmm_hold hold;
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status == FMM_OK) {
+        status = store_locked(&hold, call, &source, store->token, ticket_out);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
+
+static enum fmm_status
+release_locked(const struct fmm_page *page, const struct fmm_key *key,
+               uint64_t token)
+{
+    struct fmm_found found;
+    if (!find_own(page, key, token, &found) &&
+        !FMM_MUTANT_IS(lease_release_unchecked)) {
+        return FMM_MISS;
+    }
+    if (fmm_entry_bare(&found.entry)) {
+        fmm_page_clear_slot(page, &found);
+    }
+    else {
+        fmm_entry_end_lease(&found.entry);
+    }
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_lease_release(struct fmm_cache *cache, const struct fmm_call *call,
+                  const struct fmm_key *key, uint64_t token)
+{
+    struct fmm_hold hold;
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status == FMM_OK) {
+        status = release_locked(&hold.page, key, token);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
