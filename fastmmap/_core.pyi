@@ -171,6 +171,19 @@ class Cache:
     def _check_page(
         self, page: int, repair: bool = False, timeout_ms: int = -1, /
     ) -> tuple[int, int, int, str, int]: ...
+    def _lease_take(
+        self, key: Key, ms: int, refresh: bool = False, /
+    ) -> tuple[str, int]: ...
+    def _lease_store(
+        self,
+        key: Key,
+        value: Any,
+        token: int,
+        expire_time: Lifetime = None,
+        leasable: bool = False,
+        /,
+    ) -> bool: ...
+    def _lease_release(self, key: Key, token: int, /) -> bool: ...
     def _info(self) -> dict[str, int]: ...
 
 @final

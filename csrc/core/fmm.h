@@ -237,6 +237,8 @@ enum fmm_status fmm_lease_peek(struct fmm_cache *cache,
                                const struct fmm_call *call,
                                const struct fmm_key *key,
                                struct fmm_lease *lease_out);
+/* The process id of its owner. */
+uint32_t fmm_lease_pid(const struct fmm_lease *lease);
 /* What to store in the place of a lease. */
 struct fmm_lease_store {
     uint64_t token;

@@ -89,6 +89,12 @@ fmm_lease_peek(struct fmm_cache *cache, const struct fmm_call *call,
     return FMM_OK;
 }
 
+uint32_t
+fmm_lease_pid(const struct fmm_lease *lease)
+{
+    return fmm_platform_pid(lease->owner);
+}
+
 /* --------------------------------------------------------------- taking */
 
 static bool

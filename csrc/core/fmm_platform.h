@@ -77,6 +77,8 @@ void fmm_platform_unguard(void *base);
 bool fmm_platform_identity(struct fmm_identity *out);
 /* This process as a lock word: pid and start time, waiters bit clear. */
 uint64_t fmm_platform_owner(void);
+/* The process id in a lock word. */
+uint32_t fmm_platform_pid(uint64_t owner);
 /* Whether the process of a lock word still lives. */
 bool fmm_platform_alive(uint64_t owner);
 /* How often that process maps the file that is mapped at `address` here;

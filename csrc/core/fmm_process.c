@@ -197,11 +197,17 @@ fmm_platform_owner(void)
                                                          << START_SHIFT;
 }
 
+uint32_t
+fmm_platform_pid(uint64_t owner)
+{
+    return (uint32_t)(owner >> PID_SHIFT & PID_MASK);
+}
+
 bool
 fmm_platform_alive(uint64_t owner)
 {
     struct process process;
-    long pid = (long)(owner >> PID_SHIFT & PID_MASK);
+    long pid = (long)fmm_platform_pid(owner);
     uint64_t start = owner >> START_SHIFT & START_MASK;
     if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)) {
         return false;
@@ -223,7 +229,7 @@ fmm_platform_maps(uint64_t owner, const void *address)
     char path[64];
     struct mapping file;
     snprintf(path, sizeof(path), "/proc/%ld/maps",
-             (long)(owner >> PID_SHIFT & PID_MASK));
+             (long)fmm_platform_pid(owner));
     FILE *maps = fopen(path, "re");
     if (maps == NULL) {
         return UINT_MAX; /* another system, or it may not be looked at */

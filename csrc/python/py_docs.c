@@ -550,6 +550,26 @@ const char check_page_doc[] = PyDoc_STR(
 Return entries, live bytes, dead bytes and the problem of a page, and how\n\
 many slots of it are in use, sound or not.");
 
+const char lease_take_doc[] = PyDoc_STR(
+"_lease_take($self, key, ms, refresh=False, /)\n\
+--\n\
+\n\
+Take the right to compute a key: \"taken\" and its token, \"leased\" and the\n\
+id of the process that has it, \"exists\" and 0 when there is a value, or\n\
+\"refused\" and 0 when none could be stored.");
+
+const char lease_store_doc[] = PyDoc_STR(
+"_lease_store($self, key, value, token, expire_time=None, leasable=False, /)\n\
+--\n\
+\n\
+Store what was computed, if the lease is still there; tell whether it was.");
+
+const char lease_release_doc[] = PyDoc_STR(
+"_lease_release($self, key, token, /)\n\
+--\n\
+\n\
+Give a lease back; tell whether it was still there.");
+
 const char info_doc[] = PyDoc_STR(
 "_info($self, /)\n\
 --\n\

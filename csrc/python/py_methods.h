@@ -41,6 +41,11 @@ int cache_delete(struct cache_object *self, PyObject *key);
 DECLARE_METHOD(cache_multi_get);
 DECLARE_METHOD(cache_multi_set);
 
+/* py_lease.c */
+PyObject *cache_lease_take(PyObject *self, PyObject *args);
+PyObject *cache_lease_store(PyObject *self, PyObject *args);
+PyObject *cache_lease_release(PyObject *self, PyObject *args);
+
 /* py_lock.c, py_item.c */
 DECLARE_METHOD(cache_get_and_set);
 DECLARE_METHOD(cache_lock);

@@ -2,7 +2,7 @@
  * happened to the key. */
 #include "support.h"
 
-#include "fmm_platform.h"
+#include <unistd.h>
 
 #define MINUTE (60 * SECOND)
 
@@ -133,6 +133,7 @@ one_computes_and_the_others_hear_of_it(void)
     begin();
     CHECK_EQ(take("key", &lease), FMM_OK);
     CHECK(lease.token != 0 && lease.owner == fmm_file_owner(cache));
+    CHECK_EQ(fmm_lease_pid(&lease), getpid());
     CHECK_EQ(lease.deadline, call.now_ms + MINUTE);
     CHECK_EQ(take("key", &other), FMM_LEASED);
     CHECK(other.token == lease.token && other.owner == lease.owner);

@@ -1,0 +1,142 @@
+/* Leases, as fastmmap.single_flight uses them. */
+#include "py_args.h"
+#include "py_methods.h"
+#include "py_store.h"
+
+struct lease_op {
+    struct op op;
+    uint64_t duration_ms;
+    bool refresh;
+    struct fmm_lease lease;
+    struct fmm_ticket ticket;
+};
+
+/* ------------------------------------------------------------------ taking */
+
+static enum fmm_status
+run_take(struct fmm_cache *cache, struct op *op)
+{
+    struct lease_op *l = (struct lease_op *)op;
+    op_hash(cache, op);
+    return fmm_lease_take(cache, &op->call, &op->key, l->duration_ms,
+                          l->refresh, &l->lease, &l->ticket);
+}
+
+/* The word for an outcome, and what goes with it: the token, or who has it. */
+static PyObject *
+outcome_of(const struct lease_op *l, int status)
+{
+    switch (status) {
+    case FMM_OK:
+        return Py_BuildValue("sK", "taken",
+                             (unsigned long long)l->lease.token);
+    case FMM_LEASED:
+        return Py_BuildValue("sK", "leased",
+                             (unsigned long long)fmm_lease_pid(&l->lease));
+    case FMM_EXISTS:
+        return Py_BuildValue("sK", "exists", 0ull);
+    default: /* a tombstone, or no room */
+        return Py_BuildValue("sK", "refused", 0ull);
+    }
+}
+
+PyObject *
+cache_lease_take(PyObject *object, PyObject *args)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct lease_op l;
+    PyObject *key;
+    unsigned long long duration_ms;
+    int refresh = 0;
+    if (!PyArg_ParseTuple(args, "OK|p:_lease_take", &key, &duration_ms,
+                          &refresh) ||
+        store_forget_missing(self, key) < 0 ||
+        key_from_object(key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
+        return NULL;
+    }
+    l.duration_ms = duration_ms;
+    l.refresh = refresh != 0;
+    int status = writeback_call(self, &l.op, run_take, &l.ticket);
+    return status < 0 ? NULL : outcome_of(&l, status);
+}
+
+/* ------------------------------------------------------- storing, releasing */
+
+struct compute_op {
+    struct op op;
+    const struct fmm_value *value;
+    struct fmm_lease_store store;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_compute(struct fmm_cache *cache, struct op *op)
+{
+    struct compute_op *c = (struct compute_op *)op;
+    op_hash(cache, op);
+    return fmm_lease_store(cache, &op->call, &op->key, c->value, &c->store,
+                           &c->ticket);
+}
+
+/* Store what is encoded by now, and tell write_cb. */
+static int
+store_computed(struct cache_object *self, const struct store_request *request,
+               struct compute_op *c)
+{
+    uint64_t *expire_at = &c->store.store.expire_at;
+    if (key_from_object(request->key, &c->op.key) < 0 ||
+        op_begin(self, &c->op) < 0 ||
+        expiry_resolve(self, &request->expiry, c->op.call.now_ms,
+                       self->expire_ms, expire_at) < 0) {
+        return -1;
+    }
+    int status = writeback_call(self, &c->op, run_compute, &c->ticket);
+    return status < 0 ? -1 : store_tell(self, request, status, *expire_at);
+}
+
+PyObject *
+cache_lease_store(PyObject *object, PyObject *args)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct store_request request = {.modseq = NULL};
+    struct compute_op c = {.store = {.store = {.dirty = self->write_back}}};
+    struct encoded encoded;
+    unsigned long long token;
+    int leasable = 0;
+    if (!PyArg_ParseTuple(args, "OOK|Op:_lease_store", &request.key,
+                          &request.value, &token, &request.expiry.time,
+                          &leasable) ||
+        value_encode(self, request.value, &encoded) < 0) {
+        return NULL;
+    }
+    c.value = &encoded.value;
+    c.store.token = token;
+    c.store.leasable = leasable != 0;
+    int status = store_computed(self, &request, &c);
+    value_free(&encoded);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}
+
+static enum fmm_status
+run_release(struct fmm_cache *cache, struct op *op)
+{
+    op_hash(cache, op);
+    return fmm_lease_release(cache, &op->call, &op->key,
+                             ((struct lease_op *)op)->lease.token);
+}
+
+PyObject *
+cache_lease_release(PyObject *object, PyObject *args)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct lease_op l;
+    PyObject *key;
+    unsigned long long token;
+    if (!PyArg_ParseTuple(args, "OK:_lease_release", &key, &token) ||
+        key_from_object(key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
+        return NULL;
+    }
+    l.lease.token = token;
+    int status = op_call(self, &l.op, run_release);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}
