@@ -3,12 +3,14 @@
 Hot methods are C methods of `_core.Cache`, inherited and never wrapped.
 """
 
+import inspect
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import replace
-from typing import Any, Optional, TypeVar, Union
+from types import FunctionType
+from typing import Any, Optional, TypeVar, Union, overload
 
-from fastmmap import _core, lifecycle, location, serializers
+from fastmmap import _core, durations, lifecycle, location, serializers, single_flight
 from fastmmap.compressors import Compressor, compressor_named
 from fastmmap.errors import ClosedError, FormatError
 from fastmmap.options import (
@@ -23,10 +25,12 @@ from fastmmap.options import (
     use_options,
 )
 from fastmmap.serializers import Serializer, serializer_named
+from fastmmap.single_flight import ABSENT, LEASE_TIME
 from fastmmap.types import CheckReport, Key, Lifetime, Stats
 from fastmmap.views import CacheItems, CacheValues
 
 _Self = TypeVar("_Self", bound="FastMmap")
+_Value = TypeVar("_Value")
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 _Given = dict[str, Any]
 _Names = tuple[Optional[str], Optional[str]]
@@ -219,6 +223,81 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
                 return key, value
         raise KeyError("popitem(): the cache is empty")
 
+    @overload
+    def get_or_set(
+        self,
+        key: Key,
+        default: Callable[[], Coroutine[Any, Any, _Value]],
+        expire_time: Lifetime = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+    ) -> Coroutine[Any, Any, _Value]: ...
+    @overload
+    def get_or_set(
+        self,
+        key: Key,
+        default: Callable[[], _Value],
+        expire_time: Lifetime = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+    ) -> _Value: ...
+    @overload
+    def get_or_set(
+        self,
+        key: Key,
+        default: _Value,
+        expire_time: Lifetime = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+    ) -> _Value: ...
+    def get_or_set(
+        self,
+        key: Key,
+        default: Any,
+        expire_time: Lifetime = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+    ) -> Any:
+        """Return the value of a key; where there is none, store one.
+
+        One caller computes it, of all processes, threads and tasks of the host;
+        the others wait for it. No lock of the cache is held meanwhile. What was
+        computed is not stored when the key was set or removed since, and the
+        caller gets it all the same.
+
+        Args:
+            key: str or bytes.
+            default: The value, or a function without arguments that computes it;
+                with an ``async def`` the call is to be awaited.
+            expire_time: Its lifetime; ``None`` is the cache's default.
+            timeout: Seconds to wait for another who computes the value; ``None``
+                waits for as long as that one may take.
+            lease_time: How long the computation may take, a day at most, before
+                another takes over. One that was killed is replaced at once.
+
+        Returns:
+            The value that was there, or was computed by this or another caller;
+            for an ``async def`` a coroutine of it.
+
+        Raises:
+            LockTimeout: Another computes it for longer than ``timeout``.
+            LockError: The function asks for the key that it computes.
+        """
+        value = self.get(key, ABSENT)
+        if value is not ABSENT:
+            return single_flight.ready(value) if _is_async(default) else value
+        terms = single_flight.terms(lease_time, timeout)
+        if expire_time is not None:
+            durations.lifetime_ms(expire_time)
+        if _is_async(default):
+            return single_flight.compute_async(self, key, default, expire_time, terms)
+        func = default if callable(default) else lambda: default
+        return single_flight.compute(self, key, func, expire_time, terms)
+
     def get_keys(self, mode: int = 0) -> list[Any]:
         """List what is in the cache; expired entries and tombstones are hidden.
 
@@ -263,6 +342,13 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
             bytes_dead=sum(dead),
             problems=tuple(told),
         )
+
+
+def _is_async(default: Any) -> bool:
+    """Tell whether it is a function whose result must be awaited."""
+    if type(default) is FunctionType:
+        return bool(default.__code__.co_flags & inspect.CO_COROUTINE)
+    return callable(default) and inspect.iscoroutinefunction(default)
 
 
 def _absolute(share_file: Optional[Path], keep: bool) -> str:

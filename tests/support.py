@@ -68,6 +68,7 @@ OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
     "stats": lambda cache: cache.stats(),
     "check": lambda cache: cache.check(),
     "pop": lambda cache: cache.pop("key", None),
+    "get_or_set": lambda cache: cache.get_or_set("key", 1),
     "setdefault": lambda cache: cache.setdefault("key", 1),
 }
 

@@ -194,6 +194,38 @@ class CacheMachine(Driver):
             flush=True,
         )
 
+    # What a store that is down cannot take may leave no room for a lease.
+    @precondition(lambda self: not self.model.broken)
+    @rule(key=keys, data=st.data(), lifetime=only_times)
+    def get_or_set(self, key: Any, data: Any, lifetime: Lifetime) -> None:
+        value, how = self.value(data), self.how(lifetime)
+        self.one(
+            key,
+            lambda old: self.model.get_or_set_step(
+                key, old, self.answer(key), value, how
+            ),
+            lambda: self.cache.get_or_set(key, lambda: value, **lifetime.arguments),
+            flush=True,
+        )
+
+    @precondition(lambda self: not self.model.broken)
+    @rule(key=keys, data=st.data())
+    def remove_while_it_is_computed(self, key: Any, data: Any) -> None:
+        value = self.value(data)
+
+        def compute() -> Any:
+            self.cache.remove(key)
+            return value
+
+        self.one(
+            key,
+            lambda old: self.model.get_or_set_step(
+                key, old, self.answer(key), value, None
+            ),
+            lambda: self.cache.get_or_set(key, compute),
+            flush=True,
+        )
+
     def together(self, wanted: list[Any]) -> list[Any]:
         """Return as many keys as can be stored in one call and told apart."""
         return wanted[:1] if self.model.may_evict else wanted

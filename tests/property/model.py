@@ -191,6 +191,22 @@ class Model:
         result = value if step.result else Raised(ValueError)
         return Step(result, step.record, read.calls + step.calls)
 
+    def get_or_set_step(
+        self, key: Any, old: Old, answer: Any, value: Any, how: Optional[How]
+    ) -> Step:
+        """Read, or compute and store; without `how` the key is removed meanwhile."""
+        absent = object()
+        read = self.get_step(key, old, answer, absent)
+        if read.result is not absent:
+            return read
+        record = self.forget_missing(read.record)
+        if how is None:
+            return Step(value, None, read.calls + self.deleted(key, None))
+        if self.is_refused(record, None):
+            return Step(value, record, read.calls)
+        step = self.store_step(key, record, value, how)
+        return Step(value, step.record, read.calls + step.calls)
+
     def incr_step(self, key: Any, old: Old, delta: int, initial: int, how: How) -> Step:
         old = self.forget_missing(old)
         found = self.visible(old)

@@ -27,6 +27,7 @@ MODES = (
     "incr",
     "get_and_set",
     "lock",
+    "get_or_set",
     "write_back",
     "forks",
 )
@@ -42,6 +43,7 @@ SABOTAGES = {
     "empty": ("set", {"emptied"}),
     "twice": ("incr", {"stale"}),
     "race": ("get_and_set", {"lost"}),
+    "late": ("get_or_set", {"stale"}),
     "silent": ("write_back", {"lost"}),
 }
 

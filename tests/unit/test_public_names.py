@@ -40,6 +40,7 @@ CONTRACT = {
     "touch": "(key, expire_time=None, *, expire_on=None)",
     "get_many": "(keys)",
     "delete_many": "(keys)",
+    "get_or_set": "(key, default, expire_time=None, *, timeout=None, lease_time=60)",
     "stats": "()",
     "check": "()",
     "close": "()",

@@ -342,6 +342,31 @@ def write_backing(context: Any, key: str, value: bytes, expire_on: object) -> No
         journal.write_back(number, calling.column, origin.sequence)
 
 
+class GetOrSet(Mode):
+    """Everybody computes what the journal says; an owner changes it and invalidates.
+
+    What was computed before an invalidation that returned is never read after it.
+    """
+
+    shared = 0
+
+    def write(self, worker: Worker) -> None:
+        key = self.pick(worker)
+        sequence = worker.start(key)
+        worker.cache.remove(name(key))
+        worker.acknowledge(key, sequence)
+        self.verify(worker, worker.random.randrange(worker.journal.keys))
+
+    def load(self, worker: Worker, key: int) -> Any:
+        owner = key % worker.journal.lanes
+
+        def compute() -> bytes:
+            sequence = worker.journal.started(key)[owner]
+            return worker.values.make(Origin(key, owner, sequence))
+
+        return worker.cache.get_or_set(name(key), compute)
+
+
 MODES: dict[str, Mode] = {
     "set": Mode(),
     "evict": Evict(),
@@ -353,6 +378,7 @@ MODES: dict[str, Mode] = {
     "incr": Incr(),
     "get_and_set": GetAndSet(),
     "lock": Lock(),
+    "get_or_set": GetOrSet(),
     "write_back": WriteBack(),
     "forks": Forks(),
 }
