@@ -5,10 +5,10 @@ Hot methods are C methods of `_core.Cache`, inherited and never wrapped.
 
 import inspect
 import os
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from dataclasses import replace
 from types import FunctionType
-from typing import Any, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 
 from fastmmap import _core, durations, lifecycle, location, serializers, single_flight
 from fastmmap.compressors import Compressor, compressor_named
@@ -28,6 +28,9 @@ from fastmmap.serializers import Serializer, serializer_named
 from fastmmap.single_flight import ABSENT, LEASE_TIME
 from fastmmap.types import CheckReport, Key, Lifetime, Stats
 from fastmmap.views import CacheItems, CacheValues
+
+if TYPE_CHECKING:
+    from fastmmap.memoize import Decorator
 
 _Self = TypeVar("_Self", bound="FastMmap")
 _Value = TypeVar("_Value")
@@ -297,6 +300,57 @@ class FastMmap(_core.Cache, MutableMapping[Key, Any]):
             return single_flight.compute_async(self, key, default, expire_time, terms)
         func = default if callable(default) else lambda: default
         return single_flight.compute(self, key, func, expire_time, terms)
+
+    def memoize(
+        self,
+        expire_time: Lifetime = None,
+        *,
+        key: Optional[Callable[..., Key]] = None,
+        ignore: Iterable[str] = (),
+        typed: bool = False,
+        early: float = 0.0,
+        stale: Lifetime = 0,
+        cache_exceptions: Union[type[Exception], tuple[type[Exception], ...]] = (),
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+    ) -> "Decorator":
+        """Return a decorator that keeps the results of a function in the cache.
+
+        Of all calls with the same arguments one computes, as in `get_or_set`. It
+        takes ``def`` and ``async def``, methods, class and static methods.
+
+        Args:
+            expire_time: Lifetime of the results; ``None`` is the cache's default.
+            key: A function of the same arguments that returns the key. Without
+                it, name and arguments make the key.
+            ignore: Names of parameters that are no part of the key.
+            typed: Whether ``1``, ``1.0`` and ``True`` are different arguments.
+            early: How eagerly to compute a result anew before it expires: 0 not at
+                all, 1.0 as is usual. One caller does, the others go on with the
+                old result.
+            stale: How long after its lifetime a result is still given to others
+                while one caller computes it anew.
+            cache_exceptions: Exceptions to keep and raise again like results.
+            timeout: As of `get_or_set`.
+            lease_time: As of `get_or_set`.
+
+        Returns:
+            A decorator. What it makes has the function's signature, and
+            ``cache_key(...)``, ``invalidate(...)`` and ``__wrapped__``.
+
+        Raises:
+            TypeError, ValueError: An argument is out of its range; when
+                decorating: a generator, a lambda, or no such parameter to ignore.
+                A call raises TypeError for an argument of which no key can be
+                made.
+        """
+        from fastmmap import memoize  # takes long, and not everybody needs it
+
+        if key is not None and (tuple(ignore) or typed):
+            raise ValueError("ignore= and typed= say how a key is made: not with key=")
+        terms = single_flight.terms(lease_time, timeout)
+        plan = memoize.plan(self, expire_time, early, stale, cache_exceptions, terms)
+        return memoize.decorator(plan, key, ignore, typed)
 
     def get_keys(self, mode: int = 0) -> list[Any]:
         """List what is in the cache; expired entries and tombstones are hidden.

@@ -69,6 +69,7 @@ OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
     "check": lambda cache: cache.check(),
     "pop": lambda cache: cache.pop("key", None),
     "get_or_set": lambda cache: cache.get_or_set("key", 1),
+    "memoize": lambda cache: cache.memoize(key=lambda: "key")(lambda: 1)(),
     "setdefault": lambda cache: cache.setdefault("key", 1),
 }
 

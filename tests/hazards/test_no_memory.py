@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from support import OPERATIONS, run_scenario
 
+import fastmmap.memoize  # noqa: F401  (now, not anew for each failing allocation)
 from fastmmap import FastMmap
 
 pytest.importorskip("_testcapi", reason="CPython without _testcapi")

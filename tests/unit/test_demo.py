@@ -59,6 +59,10 @@ def test_update_keeps_the_old_value_when_the_block_raises() -> None:
     ]
 
 
+def test_computing_once_asks_the_database_once() -> None:
+    assert run("computing_once.py") == "requests: 300\nqueries: 1\n"
+
+
 def test_every_example_is_tested() -> None:
     programs = {path.name for path in EXAMPLES.iterdir()} - {"__pycache__"}
     # Those with a framework: tests/contrib/test_examples.py.

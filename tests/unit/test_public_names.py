@@ -41,6 +41,10 @@ CONTRACT = {
     "get_many": "(keys)",
     "delete_many": "(keys)",
     "get_or_set": "(key, default, expire_time=None, *, timeout=None, lease_time=60)",
+    "memoize": (
+        "(expire_time=None, *, key=None, ignore=(), typed=False, early=0.0, stale=0, "
+        "cache_exceptions=(), timeout=None, lease_time=60)"
+    ),
     "stats": "()",
     "check": "()",
     "close": "()",

@@ -1,0 +1,536 @@
+"""memoize(): functions whose results are kept and computed once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from support import MakeCache
+
+from fastmmap import FastMmap, LockTimeout
+from fastmmap.testing import time_travel
+
+MINUTE = 60
+
+
+class Calls(list[Any]):
+    """Remembers with what a function was called."""
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+def doubled(calls: Calls) -> Callable[..., Any]:
+    """Return a function that doubles and notes its argument."""
+
+    def double(x: Any) -> Any:
+        calls.append(x)
+        return x * 2
+
+    return double
+
+
+@pytest.mark.quick
+def test_a_result_is_computed_once_per_argument(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize()(doubled(calls))
+    assert [double(1), double(2), double(1), double("a"), double("a")] == [
+        *(2, 4, 2),
+        *("aa", "aa"),
+    ]
+    assert calls == [1, 2, "a"]
+
+
+def test_results_expire(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize("10s")(doubled(calls))
+    double(1)
+    with time_travel(11):
+        double(1)
+    assert calls == [1, 1]
+
+
+def test_a_none_is_a_result(cache: FastMmap, calls: Calls) -> None:
+    @cache.memoize()
+    def nothing() -> None:
+        calls.append(1)
+
+    assert nothing() is None and nothing() is None
+    assert calls == [1]
+
+
+@pytest.mark.quick
+def test_the_function_looks_like_itself(cache: FastMmap) -> None:
+    def original(a: int, b: str = "x", *, c: float) -> bytes:
+        """Explain itself."""
+        return b""
+
+    kept = cache.memoize()(original)
+    assert kept.__wrapped__ is original
+    assert inspect.signature(kept) == inspect.signature(original)
+    assert kept.__name__ == "original"  # type: ignore[attr-defined]
+    assert kept.__doc__ == "Explain itself."
+    assert inspect.iscoroutinefunction(kept) is False
+
+
+@pytest.mark.quick
+def test_a_result_can_be_found_and_forgotten(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize()(doubled(calls))
+    assert double.invalidate(1) is False
+    double(1)
+    assert cache[double.cache_key(1)] == 2
+    assert double.invalidate(x=1) is True
+    assert double.invalidate(1) is False
+    double(1)
+    assert calls == [1, 1]
+
+
+def test_a_result_that_is_forgotten_while_it_is_computed_is_not_kept(
+    cache: FastMmap,
+) -> None:
+    @cache.memoize()
+    def compute() -> str:
+        compute.invalidate()
+        return "stale"
+
+    assert compute() == "stale"
+    assert compute.cache_key() not in cache
+
+
+def test_threads_compute_once(cache: FastMmap, calls: Calls) -> None:
+    @cache.memoize()
+    def slow(x: int) -> int:
+        calls.append(x)
+        time.sleep(0.1)
+        return x
+
+    threads = [threading.Thread(target=slow, args=(1,)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert calls == [1]
+
+
+def test_a_recursive_function_keeps_each_step(cache: FastMmap, calls: Calls) -> None:
+    @cache.memoize()
+    def fibonacci(n: int) -> int:
+        calls.append(n)
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+    assert fibonacci(30) == 832040
+    assert len(calls) == 31
+
+
+def test_errors_are_not_kept_unless_asked(cache: FastMmap, calls: Calls) -> None:
+    @cache.memoize()
+    def fail() -> None:
+        calls.append(1)
+        raise KeyError("mine")
+
+    for _ in range(2):
+        with pytest.raises(KeyError, match="mine"):
+            fail()
+    assert calls == [1, 1]
+
+
+class Loud(LookupError):
+    """An exception with arguments of its own."""
+
+    def __init__(self, what: str, *, loud: bool = False) -> None:
+        super().__init__(what)
+        self.loud = loud
+
+
+class Unpicklable(LookupError):
+    """An exception that does not survive a pickle."""
+
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__(a + b)
+
+
+def test_errors_that_are_asked_for_are_kept(cache: FastMmap, calls: Calls) -> None:
+    @cache.memoize("10s", cache_exceptions=(LookupError, OSError))
+    def fail(error: int) -> str:
+        calls.append(error)
+        errors = [Loud("mine", loud=True), ValueError("not"), Unpicklable(1, 2)]
+        if error == 3:
+            return "none"
+        raise errors[error]
+
+    for _ in range(2):
+        with pytest.raises(Loud, match="mine") as caught:
+            fail(0)
+        assert caught.value.loud is True
+        with pytest.raises(ValueError):
+            fail(1)
+        with pytest.raises(Unpicklable):
+            fail(2)
+        assert fail(3) == "none"
+    assert calls == [0, 1, 2, 3, 1, 2]
+    with time_travel(11), pytest.raises(Loud):
+        fail(0)
+    assert calls[6:] == [0]
+
+
+# ------------------------------------------------------------ early and stale
+
+
+@pytest.mark.quick
+def test_a_stale_result_is_given_while_one_computes(cache: FastMmap) -> None:
+    results = iter(["old", "new"])
+    entered, leave = threading.Event(), threading.Event()
+
+    @cache.memoize(10, stale=MINUTE)
+    def compute() -> str:
+        result = next(results)
+        if result == "new":
+            entered.set()
+            assert leave.wait(30)
+        return result
+
+    assert compute() == "old"
+    with time_travel(11):
+        first: list[str] = []
+        thread = threading.Thread(target=lambda: first.append(compute()))
+        thread.start()
+        assert entered.wait(30)
+        assert [compute() for _ in range(5)] == ["old"] * 5
+        leave.set()
+        thread.join(30)
+        assert first == ["new"] and compute() == "new"
+
+
+def test_a_result_beyond_its_stale_time_is_gone(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize(10, stale="20s")(doubled(calls))
+    double(1)
+    with time_travel(29):
+        assert cache.exists(double.cache_key(1))
+    with time_travel(31):
+        assert not cache.exists(double.cache_key(1))
+        double(1)
+    assert calls == [1, 1]
+
+
+def test_a_refresh_that_fails_leaves_the_stale_result(cache: FastMmap) -> None:
+    results: list[Any] = ["old", ZeroDivisionError(), "new"]
+
+    @cache.memoize(10, stale=MINUTE)
+    def compute() -> Any:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    compute()
+    with time_travel(11):
+        with pytest.raises(ZeroDivisionError):
+            compute()
+        assert cache.exists(compute.cache_key())
+        assert compute() == "new"
+        assert compute() == "new"
+
+
+def test_a_fresh_result_is_never_computed_anew_without_early(
+    cache: FastMmap, calls: Calls
+) -> None:
+    double = cache.memoize(10, stale=10)(doubled(calls))
+    for _ in range(100):
+        double(1)
+    with time_travel(9):
+        double(1)
+    assert calls == [1]
+
+
+def test_early_computes_the_likelier_the_nearer_the_end(
+    cache: FastMmap, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = cache.memoize(100, early=1.0)(doubled(calls))
+    ticks = itertools.count(0, 10)  # each computation takes 10 s
+    monkeypatch.setattr("fastmmap.memoize.time.perf_counter", ticks.__next__)
+
+    def share(seconds: float) -> float:
+        """Return how often a call after that long computes anew."""
+        counted = 0
+        for _ in range(300):
+            double.invalidate(1)
+            double(1)
+            before = len(calls)
+            with time_travel(seconds):
+                double(1)
+            counted += len(calls) - before
+        return counted / 300
+
+    # exp(-(100 - t) / 10): the published distribution.
+    assert share(50) < 0.05
+    assert 0.25 < share(90) < 0.5
+    assert share(99.5) > 0.85
+
+
+def test_other_callers_go_on_with_the_old_result_of_an_early_refresh(
+    cache: FastMmap,
+) -> None:
+    @cache.memoize(100, early=1e9)  # at once
+    def compute() -> int:
+        time.sleep(0.001)
+        return 1
+
+    compute()
+    key = compute.cache_key()
+    assert cache._lease_take(key, 60_000, True)[0] == "taken"  # another
+    began = time.monotonic()
+    assert compute() == 1
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack", "pickle"])
+def test_records_survive_every_serializer(
+    make_cache: MakeCache, calls: Calls, serializer: str
+) -> None:
+    cache = make_cache(serializer=serializer)
+    double = cache.memoize(10, stale=10, early=0.5)(doubled(calls))
+    assert double(2) == double(2) == 4
+    with time_travel(11):
+        assert double(2) == 4
+    assert len(calls) >= 2
+
+
+def test_a_plain_value_under_the_key_is_taken_as_it_is(
+    cache: FastMmap, calls: Calls
+) -> None:
+    double = cache.memoize(10, stale=10)(doubled(calls))
+    cache[double.cache_key(1)] = "by hand"
+    assert double(1) == "by hand"
+    assert calls == []
+
+
+def test_a_record_is_read_by_a_function_that_makes_none(
+    cache: FastMmap, calls: Calls
+) -> None:
+    first = cache.memoize(10, stale=10)(doubled(calls))
+    again = cache.memoize(10)(doubled(calls))
+    assert first(1) == again(1) == 2
+    assert calls == [1]
+
+
+# --------------------------------------------------------------------- methods
+
+
+def test_methods_of_all_kinds(cache: FastMmap, calls: Calls) -> None:
+    class Thing:
+        @cache.memoize(ignore=("self",))
+        def method(self, x: int) -> int:
+            calls.append(x)
+            return x
+
+        @classmethod
+        @cache.memoize()
+        def of_class(cls, x: int) -> tuple[str, int]:
+            calls.append(x)
+            return cls.__name__, x
+
+        @cache.memoize()
+        @staticmethod
+        def static(x: int) -> int:
+            calls.append(x)
+            return x
+
+        @cache.memoize()  # type: ignore[misc, arg-type]
+        @classmethod
+        def inside(cls, x: int) -> int:
+            calls.append(x)
+            return x
+
+    class Other(Thing):
+        pass
+
+    for _ in range(2):
+        assert Thing().method(1) == Thing().method(1) == 1
+        assert Thing.of_class(2) == ("Thing", 2)  # type: ignore[call-arg, arg-type]
+        assert Other.of_class(2) == ("Other", 2)  # type: ignore[call-arg, arg-type]
+        assert Thing.static(3) == Thing().static(3) == 3
+        assert Thing.inside(4) == Thing().inside(4) == 4
+    assert calls == [1, 2, 2, 3, 4]
+    assert Thing.method.invalidate(Thing(), 1) is True
+
+
+def test_self_is_a_part_of_the_key_when_it_can_be(
+    cache: FastMmap, calls: Calls
+) -> None:
+    from dataclasses import dataclass
+
+    @dataclass
+    class Point:
+        x: int
+
+        @cache.memoize()
+        def plus(self, y: int) -> int:
+            calls.append((self.x, y))
+            return self.x + y
+
+    assert Point(1).plus(1) == Point(1).plus(1) == 2
+    assert Point(2).plus(1) == 3
+    assert calls == [(1, 1), (2, 1)]
+
+
+def test_a_method_of_an_object_without_a_spelling_says_what_to_do(
+    cache: FastMmap,
+) -> None:
+    class Thing:
+        @cache.memoize()
+        def method(self) -> int:
+            return 1
+
+    with pytest.raises(TypeError, match=r"ignore=\('self',\)"):
+        Thing().method()
+
+
+# ------------------------------------------------------------------------ keys
+
+
+def test_a_key_of_ones_own(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize(key=lambda x: f"double:{x}")(doubled(calls))
+    assert double(2) == 4
+    assert cache["double:2"] == 4
+    assert double.cache_key(3) == "double:3"
+    assert double.invalidate(2) is True
+
+
+def test_a_lambda_needs_a_key(cache: FastMmap) -> None:
+    with pytest.raises(TypeError, match="key="):
+        cache.memoize()(lambda: 1)
+    assert cache.memoize(key=lambda: "one")(lambda: 1)() == 1
+
+
+def test_equal_calls_share_a_result_unless_typed(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize()(doubled(calls))
+    assert [double(1), double(1.0), double(True), double(x=1)] == [2] * 4
+    assert len(calls) == 1
+    typed = cache.memoize(typed=True)(doubled(calls))
+    assert [typed(1), typed(1.0), typed(True), typed(x=1)] == [2, 2.0, 2, 2]
+    assert len(calls) == 4
+
+
+# ---------------------------------------------------------------- what it takes
+
+
+def test_generators_are_refused_when_decorating(cache: FastMmap) -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def later() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (numbers, later):
+        with pytest.raises(TypeError, match="is a generator"):
+            cache.memoize()(function)
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        ({"ignore": ("y",)}, ValueError),
+        ({"early": -1}, ValueError),
+        ({"early": float("nan")}, ValueError),
+        ({"stale": -1}, ValueError),
+        ({"stale": 10}, ValueError),  # of what never expires
+        ({"early": 1.0}, ValueError),
+        ({"expire_time": "soon"}, ValueError),
+        ({"cache_exceptions": (KeyboardInterrupt,)}, TypeError),
+        ({"cache_exceptions": ("KeyError",)}, TypeError),
+        ({"key": str, "typed": True}, ValueError),
+        ({"key": str, "ignore": ("x",)}, ValueError),
+        ({"lease_time": "now"}, ValueError),
+        ({"timeout": -1}, ValueError),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_errors_at_once(
+    cache: FastMmap, calls: Calls, bad: Any, kind: Any
+) -> None:
+    with pytest.raises(kind):
+        cache.memoize(**bad)(doubled(calls))
+
+
+def test_what_a_serializer_cannot_keep_is_refused(make_cache: MakeCache) -> None:
+    cache = make_cache(serializer="raw")
+    with pytest.raises(ValueError, match="serializer"):
+        cache.memoize(10, stale=10)
+    with pytest.raises(ValueError, match="pickle"):
+        cache.memoize(10, cache_exceptions=KeyError)
+
+
+def test_forgotten_parentheses_say_so(cache: FastMmap, calls: Calls) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        cache.memoize(doubled(calls))(1)  # type: ignore[arg-type]
+
+
+def test_a_timeout_ends_the_waiting(cache: FastMmap, calls: Calls) -> None:
+    double = cache.memoize(timeout=0.05)(doubled(calls))
+    cache._lease_take(double.cache_key(1), 60_000)
+    with pytest.raises(LockTimeout):
+        double(1)
+
+
+# ----------------------------------------------------------------------- async
+
+
+@pytest.mark.quick
+def test_coroutine_functions_stay_coroutine_functions(
+    cache: FastMmap, calls: Calls
+) -> None:
+    @cache.memoize()
+    async def double(x: int) -> int:
+        calls.append(x)
+        await asyncio.sleep(0.02)
+        return 2 * x
+
+    async def main() -> list[int]:
+        return list(await asyncio.gather(*(double(n % 4) for n in range(32))))
+
+    assert inspect.iscoroutinefunction(double)
+    assert asyncio.run(main()) == [2 * (n % 4) for n in range(32)]
+    assert sorted(calls) == [0, 1, 2, 3]
+    assert cache[double.cache_key(3)] == 6
+
+
+def test_async_methods_errors_and_stale_results(cache: FastMmap, calls: Calls) -> None:
+    class Thing:
+        @cache.memoize(10, ignore="self", stale=10, cache_exceptions=KeyError)
+        async def method(self, x: int) -> int:
+            calls.append(x)
+            if x < 0:
+                raise KeyError(x)
+            return x
+
+    async def main() -> None:
+        for _ in range(2):
+            assert await Thing().method(1) == 1
+            with pytest.raises(KeyError):
+                await Thing().method(-1)
+        with time_travel(11):
+            assert await Thing().method(1) == 1
+
+    asyncio.run(main())
+    assert calls == [1, -1, 1]
+
+
+def test_a_cancelled_computation_gives_its_lease_back(cache: FastMmap) -> None:
+    @cache.memoize(key=lambda seconds: "key")
+    async def sleep(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    async def main() -> float:
+        first = asyncio.ensure_future(sleep(60))
+        await asyncio.sleep(0.02)
+        first.cancel()
+        return await asyncio.wait_for(sleep(0), 20)
+
+    assert asyncio.run(main()) == 0
