@@ -430,4 +430,61 @@ _COMMANDS = (
     ),
 )
 
-BREAKS = _THREADS + _FORKS + _EXITS + _FILES + _VALUES + _COMMANDS
+_COMPUTING = (
+    _break(
+        "what_was_computed_is_stored_without_a_lease",
+        f"{_PACKAGE}single_flight.py",
+        "            stored = self.cache._lease_store(\n"
+        "                self.key, value, self.token, expire_time, leasable\n"
+        "            )\n",
+        "            stored = self.cache.set(self.key, value, expire_time)\n",
+        f"{_HAZARDS}test_computing_once.py::"
+        "test_what_was_computed_before_an_invalidation_is_never_stored",
+    ),
+    _break(
+        "tasks_that_wait_block_their_loop",
+        f"{_PACKAGE}single_flight.py",
+        "            await asyncio.sleep(next(steps))\n",
+        "            time.sleep(next(steps))\n",
+        f"{_UNIT}test_get_or_set.py::test_waiting_tasks_do_not_block_their_loop",
+        f"{_UNIT}test_get_or_set.py::test_a_cancelled_computation_gives_its_lease_back",
+    ),
+    _break(
+        "a_failed_computation_keeps_its_lease",
+        f"{_PACKAGE}single_flight.py",
+        "        if self.token is not None:\n            with",
+        "        if self.token is not None and error is None:\n            with",
+        f"{_UNIT}test_get_or_set.py::test_an_error_reaches_the_caller_and_is_not_kept",
+    ),
+    _break(
+        "one_waits_for_oneself",
+        f"{_PACKAGE}single_flight.py",
+        "                _refuse_own(cache, key)\n",
+        "",
+        f"{_UNIT}test_get_or_set.py::"
+        "test_asking_for_the_key_that_one_computes_is_an_error",
+    ),
+    _break(
+        "keys_depend_on_the_hash_seed",
+        f"{_PACKAGE}argument_keys.py",
+        "','.join(sorted(map(self.spell, values)))",
+        "','.join(map(self.spell, values))",
+        f"{_UNIT}test_argument_keys.py::test_keys_are_the_same_in_every_process",
+    ),
+    _break(
+        "stale_results_are_dropped",
+        f"{_PACKAGE}memoize.py",
+        "        kept_ms = life_ms + self.stale_ms\n",
+        "        kept_ms = life_ms\n",
+        f"{_UNIT}test_memoize.py::test_a_result_beyond_its_stale_time_is_gone",
+    ),
+    _break(
+        "a_known_absence_passes_for_a_value",
+        f"{_BINDING}py_lease.c",
+        "        store_forget_missing(self, key) < 0 ||\n",
+        "",
+        f"{_UNIT}test_leases.py::test_an_absence_that_read_cb_left_is_no_value",
+    ),
+)
+
+BREAKS = _THREADS + _FORKS + _EXITS + _FILES + _VALUES + _COMMANDS + _COMPUTING

@@ -164,7 +164,7 @@ def test_the_cache_can_be_used_while_one_computes(one_page: FastMmap) -> None:
 @pytest.mark.quick
 def test_asking_for_the_key_that_one_computes_is_an_error(cache: FastMmap) -> None:
     def compute() -> object:
-        return cache.get_or_set("key", compute)
+        return cache.get_or_set("key", compute, timeout=5)
 
     with pytest.raises(LockError, match="wait for itself"):
         cache.get_or_set("key", compute)
