@@ -506,6 +506,7 @@ class CacheMachine(Driver):
 
     @rule()
     def pop_item(self) -> None:
+        self.forget_marks()
         result, calls = self.run(lambda: self.cache.popitem())
         if isinstance(result, Raised):
             plain = [k for k in self.model.shown() if not isinstance(k, tuple)]
@@ -516,6 +517,17 @@ class CacheMachine(Driver):
         self.model.settle(
             key, lambda old: self.model.take_step(key, old, ABSENT), value, calls
         )
+
+    def forget_marks(self) -> None:
+        """Forget that keys are missing where popitem() may do so.
+
+        It is shown the keys of multi_set(), and takes the plain ones so named.
+        """
+        for name in self.model.shown():
+            if isinstance(name, tuple) and self.model.is_mark(
+                self.model.records.get(name[1])
+            ):
+                self.get_and_remove(name[1])
 
     @rule(wanted=some_keys)
     def delete_many(self, wanted: list[Any]) -> None:

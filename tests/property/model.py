@@ -96,7 +96,11 @@ class Model:
 
     def forget_missing(self, old: Old) -> Old:
         """Drop a mark that says that there is no value."""
-        return None if old and old.kind == MISSING and self.live(old) else old
+        return None if self.is_mark(old) else old
+
+    def is_mark(self, old: Old) -> bool:
+        """Tell whether a record says that there is no value."""
+        return bool(old and old.kind == MISSING and self.live(old))
 
     def shown(self) -> dict[Any, Record]:
         """Return all that iteration shows."""
