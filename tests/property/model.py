@@ -221,7 +221,9 @@ class Model:
         if not all(INT_MIN <= n <= INT_MAX for n in (total, before)):
             return Step(Raised(OverflowError), old)
         step = self.change_step(key, old, total, how if not found else PLAINLY)
-        return step._replace(result=total if step.result else Raised(ValueError))
+        if not step.result:  # nothing is added, and the store hears of nothing
+            return Step(Raised(ValueError), old)
+        return step._replace(result=total)
 
     def touch_step(self, old: Old, how: How) -> Step:
         old = self.forget_missing(old)
