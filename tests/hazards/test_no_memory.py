@@ -96,7 +96,9 @@ def is_in_order(cache: FastMmap, path: str, name: str) -> bool:
         return bool(stored and kept and other.check().ok and not cache.closed)
 
 
-def starve(cache: FastMmap, path: str, name: str) -> int:
+def starve(
+    cache: FastMmap, path: str, name: str, use: Callable[[FastMmap], object]
+) -> int:
     """Fail each allocation of an operation in turn; return how many failed.
 
     It has come to an end when it succeeds several times in a row: some
@@ -106,7 +108,7 @@ def starve(cache: FastMmap, path: str, name: str) -> int:
     while successes < 8:
         assert at < 2 * ALLOCATIONS_MAX, name
         fill(cache)
-        outcome = without_memory(lambda: USES[name](cache), at)
+        outcome = without_memory(lambda: use(cache), at)
         failed += outcome == "no memory"
         successes = successes + 1 if outcome == "done" else 0
         assert is_in_order(cache, path, name), (name, at)
@@ -123,7 +125,10 @@ def starve_all(path: str) -> dict[str, int]:
         read_cb=read,
         unlink_on_exit=False,
     )
-    return {name: starve(cache, path, name) for name in USES}
+    # It is made where there is memory, and called where there is none.
+    function = cache.memoize(key=lambda: "key")(lambda: 1)
+    uses = {**USES, "memoize": lambda cache: function()}
+    return {name: starve(cache, path, name, use) for name, use in uses.items()}
 
 
 def test_operations_without_memory_leave_all_in_order(path: str) -> None:
