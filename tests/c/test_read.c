@@ -239,11 +239,11 @@ static void
 a_reader_that_is_lapped_again_and_again_takes_the_lock(void)
 {
     const struct fmm_call once = {.now_ms = call.now_ms};
-    static char buffer[4000];
+    static char buffer[16000]; /* takes long to copy */
     struct fmm_guard guard;
     struct fmm_meta meta;
     bool busy = false;
-    begin(65536);
+    begin(262144);
     CHECK_EQ(set_filler(cache, "key", sizeof(buffer)), FMM_OK);
     struct fmm_key key = text_key(cache, "key");
     pid_t child = spawn(lap_meanwhile, NULL);
