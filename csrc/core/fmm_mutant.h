@@ -87,7 +87,6 @@ enum {
     FMM_MUTANT_publish_before_data,
     FMM_MUTANT_publish_before_head,
     FMM_MUTANT_read_capacity,
-    FMM_MUTANT_read_place,
     FMM_MUTANT_regular_file,
     FMM_MUTANT_scan_capacity,
     FMM_MUTANT_scan_size,

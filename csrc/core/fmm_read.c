@@ -104,9 +104,7 @@ take_found(const struct look *look, const struct fmm_found *found)
 static inline bool
 is_another(const struct look *look, const struct fmm_found *found)
 {
-    uint64_t size = look->page.geometry->ring_size[found->ring];
     return FMM_MUTANT_IS(misses_unchecked) ||
-           !FMM_BOUND(read_place, found->offset < size) ||
            is_whole(look, found->ring, found->offset);
 }
 

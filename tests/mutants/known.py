@@ -27,7 +27,6 @@ _BY_CATCHER = {
     "test_crash_order lease 30": "add_before_lease token_first",
     "test_lease": "add_keeps_lease lease_from_living lease_release_unchecked "
     "lease_store_unchecked leases_unwanted",
-    "test_read": "read_place",
     "test_lock": "take_from_living never_take_over",
     "test_file": "regular_file own_file own_writes",
     "test_file_race": "still_named",
