@@ -108,6 +108,7 @@ SUITES = (
         needs=("pytest-xprocess==1.0.2", "asgiref==3.9.1"),
         ours=("flask_caching_tests.py", "tests/test_fastmmap.py"),
         deselected={
+            "test_cache_unlink": OTHER_BACKEND,
             "test_cache_unlink_if_not": OTHER_BACKEND,
             "test_cache_delete_many_ignored": OTHER_BACKEND,
         },
