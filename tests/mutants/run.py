@@ -107,7 +107,8 @@ def record(tried: list[Mutant], path: Path) -> dict[str, object]:
     """Return what `--output` writes: of mutants not tried now, what is there."""
     rows = {}
     if path.exists():
-        rows = {row["name"]: row for row in json.loads(path.read_text())["mutants"]}
+        known = json.loads(path.read_text())["mutants"]
+        rows = {row["name"]: row for row in known if row["name"] in mutants()}
     rows.update({mutant.name: row_of(mutant) for mutant in tried})
     silent = [name for name, row in rows.items() if row["caught_by"] is None]
     return {

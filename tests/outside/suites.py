@@ -15,7 +15,7 @@ REPORTS = HERE.parents[1] / "build" / "reports"
 Pythons = tuple[tuple[int, int], tuple[int, int]]
 
 DICT = "puts a dict in the place of the store"
-OTHER_BACKEND = "asks for SimpleCache by name"
+OTHER_BACKEND = "asks for another backend by name"
 CULLING = "culls at MAX_ENTRIES, which our backend refuses: its size is in bytes"
 
 
