@@ -32,9 +32,10 @@ from runner import Figures, Scale, Skipped, interleaved, report, summaries
 PAGES = 2000
 CONNECTIONS = 16
 HERE = Path(__file__).parent
+OURS = "ours"
 MODULES = {
     "no cache": "",
-    "fastmmap": "ours",
+    "fastmmap": OURS,
     "dict": "dicts",
     "cachetools": "cachetools_lru",
     "warp_cache": "warp",
@@ -179,8 +180,14 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
         script.write_text(LUA % (",".join(f'"{path}"' for path in paths), 0))
         cases = {}
         for name, module in usable(place, skipped).items():
-            port = stack.enter_context(gunicorn(place, module))
-            get_pages(port, paths[:1000] if module else paths[:1])
+            try:
+                port = stack.enter_context(gunicorn(place, module))
+                get_pages(port, paths[:1000] if module else paths[:1])
+            except (RuntimeError, OSError) as error:
+                if module == OURS:
+                    raise
+                skipped.note(name, f"its workers cannot start together: {error}")
+                continue
             if client == "wrk":
                 cases[(name,)] = partial(ask_with_wrk, port, script, seconds)
             else:
