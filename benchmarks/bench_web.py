@@ -96,13 +96,14 @@ def gunicorn(place: Place, module: str) -> Iterator[int]:
     """Run the application; yield its port."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers", "2"]
-    command += ["--bind", f"127.0.0.1:{port}", "--chdir", str(HERE)]
+    command += ["--bind", f"127.0.0.1:{port}"]
     command += ["--worker-class", "gthread", "--threads", "1", "--keep-alive", "60"]
     command += ["--config", "web_config.py", "--no-control-socket"]
     variables = {"BENCH_MODULE": module, "BENCH_PLACE": json.dumps(place._asdict())}
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(
         [*command, "web_app:application"],
+        cwd=HERE,
         env={**os.environ, **variables},
         stdin=quiet,
         stdout=quiet,
