@@ -52,6 +52,7 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Name the directory of the run, or learn its name."""
     if _is_worker(config):
+        # xdist adds it to the configuration of its workers only.
         directory = config.workerinput["fastmmap_directory"]  # type: ignore[attr-defined]
     else:
         name = f"fastmmap-pytest-{os.urandom(16).hex()}"

@@ -6,6 +6,7 @@ import glob
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,13 @@ def python(code: str) -> str:
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """Return a function that runs tests, and sees to it that nothing is left."""
+def run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pytest.RunResult]:
+    """Return a function that runs tests, and sees to it that nothing is left.
+
+    It asserts that as many of them pass, fail or are skipped as it is told.
+    """
     place = pytester.mkdir("tmp")
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", str(place))

@@ -1,6 +1,7 @@
 """aiocache's acceptance tests on our cache; put beside them by `run.py`.
 
-What they know of `memory_cache` holds for ours as well, so that it is ours.
+What they know of `memory_cache` holds for ours as well, so that it is ours. The
+imports that seem unused are tests and fixtures: pytest collects them here.
 """
 
 import asyncio
