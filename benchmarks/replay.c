@@ -128,7 +128,7 @@ key_of(const struct engine *engine, const struct request *request,
        char text[KEY_MAX], struct fmm_key *key)
 {
     int length = snprintf(text, KEY_MAX, "%" PRIu32, request->key);
-    fmm_key_init(engine->cache, key, text, (size_t)length, false);
+    fmm_key_init(engine->cache, key, text, (size_t)length, FMM_KEY_TEXT);
 }
 
 static bool

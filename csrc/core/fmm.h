@@ -93,13 +93,21 @@ bool fmm_sweep(const char *path);
 
 /* ------------------------------------------------------- one operation */
 
+/* Whose a key is. Keys of two kinds are two keys, whatever their bytes. */
+enum fmm_key_kind {
+    FMM_KEY_TEXT,
+    FMM_KEY_BYTES,
+    FMM_KEY_SCOPED,  /* of a group: counted, not listed */
+    FMM_KEY_INTERNAL /* of what serves others: neither counted nor listed */
+};
+
 /* A key, its hash and its page. The bytes stay the caller's. */
 struct fmm_key {
     const void *data;
     size_t len;
     uint64_t hash;
     uint32_t page;
-    bool bytes; /* "a" and b"a" are two keys */
+    enum fmm_key_kind kind;
 };
 
 /* What each call needs to know of the moment. */
@@ -130,7 +138,8 @@ struct fmm_meta {
     uint64_t modseq;      /* when has_modseq */
     size_t size;          /* bytes taken in the file, slot aside */
     uint8_t type;
-    bool has_modseq, compressed, dirty, tombstone, key_bytes, expired;
+    enum fmm_key_kind key_kind;
+    bool has_modseq, compressed, dirty, tombstone, expired;
 };
 
 enum fmm_store_mode { FMM_STORE_SET, FMM_STORE_ADD, FMM_STORE_REPLACE };
@@ -169,7 +178,7 @@ struct fmm_guard {
 
 /* Compute hash and page of a key; never fails. */
 void fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
-                  const void *data, size_t len, bool bytes);
+                  const void *data, size_t len, enum fmm_key_kind kind);
 
 /* Copy the value of a live entry into `buffer` and describe it. Takes no
  * lock but after 16 overruns. FMM_TOO_SMALL: meta->value_len bytes are
@@ -337,7 +346,7 @@ enum fmm_status fmm_scan_page(struct fmm_cache *cache,
 /* The next record, or false at the end. Pointers lead into the buffer. */
 bool fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
                    const void **key_out, const void **value_out);
-/* Count the live values of a page. */
+/* Count the live values of a page that a scan shows. */
 enum fmm_status fmm_count_page(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,
                                uint64_t *count);
@@ -345,6 +354,7 @@ enum fmm_status fmm_count_page(struct fmm_cache *cache,
 /* What fmm_check_page() found in one page. */
 struct fmm_page_report {
     uint64_t entries, live_bytes, dead_bytes;
+    uint64_t internal;   /* of the entries those of internal keys */
     uint32_t used_slots; /* sound or not */
     uint32_t bad_slots;  /* slots that name no sound entry */
     bool bad_rings;      /* a ring whose chain of entries is broken */
@@ -361,7 +371,8 @@ enum fmm_status fmm_check_page(struct fmm_cache *cache,
 /* ----------------------------------------------------------- statistics */
 
 struct fmm_stats {
-    uint64_t entries;     /* slots in use: values, tombstones, expired */
+    uint64_t entries;     /* slots in use: values, tombstones, expired; not
+                             those of internal keys */
     uint64_t live_bytes;  /* of those entries */
     uint64_t used_bytes;  /* the same, and what waits to be reclaimed */
     uint64_t total_bytes; /* of the file */

@@ -34,11 +34,11 @@ fmm_open(const struct fmm_options *options, struct fmm_cache **cache_out,
 
 void
 fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
-             const void *data, size_t len, bool bytes)
+             const void *data, size_t len, enum fmm_key_kind kind)
 {
     key->data = data;
     key->len = len;
-    key->bytes = bytes;
+    key->kind = kind;
     key->hash = fmm_hash(cache->seed, data, len);
     key->page = fmm_hash_page(key->hash, cache->geometry.num_pages);
 }

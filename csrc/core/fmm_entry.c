@@ -39,6 +39,15 @@ fmm_entry_size(const struct fmm_entry_source *source, uint64_t max_entry)
     return total <= max_entry ? total : 0;
 }
 
+/* The flags that tell the kind of a key. */
+static uint64_t
+kind_flags(enum fmm_key_kind kind)
+{
+    bool low = kind == FMM_KEY_BYTES || kind == FMM_KEY_INTERNAL;
+    bool high = kind >= FMM_KEY_SCOPED;
+    return (low ? FMM_ENTRY_KEY_BYTES : 0u) | (high ? FMM_ENTRY_KEY_OWN : 0u);
+}
+
 static uint64_t
 source_flags(const struct fmm_entry_source *source, uint64_t pad)
 {
@@ -47,7 +56,7 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
     flags |= is_integer(source) ? FMM_ENTRY_INTEGER : 0u;
     flags |= source->store->has_modseq ? FMM_ENTRY_MODSEQ : 0u;
     flags |= source->lease != NULL ? FMM_ENTRY_LEASE : 0u;
-    flags |= source->key->bytes ? FMM_ENTRY_KEY_BYTES : 0u;
+    flags |= kind_flags(source->key->kind);
     if (source->value != NULL && source->value->compressed) {
         flags |= FMM_ENTRY_COMPRESSED;
     }
@@ -174,9 +183,8 @@ fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
 bool
 fmm_entry_has_key(const struct fmm_entry *entry, const struct fmm_key *key)
 {
-    bool bytes = (entry->flags & FMM_ENTRY_KEY_BYTES) != 0;
     return entry->hash == key->hash && entry->key_len == key->len &&
-           bytes == key->bytes &&
+           fmm_entry_kind(entry) == key->kind &&
            fmm_same_bytes(entry->key, key->data, key->len);
 }
 
@@ -308,7 +316,7 @@ fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
         .has_modseq = (flags & FMM_ENTRY_MODSEQ) != 0,
         .compressed = (flags & FMM_ENTRY_COMPRESSED) != 0,
         .tombstone = (flags & FMM_ENTRY_TOMBSTONE) != 0,
-        .key_bytes = (flags & FMM_ENTRY_KEY_BYTES) != 0,
+        .key_kind = fmm_entry_kind(entry),
         .expired = fmm_entry_expired(entry, now_ms),
     };
 }

@@ -49,6 +49,15 @@ bool fmm_entry_has_key(const struct fmm_entry *entry,
 /* The modseq, or 0. */
 uint64_t fmm_entry_modseq(const struct fmm_entry *entry);
 
+/* The kind of its key, from two flags. */
+static inline enum fmm_key_kind
+fmm_entry_kind(const struct fmm_entry *entry)
+{
+    unsigned low = (entry->flags & FMM_ENTRY_KEY_BYTES) != 0;
+    unsigned high = (entry->flags & FMM_ENTRY_KEY_OWN) != 0;
+    return (enum fmm_key_kind)(low + 2 * high);
+}
+
 static inline bool
 fmm_entry_expired(const struct fmm_entry *entry, uint64_t now_ms)
 {

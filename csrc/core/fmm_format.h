@@ -36,7 +36,7 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 2u
+#define FMM_VERSION 3u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
@@ -113,7 +113,8 @@ struct fmm_control {
     uint64_t moved_bytes;
     uint64_t recoveries;
     uint64_t repaired;
-    uint64_t reserved3;
+    /* Of `entries` those of internal keys; advisory like them. */
+    uint64_t internal;
 };
 
 static_assert(offsetof(struct fmm_control, lock) == 64, "control line 1");
@@ -154,13 +155,13 @@ enum fmm_entry_flag {
     FMM_ENTRY_PADDING = 1 << 3,   /* no entry: skip `total` bytes */
     FMM_ENTRY_TOMBSTONE = 1 << 4, /* no value: removed, or a bare lease */
     FMM_ENTRY_COMPRESSED = 1 << 5,
-    FMM_ENTRY_KEY_BYTES = 1 << 6,
-    FMM_ENTRY_MODSEQ = 1 << 7,  /* an extension word */
-    FMM_ENTRY_INTEGER = 1 << 8, /* an extension word is the value */
-    FMM_ENTRY_LEASE = 1 << 9,   /* three extension words */
-    /* Kept for what is to come: refused as damage in version 2. */
-    FMM_ENTRY_PART = 1 << 10,
-    FMM_ENTRY_SOFT_EXPIRY = 1 << 11,
-    FMM_ENTRY_EPOCH = 1 << 12,
-    FMM_ENTRY_KNOWN = (1 << 10) - 1
+    FMM_ENTRY_KEY_BYTES = 1 << 6, /* the kind of key, low bit */
+    FMM_ENTRY_MODSEQ = 1 << 7,    /* an extension word */
+    FMM_ENTRY_INTEGER = 1 << 8,   /* an extension word is the value */
+    FMM_ENTRY_LEASE = 1 << 9,     /* three extension words */
+    FMM_ENTRY_KEY_OWN = 1 << 10,  /* the kind of key, high bit */
+    /* Kept for what is to come: refused as damage in version 3. */
+    FMM_ENTRY_SPLIT = 1 << 11,
+    FMM_ENTRY_TAGGED = 1 << 12,
+    FMM_ENTRY_KNOWN = (1 << 11) - 1
 };

@@ -127,6 +127,8 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     }
     else {
         fmm_count_add(&page->control->entries, 1);
+        bool internal = source->key->kind == FMM_KEY_INTERNAL;
+        fmm_count_add(&page->control->internal, internal ? 1 : 0);
     }
     fmm_page_add_live(page, ring_id, length);
     fmm_count_add(&page->control->stores, 1);

@@ -95,6 +95,9 @@ fmm_page_clear_slot(const struct fmm_page *page, const struct fmm_found *found)
     fmm_index_publish(&page->index, found->slot, 0);
     fmm_page_drop_live(page, found->ring, found->entry.total);
     subtract(&page->control->entries, 1);
+    if (FMM_UNLIKELY(fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL)) {
+        subtract(&page->control->internal, 1);
+    }
 }
 
 uint64_t
@@ -129,18 +132,20 @@ FMM_COLD void
 fmm_page_recount(const struct fmm_page *page)
 {
     struct fmm_control *control = page->control;
-    uint64_t live[2] = {0, 0}, entries = 0;
+    uint64_t live[2] = {0, 0}, entries = 0, internal = 0;
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
     struct fmm_found found;
     for (uint32_t slot = 0; slot < slots; slot++) {
         if (fmm_page_load_slot(page, slot, &found)) {
             live[found.ring] += found.entry.total;
             entries++;
+            internal += fmm_entry_kind(&found.entry) == FMM_KEY_INTERNAL;
         }
     }
     fmm_count_store(&control->live[FMM_RING_S], live[FMM_RING_S]);
     fmm_count_store(&control->live[FMM_RING_M], live[FMM_RING_M]);
     fmm_count_store(&control->entries, entries);
+    fmm_count_store(&control->internal, internal);
     control->stayed = 0;
     control->recount_at = page->ring[FMM_RING_M].tail +
                           (UINT64_C(1) << page->ring[FMM_RING_M].shift);

@@ -4,13 +4,15 @@
 #include "fmm_hold.h"
 #include "fmm_mutant.h"
 
-/* Whether a slot names a value that can be seen now. */
+/* Whether a slot names a value that can be seen now, of a key that is the
+ * user's. */
 static bool
 load_value(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
            struct fmm_found *out)
 {
     return fmm_page_load_slot(page, slot, out) &&
-           !fmm_entry_gone(&out->entry, now_ms);
+           !fmm_entry_gone(&out->entry, now_ms) &&
+           fmm_entry_kind(&out->entry) <= FMM_KEY_BYTES;
 }
 
 static uint32_t
@@ -144,7 +146,9 @@ drop_slot(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
     }
     fmm_page_clear_slot(page, &found);
     fmm_count_add(&page->control->expirations, expired ? 1 : 0);
-    return (found.entry.flags & FMM_ENTRY_TOMBSTONE) ? 0 : 1;
+    bool value = (found.entry.flags & FMM_ENTRY_TOMBSTONE) == 0 &&
+                 fmm_entry_kind(&found.entry) != FMM_KEY_INTERNAL;
+    return value ? 1 : 0;
 }
 
 enum fmm_status

@@ -24,7 +24,9 @@ add_page(const struct fmm_page *page, struct fmm_stats *stats)
     stats->live_bytes += fmm_page_live(page);
     stats->used_bytes += used_bytes(&page->ring[FMM_RING_S]) +
                          used_bytes(&page->ring[FMM_RING_M]);
-    stats->entries += fmm_count_load(&c->entries);
+    uint64_t entries = fmm_count_load(&c->entries);
+    uint64_t internal = fmm_count_load(&c->internal);
+    stats->entries += entries - fmm_min(internal, entries);
     stats->stores += fmm_count_load(&c->stores);
     stats->evictions += fmm_count_load(&c->evictions);
     stats->expirations += fmm_count_load(&c->expirations);

@@ -78,6 +78,7 @@ check_slot(const struct fmm_page *page, uint32_t slot,
         return;
     }
     report->entries++;
+    report->internal += fmm_entry_kind(&found.entry) == FMM_KEY_INTERNAL;
     report->live_bytes += found.entry.total;
 }
 
@@ -111,6 +112,7 @@ fmm_verify_page(struct fmm_page *page, struct fmm_page_report *report)
         report->bad_rings = true;
     }
     report->miscounted = control->entries != report->entries ||
+                         control->internal != report->internal ||
                          fmm_page_live(page) != report->live_bytes;
 }
 

@@ -76,12 +76,12 @@ key_from_object_slow(PyObject *object, struct fmm_key *key)
     Py_ssize_t len = 0;
     if (PyUnicode_Check(object)) {
         key->data = PyUnicode_AsUTF8AndSize(object, &len);
-        key->bytes = false;
+        key->kind = FMM_KEY_TEXT;
     }
     else if (PyBytes_Check(object)) {
         key->data = PyBytes_AS_STRING(object);
         len = PyBytes_GET_SIZE(object);
-        key->bytes = true;
+        key->kind = FMM_KEY_BYTES;
     }
     else {
         PyErr_Format(PyExc_TypeError, "a key must be str or bytes, not %s",
@@ -93,11 +93,12 @@ key_from_object_slow(PyObject *object, struct fmm_key *key)
 }
 
 PyObject *
-key_to_object(const void *data, size_t len, bool bytes)
+key_to_object(const void *data, size_t len, enum fmm_key_kind kind)
 {
     Py_ssize_t size = (Py_ssize_t)len;
-    return bytes ? PyBytes_FromStringAndSize(data, size)
-                 : PyUnicode_DecodeUTF8(data, size, "surrogateescape");
+    return kind == FMM_KEY_TEXT
+               ? PyUnicode_DecodeUTF8(data, size, "surrogateescape")
+               : PyBytes_FromStringAndSize(data, size);
 }
 
 int

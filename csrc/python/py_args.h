@@ -35,14 +35,14 @@ key_from_object(PyObject *object, struct fmm_key *key)
                PyUnicode_IS_COMPACT_ASCII(object))) {
         key->data = PyUnicode_DATA(object);
         key->len = (size_t)PyUnicode_GET_LENGTH(object);
-        key->bytes = false;
+        key->kind = FMM_KEY_TEXT;
         return 0;
     }
     return key_from_object_slow(object, key);
 }
 
 /* A new str or bytes object. */
-PyObject *key_to_object(const void *data, size_t len, bool bytes);
+PyObject *key_to_object(const void *data, size_t len, enum fmm_key_kind kind);
 
 /* A modseq; NULL and None are none. Returns 0, or -1 with an exception. */
 int modseq_from_object(PyObject *object, uint64_t *modseq, bool *has);

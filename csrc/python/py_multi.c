@@ -54,8 +54,9 @@ batch_key(struct fmm_cache *cache, struct batch *batch, Py_ssize_t i)
 {
     const struct fmm_key *page_key = &batch->op.key;
     struct fmm_key *key = &batch->list[i];
-    fmm_key_init(cache, key, key->data, key->len, key->bytes);
-    key->hash ^= page_key->bytes ? ~page_key->hash : page_key->hash;
+    fmm_key_init(cache, key, key->data, key->len, key->kind);
+    key->hash ^=
+        page_key->kind == FMM_KEY_BYTES ? ~page_key->hash : page_key->hash;
     key->page = page_key->page;
     return key;
 }

@@ -84,5 +84,5 @@ int op_call_long(struct cache_object *self, struct op *op, op_run run);
 static inline void
 op_hash(const struct fmm_cache *cache, struct op *op)
 {
-    fmm_key_init(cache, &op->key, op->key.data, op->key.len, op->key.bytes);
+    fmm_key_init(cache, &op->key, op->key.data, op->key.len, op->key.kind);
 }

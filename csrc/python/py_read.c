@@ -75,7 +75,7 @@ note_key(const struct cache_object *self, const struct fmm_key *key)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    PyObject *object = key_to_object(key->data, key->len, key->bytes);
+    PyObject *object = key_to_object(key->data, key->len, key->kind);
     PyErr_Restore(type, value, traceback);
     if (object != NULL) {
         error_add_note(object, self->path);

@@ -138,7 +138,7 @@ static PyObject *
 record_key(const struct scan_record *record)
 {
     return key_to_object(record->key, record->meta.key_len,
-                         record->meta.key_bytes);
+                         record->meta.key_kind);
 }
 
 static PyObject *

@@ -75,7 +75,7 @@ static int
 write_dirty(struct cache_object *self, const struct fmm_meta *meta,
             const char *data)
 {
-    PyObject *key = key_to_object(data, meta->key_len, meta->key_bytes);
+    PyObject *key = key_to_object(data, meta->key_len, meta->key_kind);
     if (key == NULL) {
         return -1;
     }

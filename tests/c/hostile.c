@@ -25,7 +25,8 @@ some_key(const struct hostile *h)
     uint64_t n = check_random_below(KEYS);
     struct fmm_key key;
     int length = snprintf(names[n], sizeof(names[n]), "k%u", (unsigned)n);
-    fmm_key_init(h->cache, &key, names[n], (size_t)length, n % 8 == 7);
+    fmm_key_init(h->cache, &key, names[n], (size_t)length,
+                 (enum fmm_key_kind)(n % 4));
     return key;
 }
 

@@ -195,7 +195,7 @@ struct fmm_key
 text_key(const struct fmm_cache *cache, const char *text)
 {
     struct fmm_key key;
-    fmm_key_init(cache, &key, text, strlen(text), false);
+    fmm_key_init(cache, &key, text, strlen(text), FMM_KEY_TEXT);
     return key;
 }
 

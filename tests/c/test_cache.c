@@ -51,12 +51,12 @@ text_and_bytes_are_two_keys(void)
     struct fmm_meta meta;
     char buffer[16];
     begin();
-    fmm_key_init(cache, &bytes, "key", 3, true);
+    fmm_key_init(cache, &bytes, "key", 3, FMM_KEY_BYTES);
     CHECK_EQ(set_text(cache, "key", "text"), FMM_OK);
     CHECK_EQ(fmm_set(cache, &call, &bytes, &value, &store, &ticket), FMM_OK);
     CHECK(holds(cache, "key", "text"));
     CHECK_EQ(fmm_get(cache, &call, &bytes, buffer, 16, &meta), FMM_OK);
-    CHECK(memcmp(buffer, "bytes", 5) == 0 && meta.key_bytes);
+    CHECK(memcmp(buffer, "bytes", 5) == 0 && meta.key_kind);
     CHECK_EQ(remove_text(cache, "key"), FMM_OK);
     CHECK_EQ(fmm_exists(cache, &call, &bytes, NULL), FMM_OK);
     end();
@@ -83,7 +83,7 @@ a_description_says_all_about_an_entry(void)
     CHECK_EQ(meta.key_len, 3);
     CHECK_EQ(meta.type, 7);
     CHECK(meta.compressed && meta.dirty && meta.has_modseq);
-    CHECK(!meta.tombstone && !meta.expired && !meta.key_bytes);
+    CHECK(!meta.tombstone && !meta.expired && !meta.key_kind);
     CHECK_EQ(meta.modseq, 42);
     CHECK_EQ(meta.expire_at, store.expire_at);
     CHECK_EQ(meta.size, 48);

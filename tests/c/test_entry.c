@@ -15,7 +15,8 @@ static unsigned char *ring;
 struct kind {
     const char *key, *text;
     int64_t integer;
-    bool bytes, compressed, is_integer, tombstone, has_modseq, leased;
+    enum fmm_key_kind kind;
+    bool compressed, is_integer, tombstone, has_modseq, leased;
 };
 
 static const struct fmm_lease some_lease = {.token = UINT64_C(0x123456789),
@@ -27,7 +28,7 @@ static const struct kind kinds[] = {
     {.key = "", .text = ""},
     {.key = "only a key", .text = ""},
     {.key = "", .text = "only a value"},
-    {.key = "seven77", .text = "x", .bytes = true},
+    {.key = "seven77", .text = "x", .kind = FMM_KEY_BYTES},
     {.key = "eight888", .text = "squeezed", .compressed = true},
     {.key = "n", .is_integer = true, .integer = 0},
     {.key = "n", .is_integer = true, .integer = INT64_MIN},
@@ -42,6 +43,8 @@ static const struct kind kinds[] = {
      .integer = 7,
      .has_modseq = true,
      .leased = true},
+    {.key = "seven77", .text = "x", .kind = FMM_KEY_SCOPED},
+    {.key = "seven77", .text = "x", .kind = FMM_KEY_INTERNAL},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -60,7 +63,7 @@ make(const struct kind *kind, struct made *out)
         .key = {.data = kind->key,
                 .len = strlen(kind->key),
                 .hash = UINT64_C(0x1122334455667788),
-                .bytes = kind->bytes},
+                .kind = kind->kind},
         .value = {.data = kind->text, .type = 9},
         .store = {.expire_at = 77777,
                   .modseq = UINT64_MAX - 1,
@@ -122,7 +125,7 @@ check_meta(const struct fmm_entry *entry, const struct kind *kind)
     CHECK(meta.modseq == (kind->has_modseq ? UINT64_MAX - 1 : 0));
     CHECK_EQ(meta.compressed, kind->compressed);
     CHECK_EQ(meta.tombstone, kind->tombstone);
-    CHECK_EQ(meta.key_bytes, kind->bytes);
+    CHECK_EQ(meta.key_kind, kind->kind);
     CHECK_EQ(meta.size, entry->total);
     CHECK(!meta.expired);
     fmm_entry_describe(entry, 1000, 77777, &meta);
@@ -161,8 +164,10 @@ only_the_same_key_is_the_key(void)
     other.data = "c";
     CHECK(!fmm_entry_has_key(&entry, &other));
     other = made.key;
-    other.bytes = true;
-    CHECK(!fmm_entry_has_key(&entry, &other));
+    for (int kind = FMM_KEY_BYTES; kind <= FMM_KEY_INTERNAL; kind++) {
+        other.kind = (enum fmm_key_kind)kind;
+        CHECK(!fmm_entry_has_key(&entry, &other));
+    }
     other = made.key;
     other.hash++;
     CHECK(!fmm_entry_has_key(&entry, &other));
@@ -259,7 +264,7 @@ flags_that_do_not_fit_together_are_refused(void)
     CHECK(!loads(0, first(40, FMM_ENTRY_INTEGER, 2, 1), 0));
     CHECK(!loads(0, first(48, FMM_ENTRY_INTEGER, 1, 1), 0));
     CHECK(!loads(0, first(32, FMM_ENTRY_INTEGER, 1, 1), 0));
-    for (unsigned flag = FMM_ENTRY_PART; flag < 0x10000; flag *= 2) {
+    for (unsigned flag = FMM_ENTRY_SPLIT; flag < 0x10000; flag *= 2) {
         CHECK(!loads(0, first(40, flag, 2, 0), 0));
     }
 }

@@ -283,8 +283,8 @@ foreign_header_fields_are_refused(void)
         uint64_t offset;
         uint32_t word;
     } fields[] = {
-        {offsetof(struct fmm_header, version), 1},
-        {offsetof(struct fmm_header, version), 3},
+        {offsetof(struct fmm_header, version), FMM_VERSION - 1},
+        {offsetof(struct fmm_header, version), FMM_VERSION + 1},
         {offsetof(struct fmm_header, byte_order), 0x04030201},
         {offsetof(struct fmm_header, word_size), 4},
         {offsetof(struct fmm_header, header_size), 8192},

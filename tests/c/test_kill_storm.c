@@ -58,7 +58,7 @@ key_of(uint32_t n, uint32_t *room)
 {
     struct fmm_key key;
     *room = n;
-    fmm_key_init(cache, &key, room, sizeof(*room), true);
+    fmm_key_init(cache, &key, room, sizeof(*room), FMM_KEY_BYTES);
     return key;
 }
 

@@ -97,6 +97,44 @@ a_buffer_of_the_size_that_was_told_is_enough(void)
 }
 
 static void
+set_of_kind(const char *name, enum fmm_key_kind kind)
+{
+    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_value value = text_value("the value of 1");
+    struct fmm_ticket ticket;
+    struct fmm_key key;
+    fmm_key_init(cache, &key, name, strlen(name), kind);
+    CHECK_EQ(fmm_set(cache, &call, &key, &value, &store, &ticket), FMM_OK);
+}
+
+static void
+scans_show_the_keys_that_are_the_users_own(void)
+{
+    static unsigned char buffer[32768];
+    struct fmm_scan scan = {.buffer = buffer, .capacity = sizeof(buffer)};
+    struct fmm_page_report report;
+    uint64_t count = 0, dropped = 0;
+    begin();
+    set_of_kind("key 1", FMM_KEY_BYTES);
+    set_of_kind("key 1", FMM_KEY_SCOPED);
+    set_of_kind("key 1", FMM_KEY_INTERNAL);
+    set_of_kind("key 1", FMM_KEY_INTERNAL); /* the same again */
+    set_of_kind("key 2", FMM_KEY_INTERNAL);
+    CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
+    CHECK_EQ(read_all(&scan), 1);
+    CHECK_EQ(fmm_count_page(cache, &call, 0, &count), FMM_OK);
+    CHECK_EQ(count, 1);
+    CHECK_EQ(stats_of(cache).entries, 2); /* not those of internal keys */
+    CHECK_EQ(fmm_check_page(cache, &call, 0, false, &report), FMM_OK);
+    CHECK(report.entries == 4 && report.internal == 2 && !report.miscounted);
+    CHECK_EQ(fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, true, &dropped),
+             FMM_OK);
+    CHECK_EQ(dropped, 2);
+    CHECK_EQ(stats_of(cache).entries, 0);
+    end();
+}
+
+static void
 an_empty_page_scans_as_nothing(void)
 {
     struct fmm_scan scan = {.buffer = NULL};
@@ -208,6 +246,7 @@ dropping_all_leaves_an_empty_page(void)
 static const struct check_case cases[] = {
     CASE(a_scan_copies_every_value_once),
     CASE(a_buffer_of_the_size_that_was_told_is_enough),
+    CASE(scans_show_the_keys_that_are_the_users_own),
     CASE(an_empty_page_scans_as_nothing),
     CASE(a_scan_earns_no_credit_and_integers_come_along),
     CASE(slots_that_share_an_entry_do_not_make_a_scan_larger),

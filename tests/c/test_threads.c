@@ -214,7 +214,7 @@ do_scan(struct work *work)
     CHECK_EQ(fmm_scan_page(cache, &call, work->key.page, &scan), FMM_OK);
     while (fmm_scan_next(&scan, &meta, &key, &value)) {
         struct work seen = {.length = meta.value_len};
-        fmm_key_init(cache, &seen.key, key, meta.key_len, meta.key_bytes);
+        fmm_key_init(cache, &seen.key, key, meta.key_len, meta.key_kind);
         CHECK_EQ(seen.key.page, work->key.page);
         if (meta.type != FMM_TYPE_INT) {
             REQUIRE(meta.value_len <= sizeof(seen.value));
