@@ -48,6 +48,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"pages           {cache.num_pages} of {cache.page_size} bytes")
     print(f"slots per page  {facts['slots']}")
     print(f"largest entry   {facts['max_entry']} bytes")
+    print(f"largest value   {facts['max_value']} bytes")
     for name, value in Stats(*cache._stats())._asdict().items():
         print(f"{name:15} {value}")
     cache.close()

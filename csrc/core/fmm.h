@@ -59,6 +59,7 @@ struct fmm_info {
     uint32_t num_pages, slots, version;
     uint64_t created_ms;
     uint64_t max_entry; /* largest key + value + overhead, bytes */
+    uint64_t max_value; /* largest value, in parts */
     uint64_t device, inode;
     char serializer[FMM_NAME_SIZE], compressor[FMM_NAME_SIZE];
     bool created;      /* by this call, where nothing had the name */
@@ -126,6 +127,7 @@ struct fmm_value {
     size_t len;
     uint8_t type;
     bool compressed;
+    bool split; /* `data` is a struct fmm_parts, see fmm_split_store() */
 };
 
 /* What is known of an entry, copied out. */
@@ -139,7 +141,7 @@ struct fmm_meta {
     size_t size;          /* bytes taken in the file, slot aside */
     uint8_t type;
     enum fmm_key_kind key_kind;
-    bool has_modseq, compressed, dirty, tombstone, expired;
+    bool has_modseq, compressed, split, dirty, tombstone, expired;
 };
 
 enum fmm_store_mode { FMM_STORE_SET, FMM_STORE_ADD, FMM_STORE_REPLACE };
@@ -161,12 +163,23 @@ struct fmm_removal {
     bool keep_dirty; /* a dirty entry is FMM_DIRTY, not removed */
 };
 
-/* Names one version of a dirty entry. */
+/* Where the parts of a value are; what its key's entry holds in its place. */
+struct fmm_parts {
+    uint64_t id[2];    /* random, never used again */
+    uint64_t length;   /* of the value, bytes; 0: none */
+    uint32_t page;     /* of the first part; the others follow, and round */
+    uint32_t reserved; /* zero */
+};
+
+/* Names one version of a dirty entry, and what a change left behind. */
 struct fmm_ticket {
     uint64_t position; /* in its ring, unique for ever */
     uint64_t word;     /* the value of an integer, which changes in place */
     uint32_t page;
     uint32_t ring;
+    /* Parts of a value that is there no more, for fmm_split_drop(). Set its
+     * length to 0 before the call; it is filled when there are any. */
+    struct fmm_parts displaced;
 };
 
 /* The page that a caller holds while user code runs. */
@@ -212,9 +225,44 @@ enum fmm_status fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
                          int64_t initial, const struct fmm_store *store,
                          int64_t *result_out, uint64_t *expire_at_out,
                          struct fmm_ticket *ticket_out);
-/* Change the lifetime of a live entry. */
+/* Change the lifetime of a live entry. Of a value in parts `parts_out`, if it
+ * is not NULL, says where they are: see fmm_split_touch(). */
 enum fmm_status fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
-                          const struct fmm_key *key, uint64_t expire_at);
+                          const struct fmm_key *key, uint64_t expire_at,
+                          struct fmm_parts *parts_out);
+
+/* ---------------------------------------------- values larger than a page */
+
+/* A value on its way into parts, or out of them. */
+struct fmm_split {
+    struct fmm_parts parts;
+    const struct fmm_value *value; /* to be stored */
+    uint64_t expire_at;            /* of each part */
+    uint32_t next;                 /* part; begin with 0 */
+    uint32_t page;                 /* that a call was about */
+    const struct fmm_guard *guard; /* a page that the caller holds, or NULL */
+};
+
+/* Whether a value is too large for an entry, and not for the file. */
+bool fmm_split_needed(const struct fmm_cache *cache, const struct fmm_key *key,
+                      size_t value_len);
+/* Store the parts of a value, then store under its key one with `split` whose
+ * data is `split->parts`. FMM_BUSY, FMM_DIRTY, FMM_RETIRED: call again, it
+ * goes on where it was. FMM_NO_ROOM: not needed, or too large for the file;
+ * no part is there then. */
+enum fmm_status fmm_split_store(struct fmm_cache *cache,
+                                const struct fmm_call *call,
+                                const struct fmm_key *key,
+                                struct fmm_split *split,
+                                struct fmm_ticket *ticket_out);
+/* Change the lifetime of all parts; FMM_BUSY: call again. */
+enum fmm_status fmm_split_touch(struct fmm_cache *cache,
+                                const struct fmm_call *call,
+                                struct fmm_split *split);
+/* Remove the parts of a value that is there no more. Those on a page that is
+ * not free in time stay until they are evicted. */
+void fmm_split_drop(struct fmm_cache *cache, const struct fmm_call *call,
+                    const struct fmm_parts *parts);
 
 /* --------------------------------------------------------------- leases */
 

@@ -5,7 +5,7 @@
 #include "fmm_hold.h"
 #include "fmm_lock.h"
 #include "fmm_mutant.h"
-#include "fmm_read.h"
+#include "fmm_parts.h"
 
 #define VERIFY_WAIT_MS 1000 /* for a page, while a file is verified */
 
@@ -79,6 +79,37 @@ fmm_guard_release(struct fmm_guard *guard)
 
 /* -------------------------------------------------------------- reading */
 
+/* Put a value together that is in parts. */
+FMM_COLD static enum fmm_status
+assemble(const struct fmm_cache *cache, const struct fmm_read *read)
+{
+    const struct fmm_parts *parts = read->parts;
+    if (!fmm_parts_sound(&cache->geometry, parts)) {
+        return FMM_MISS;
+    }
+    read->meta->value_len = parts->length;
+    read->meta->size += parts->length; /* of an entry that is described */
+    if (!FMM_BOUND(parts_capacity, parts->length <= read->capacity)) {
+        return FMM_TOO_SMALL;
+    }
+    return fmm_parts_read(cache, read->call, parts, read->buffer);
+}
+
+/* The same with the page of the key held, so that nothing takes its place
+ * meanwhile: what misses a part now is lost, and goes. */
+FMM_COLD static enum fmm_status
+assemble_held(const struct fmm_cache *cache, const struct fmm_page *page,
+              const struct fmm_read *read, const struct fmm_found *found)
+{
+    fmm_entry_parts(&found->entry, read->parts);
+    enum fmm_status status = assemble(cache, read);
+    if (status == FMM_MISS) {
+        fmm_page_clear_slot(page, found);
+        fmm_count_add(&page->control->evictions, 1);
+    }
+    return status == FMM_BUSY ? FMM_MISS : status;
+}
+
 /* Copy out of a page that is held. */
 static enum fmm_status
 read_page(const struct fmm_cache *cache, const struct fmm_page *page,
@@ -94,10 +125,19 @@ read_page(const struct fmm_cache *cache, const struct fmm_page *page,
     if (read->buffer == NULL) {
         return FMM_OK;
     }
-    if (!FMM_BOUND(held_capacity, found.entry.value_len <= read->capacity)) {
+    if (FMM_UNLIKELY(found.entry.flags & FMM_ENTRY_SPLIT)) {
+        enum fmm_status status = assemble_held(cache, page, read, &found);
+        if (status != FMM_OK) {
+            return status;
+        }
+    }
+    else if (!FMM_BOUND(held_capacity,
+                        found.entry.value_len <= read->capacity)) {
         return FMM_TOO_SMALL;
     }
-    fmm_entry_copy_value(&found.entry, read->buffer);
+    else {
+        fmm_entry_copy_value(&found.entry, read->buffer);
+    }
     fmm_hint_hit(&page->index.hints[found.slot],
                  fmm_hold_seconds(cache, now_ms));
     return FMM_OK;
@@ -108,7 +148,9 @@ fmm_get_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                const struct fmm_key *key, void *buffer, size_t capacity,
                struct fmm_meta *meta_out)
 {
-    const struct fmm_read read = {call, key, buffer, capacity, meta_out, NULL};
+    struct fmm_parts parts;
+    const struct fmm_read read = {call,     key,  buffer, capacity,
+                                  meta_out, NULL, &parts};
     struct fmm_page page;
     fmm_hold_view(guard, &page);
     return read_page(guard->cache, &page, &read);
@@ -135,6 +177,11 @@ read_any(struct fmm_cache *cache, const struct fmm_read *read)
         return FMM_RETIRED;
     }
     enum fmm_status status = fmm_read_entry(cache, read);
+    if (FMM_UNLIKELY(status == FMM_SPLIT)) {
+        status = assemble(cache, read);
+        /* Evicted, or replaced while it was read. */
+        status = status == FMM_MISS ? FMM_BUSY : status;
+    }
     if (FMM_UNLIKELY(status == FMM_BUSY)) {
         status = read_locked(cache, read);
     }
@@ -162,7 +209,9 @@ fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
         const struct fmm_key *key, void *buffer, size_t capacity,
         struct fmm_meta *meta_out)
 {
-    const struct fmm_read read = {call, key, buffer, capacity, meta_out, NULL};
+    struct fmm_parts parts;
+    const struct fmm_read read = {call,     key,  buffer, capacity,
+                                  meta_out, NULL, &parts};
     enum fmm_status status = read_any(cache, &read);
     if (call->count) {
         count_read(cache, key->page, status);
@@ -176,6 +225,7 @@ fmm_exists(struct fmm_cache *cache, const struct fmm_call *call,
 {
     struct fmm_meta ignored;
     const struct fmm_read read = {
-        call, key, NULL, 0, meta_out != NULL ? meta_out : &ignored, NULL};
+        call, key, NULL, 0, meta_out != NULL ? meta_out : &ignored,
+        NULL, NULL};
     return read_any(cache, &read);
 }

@@ -160,6 +160,7 @@ take_away(const struct change *c, const struct fmm_removal *removal,
         }
     }
     else if (!removal->has_modseq && old != NULL) {
+        fmm_entry_parts(&old->entry, &c->ticket->displaced);
         fmm_page_clear_slot(c->page, old);
     }
     if (was_dirty_out != NULL) {
@@ -207,8 +208,8 @@ FMM_NOINLINE static enum fmm_status
 store_result(const struct change *c, struct addition *a,
              const struct fmm_found *old)
 {
-    const struct fmm_value value = {&a->result, sizeof(a->result),
-                                    FMM_TYPE_INT, false};
+    const struct fmm_value value = {
+        .data = &a->result, .len = sizeof(a->result), .type = FMM_TYPE_INT};
     struct fmm_store store = *a->store;
     store.expire_at = a->expire_at;
     enum fmm_status status =
@@ -300,7 +301,8 @@ fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
 
 enum fmm_status
 fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
-          const struct fmm_key *key, uint64_t expire_at)
+          const struct fmm_key *key, uint64_t expire_at,
+          struct fmm_parts *parts_out)
 {
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, NULL};
@@ -312,6 +314,9 @@ fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
     const struct fmm_found *found = find(&c, &room);
     if (is_visible(&c, found)) {
         fmm_entry_set_expiry(&found->entry, expire_at);
+        if (parts_out != NULL) {
+            fmm_entry_parts(&found->entry, parts_out);
+        }
     }
     else {
         status = FMM_MISS;

@@ -60,6 +60,9 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
     if (source->value != NULL && source->value->compressed) {
         flags |= FMM_ENTRY_COMPRESSED;
     }
+    if (source->value != NULL && source->value->split) {
+        flags |= FMM_ENTRY_SPLIT;
+    }
     return flags;
 }
 
@@ -126,6 +129,10 @@ set_parts(struct fmm_entry *entry)
         }
         entry->value = entry->at + FMM_ENTRY_HEADER;
         value_len = sizeof(int64_t);
+    }
+    if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_SPLIT) &&
+        !FMM_BOUND(split_length, value_len == sizeof(struct fmm_parts))) {
+        return false;
     }
     entry->value_len = (uint32_t)value_len;
     /* What is no value has neither bytes nor a modseq of its own. */
@@ -301,6 +308,14 @@ fmm_entry_copy_value(const struct fmm_entry *entry, void *to)
 }
 
 void
+fmm_entry_parts(const struct fmm_entry *entry, struct fmm_parts *out)
+{
+    if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_SPLIT)) {
+        fmm_copy_out(out, entry->value, sizeof(*out));
+    }
+}
+
+void
 fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
                    uint64_t now_ms, struct fmm_meta *meta_out)
 {
@@ -315,6 +330,7 @@ fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
         .type = entry->type,
         .has_modseq = (flags & FMM_ENTRY_MODSEQ) != 0,
         .compressed = (flags & FMM_ENTRY_COMPRESSED) != 0,
+        .split = (flags & FMM_ENTRY_SPLIT) != 0,
         .tombstone = (flags & FMM_ENTRY_TOMBSTONE) != 0,
         .key_kind = fmm_entry_kind(entry),
         .expired = fmm_entry_expired(entry, now_ms),

@@ -105,6 +105,8 @@ void fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at);
 
 /* Copy the value out; `to` takes value_len bytes. */
 void fmm_entry_copy_value(const struct fmm_entry *entry, void *to);
+/* Copy out where the parts of its value are, if it is in parts. */
+void fmm_entry_parts(const struct fmm_entry *entry, struct fmm_parts *out);
 /* Describe its value: length, type, compressed. */
 static inline void
 fmm_entry_describe_value(const struct fmm_entry *entry,

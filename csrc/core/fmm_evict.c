@@ -173,12 +173,10 @@ fmm_evict_hand_out(const struct fmm_page *page, const struct fmm_found *found,
     bool integer = (found->entry.flags & FMM_ENTRY_INTEGER) != 0;
     fmm_index_publish(&page->index, found->slot,
                       found->word | FMM_SLOT_PENDING);
-    *ticket = (struct fmm_ticket){
-        .position = fmm_page_position(page, found),
-        .word = integer ? (uint64_t)fmm_entry_integer(&found->entry) : 0,
-        .page = page->number,
-        .ring = found->ring,
-    };
+    ticket->position = fmm_page_position(page, found);
+    ticket->word = integer ? (uint64_t)fmm_entry_integer(&found->entry) : 0;
+    ticket->page = page->number;
+    ticket->ring = found->ring;
     return FMM_DIRTY;
 }
 
@@ -203,7 +201,11 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
     FMM_MUTATE(tail_before_clear, tail_pass(tail));
     fmm_page_clear_slot(page, &tail->found);
     ghost_add(page, tail->found.entry.hash);
-    fmm_count_add(&page->control->evictions, 1);
+    if (work->ticket->displaced.length == 0) {
+        fmm_entry_parts(&tail->found.entry, &work->ticket->displaced);
+    }
+    bool internal = fmm_entry_kind(&tail->found.entry) == FMM_KEY_INTERNAL;
+    fmm_count_add(&page->control->evictions, internal ? 0 : 1);
     if (!FMM_MUTANT_IS(tail_before_clear)) {
         tail_pass(tail);
     }

@@ -534,6 +534,7 @@ fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out)
         .version = FMM_VERSION,
         .created_ms = cache->created_ms,
         .max_entry = fmm_geometry_max_entry(g),
+        .max_value = fmm_geometry_max_value(g),
         .device = cache->device,
         .inode = cache->inode,
         .created = cache->created,

@@ -149,6 +149,7 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 #define FMM_ENTRY_HEADER 32u
 #define FMM_ENTRY_PADDING_MIN 8u
 #define FMM_LEASE_WORDS 3u /* token, deadline, owner */
+#define FMM_ENTRY_WORDS_MAX 5u
 
 enum fmm_entry_flag {
     FMM_ENTRY_PAD_BYTES = 7,      /* bits 0-2: bytes after the value */
@@ -160,8 +161,8 @@ enum fmm_entry_flag {
     FMM_ENTRY_INTEGER = 1 << 8,   /* an extension word is the value */
     FMM_ENTRY_LEASE = 1 << 9,     /* three extension words */
     FMM_ENTRY_KEY_OWN = 1 << 10,  /* the kind of key, high bit */
+    FMM_ENTRY_SPLIT = 1 << 11,    /* the value says where its parts are */
     /* Kept for what is to come: refused as damage in version 3. */
-    FMM_ENTRY_SPLIT = 1 << 11,
     FMM_ENTRY_TAGGED = 1 << 12,
-    FMM_ENTRY_KNOWN = (1 << 11) - 1
+    FMM_ENTRY_KNOWN = (1 << 12) - 1
 };

@@ -123,15 +123,13 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     fmm_index_publish(&page->index, place->slot,
                       new_word(source, ring_id, offset));
     if (place->old != NULL) {
-        fmm_page_drop_live(page, place->old->ring, place->old->entry.total);
+        fmm_page_count_out(page, place->old);
     }
-    else {
-        fmm_count_add(&page->control->entries, 1);
-        bool internal = source->key->kind == FMM_KEY_INTERNAL;
-        fmm_count_add(&page->control->internal, internal ? 1 : 0);
-    }
+    fmm_page_count_in(page, source->key->kind);
     fmm_page_add_live(page, ring_id, length);
-    fmm_count_add(&page->control->stores, 1);
+    if (source->key->kind != FMM_KEY_INTERNAL) {
+        fmm_count_add(&page->control->stores, 1);
+    }
 }
 
 /* A key that is overwritten stays in its ring, unless it grew too large. */
@@ -180,6 +178,9 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
         fmm_entry_write(page->ring[place.old->ring].base + place.old->offset,
                         source, length);
         return FMM_OK;
+    }
+    if (place.old != NULL) {
+        fmm_entry_parts(&place.old->entry, &ticket->displaced);
     }
     commit(page, source, ring, length, &place);
     fmm_evict_tidy(&work);

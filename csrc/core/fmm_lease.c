@@ -55,7 +55,7 @@ look(struct fmm_cache *cache, const struct fmm_call *call,
      const struct fmm_key *key, struct fmm_lease *lease)
 {
     struct fmm_meta ignored;
-    const struct fmm_read read = {call, key, NULL, 0, &ignored, lease};
+    const struct fmm_read read = {call, key, NULL, 0, &ignored, lease, NULL};
     if (FMM_UNLIKELY(fmm_file_retired(cache))) {
         return FMM_RETIRED;
     }

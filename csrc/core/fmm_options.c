@@ -6,6 +6,9 @@
 #include "fmm_format.h"
 #include "fmm_mutant.h"
 
+#define SPLIT_SHARE 4u    /* a value takes one part in so many of the file */
+#define PARTS_PER_PAGE 8u /* and of a page at least so many parts fit in */
+#define PART_MAX (UINT64_C(64) << 10)
 #define CACHE_SIZE_DEFAULT (UINT64_C(16) << 20)
 #define CACHE_SIZE_MAX (UINT64_C(1) << 50)
 #define PAGE_SIZE_DEFAULT (UINT64_C(256) << 10)
@@ -71,6 +74,19 @@ uint64_t
 fmm_geometry_max_entry(const struct fmm_geometry *geometry)
 {
     return geometry->ring_size[FMM_RING_M] / 2 & ~(uint64_t)7u;
+}
+
+uint64_t
+fmm_geometry_max_value(const struct fmm_geometry *geometry)
+{
+    uint64_t share = geometry->page_size / SPLIT_SHARE * geometry->num_pages;
+    return fmm_max(share, fmm_geometry_max_entry(geometry));
+}
+
+uint64_t
+fmm_geometry_part(const struct fmm_geometry *geometry)
+{
+    return fmm_min(geometry->page_size / PARTS_PER_PAGE, PART_MAX);
 }
 
 /* The nearest power of two, the lower one half-way. */

@@ -41,3 +41,7 @@ enum fmm_status fmm_geometry_agree(const struct fmm_options *options,
 
 /* The largest entry that a page takes, bytes with its header. */
 uint64_t fmm_geometry_max_entry(const struct fmm_geometry *geometry);
+/* The largest value: a quarter of all pages when it is in parts. */
+uint64_t fmm_geometry_max_value(const struct fmm_geometry *geometry);
+/* The entry of one part, bytes with its header. */
+uint64_t fmm_geometry_part(const struct fmm_geometry *geometry);

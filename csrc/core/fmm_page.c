@@ -90,14 +90,29 @@ fmm_page_drop_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 }
 
 void
-fmm_page_clear_slot(const struct fmm_page *page, const struct fmm_found *found)
+fmm_page_count_in(const struct fmm_page *page, enum fmm_key_kind kind)
 {
-    fmm_index_publish(&page->index, found->slot, 0);
+    fmm_count_add(&page->control->entries, 1);
+    if (FMM_UNLIKELY(kind == FMM_KEY_INTERNAL)) {
+        fmm_count_add(&page->control->internal, 1);
+    }
+}
+
+void
+fmm_page_count_out(const struct fmm_page *page, const struct fmm_found *found)
+{
     fmm_page_drop_live(page, found->ring, found->entry.total);
     subtract(&page->control->entries, 1);
     if (FMM_UNLIKELY(fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL)) {
         subtract(&page->control->internal, 1);
     }
+}
+
+void
+fmm_page_clear_slot(const struct fmm_page *page, const struct fmm_found *found)
+{
+    fmm_index_publish(&page->index, found->slot, 0);
+    fmm_page_count_out(page, found);
 }
 
 uint64_t

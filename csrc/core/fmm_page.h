@@ -78,6 +78,11 @@ void fmm_page_describe(const struct fmm_page *page,
 /* Let the slot name nothing; the bytes are the ring's to reclaim. */
 void fmm_page_clear_slot(const struct fmm_page *page,
                          const struct fmm_found *found);
+/* Account for an entry that a slot names now, its bytes aside, and for one
+ * that none names any more. */
+void fmm_page_count_in(const struct fmm_page *page, enum fmm_key_kind kind);
+void fmm_page_count_out(const struct fmm_page *page,
+                        const struct fmm_found *found);
 /* Account for `bytes` more, or fewer, of named entries in a ring. */
 void fmm_page_add_live(const struct fmm_page *page, uint32_t ring,
                        uint64_t bytes);

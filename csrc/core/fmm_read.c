@@ -70,7 +70,11 @@ take_found(const struct look *look, const struct fmm_found *found)
     const struct fmm_entry *entry = &found->entry;
     uint64_t now_ms = read->call->now_ms;
     bool gone = fmm_entry_gone(entry, now_ms);
+    bool split = (entry->flags & FMM_ENTRY_SPLIT) != 0 && read->parts != NULL;
     bool fits = FMM_BOUND(read_capacity, entry->value_len <= read->capacity);
+    if (FMM_UNLIKELY(split)) {
+        fmm_entry_parts(entry, read->parts);
+    }
     if (!gone) {
         describe(look, found);
         if (read->buffer != NULL && fits) {
@@ -92,11 +96,11 @@ take_found(const struct look *look, const struct fmm_found *found)
     if (read->buffer == NULL) {
         return FMM_OK;
     }
-    if (!fits) {
+    if (!fits && !split) {
         return FMM_TOO_SMALL;
     }
     take_hit(look, found);
-    return FMM_OK;
+    return FMM_LIKELY(!split) ? FMM_OK : FMM_SPLIT;
 }
 
 /* Whether a slot that named something else did so all the time: there may

@@ -11,8 +11,10 @@ struct fmm_read {
     size_t capacity;
     struct fmm_meta *meta;   /* holds on FMM_OK and FMM_TOO_SMALL */
     struct fmm_lease *lease; /* NULL: not wanted */
+    struct fmm_parts *parts; /* filled on FMM_SPLIT */
 };
 
-/* FMM_OK, FMM_MISS, FMM_TOO_SMALL; FMM_BUSY: lapped 16 times. */
+/* FMM_OK, FMM_MISS, FMM_TOO_SMALL; FMM_BUSY: lapped 16 times. FMM_SPLIT: the
+ * value, of a read with `parts`, is in these. */
 enum fmm_status fmm_read_entry(const struct fmm_cache *cache,
                                const struct fmm_read *read);

@@ -18,6 +18,7 @@ enum fmm_status {
     FMM_NOT_INT = 9,   /* fmm_incr met a value that is no integer */
     FMM_OVERFLOW = 10, /* fmm_incr would leave 64 bits; nothing changed */
     FMM_LEASED = 11,   /* another computes the value of the key */
+    FMM_SPLIT = 12,    /* in the core alone: the value is in parts */
     FMM_ERR_ARGUMENT = -1, /* an option out of its range */
     FMM_ERR_FORMAT = -2,   /* not such a file, or other than asked for */
     FMM_ERR_CORRUPT = -3,  /* a page failed its checks beyond saving */

@@ -54,9 +54,10 @@ finish_incr(struct cache_object *self, const struct incr_op *i, int status,
             PyObject *key)
 {
     PyObject *value = PyLong_FromLongLong(i->result);
+    const struct fmm_store store = {.expire_at = i->expire_at,
+                                    .dirty = i->store.dirty};
     const struct store_request request = {.key = key, .value = value};
-    if (value == NULL ||
-        store_tell(self, &request, status, i->expire_at) < 0) {
+    if (value == NULL || store_tell(self, &request, status, &store) < 0) {
         Py_XDECREF(value);
         return NULL;
     }
@@ -150,14 +151,15 @@ cache_decr(struct cache_object *self, PyObject *const *values,
 struct touch_op {
     struct op op;
     uint64_t expire_at;
+    struct fmm_parts parts; /* of a value that is in parts */
 };
 
 FLATTEN static enum fmm_status
 run_touch(struct fmm_cache *cache, struct op *op)
 {
+    struct touch_op *t = (struct touch_op *)op;
     op_hash(cache, op);
-    return fmm_touch(cache, &op->call, &op->key,
-                     ((struct touch_op *)op)->expire_at);
+    return fmm_touch(cache, &op->call, &op->key, t->expire_at, &t->parts);
 }
 
 PyObject *
@@ -182,6 +184,11 @@ cache_touch(struct cache_object *self, PyObject *const *values,
                        &t.expire_at) < 0) {
         return NULL;
     }
+    t.parts.length = 0;
     int status = op_call(self, &t.op, run_touch);
+    if (UNLIKELY(t.parts.length != 0) && status == FMM_OK &&
+        large_touch(self, &t.parts, t.expire_at) < 0) {
+        return NULL;
+    }
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
 }

@@ -62,7 +62,7 @@ write_item(struct item_object *self)
     if (status < 0) {
         return -1;
     }
-    if (store_tell(self->cache, &request, status, self->store.expire_at) < 0) {
+    if (store_tell(self->cache, &request, status, &self->store) < 0) {
         return -1;
     }
     if (status > 0) {
@@ -79,9 +79,11 @@ remove_item(struct item_object *self)
     const struct held *held = &self->held;
     struct fmm_ticket ticket;
     bool was_dirty = false;
+    ticket.displaced.length = 0;
     enum fmm_status status =
         fmm_remove_locked(&held->section->guard, &held->op.call, &held->op.key,
                           &plainly, &was_dirty, &ticket);
+    held->section->displaced = ticket.displaced;
     int damaged = op_refuse_damaged(self->cache, held->section->map);
     held_leave(&self->held);
     if (damaged < 0) {

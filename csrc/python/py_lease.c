@@ -63,19 +63,20 @@ cache_lease_take(PyObject *object, PyObject *args)
 /* ------------------------------------------------------- storing, releasing */
 
 struct compute_op {
-    struct op op;
-    const struct fmm_value *value;
-    struct fmm_lease_store store;
-    struct fmm_ticket ticket;
+    struct store_op store;
+    uint64_t token;
+    bool leasable;
 };
 
 static enum fmm_status
 run_compute(struct fmm_cache *cache, struct op *op)
 {
     struct compute_op *c = (struct compute_op *)op;
+    const struct fmm_lease_store store = {
+        .token = c->token, .store = c->store.store, .leasable = c->leasable};
     op_hash(cache, op);
-    return fmm_lease_store(cache, &op->call, &op->key, c->value, &c->store,
-                           &c->ticket);
+    return fmm_lease_store(cache, &op->call, &op->key, c->store.value, &store,
+                           &c->store.ticket);
 }
 
 /* Store what is encoded by now, and tell write_cb. */
@@ -83,15 +84,15 @@ static int
 store_computed(struct cache_object *self, const struct store_request *request,
                struct compute_op *c)
 {
-    uint64_t *expire_at = &c->store.store.expire_at;
-    if (key_from_object(request->key, &c->op.key) < 0 ||
-        op_begin(self, &c->op) < 0 ||
-        expiry_resolve(self, &request->expiry, c->op.call.now_ms,
-                       self->expire_ms, expire_at) < 0) {
+    struct store_op *s = &c->store;
+    if (key_from_object(request->key, &s->op.key) < 0 ||
+        op_begin(self, &s->op) < 0 ||
+        expiry_resolve(self, &request->expiry, s->op.call.now_ms,
+                       self->expire_ms, &s->store.expire_at) < 0) {
         return -1;
     }
-    int status = writeback_call(self, &c->op, run_compute, &c->ticket);
-    return status < 0 ? -1 : store_tell(self, request, status, *expire_at);
+    int status = writeback_store_by(self, s, run_compute);
+    return status < 0 ? -1 : store_tell(self, request, status, &s->store);
 }
 
 PyObject *
@@ -109,9 +110,9 @@ cache_lease_store(PyObject *object, PyObject *args)
         value_encode(self, request.value, &encoded) < 0) {
         return NULL;
     }
-    c.value = &encoded.value;
-    c.store.token = token;
-    c.store.leasable = leasable != 0;
+    c.store.value = &encoded.value;
+    c.token = token;
+    c.leasable = leasable != 0;
     int status = store_computed(self, &request, &c);
     value_free(&encoded);
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);

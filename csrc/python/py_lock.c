@@ -111,12 +111,14 @@ held_resolve(const struct cache_object *self, const struct held *held,
 
 int
 held_store(struct held *held, const struct encoded *encoded,
-           const struct fmm_store *store)
+           struct fmm_store *store)
 {
     struct store_op op = {
         .op = held->op, .value = &encoded->value, .store = *store};
     op.op.call.now_ms = op_now(held->section->cache);
-    return writeback_store_held(held->section, &op);
+    int status = writeback_store_held(held->section, &op);
+    store->dirty = op.store.dirty;
+    return status;
 }
 
 /* ----------------------------------------------------------- get_and_set */
@@ -195,7 +197,7 @@ finish(struct cache_object *self, struct held *held, PyObject *key,
     int status = store_answer(self, held, &request, &store);
     held_release(held);
     if (status >= 0) {
-        status = store_tell(self, &request, status, store.expire_at);
+        status = store_tell(self, &request, status, &store);
     }
     return status < 0 ? NULL
                       : result_new(self, request.value, status == FMM_OK);

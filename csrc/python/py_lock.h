@@ -29,6 +29,7 @@ int held_require(const struct cache_object *self, const struct held *held);
  * has, else with the default one. Returns 0, or -1 with an exception. */
 int held_resolve(const struct cache_object *self, const struct held *held,
                  const struct store_request *request, struct fmm_store *store);
-/* Store into the page that is held. Returns a status, or -1. */
+/* Store into the page that is held. `store->dirty` is how it was stored.
+ * Returns a status, or -1. */
 int held_store(struct held *held, const struct encoded *encoded,
-               const struct fmm_store *store);
+               struct fmm_store *store);

@@ -51,8 +51,8 @@ next_slice(const struct op *op, uint64_t since_ms)
     return left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS;
 }
 
-static int
-raise_timeout(const struct cache_object *self, const struct op *op)
+int
+op_raise_timeout(const struct cache_object *self, const struct op *op)
 {
     char seconds[32];
     PyOS_snprintf(seconds, sizeof(seconds), "%.3f",
@@ -106,7 +106,7 @@ wait_for_page(struct cache_object *self, struct op *op, op_run run,
     limit_patience(op);
     op->call.wait_ms = next_slice(op, since_ms);
     if (op->call.wait_ms == 0) {
-        return raise_timeout(self, op);
+        return op_raise_timeout(self, op);
     }
     op->call.now_ms = op_now(self);
     *status = call_released(self, op, run);

@@ -70,6 +70,8 @@ op_call(struct cache_object *self, struct op *op, op_run run)
     return op_settle(self, op, run, status);
 }
 
+/* Raise LockTimeout for the page of `op`. Returns -1. */
+int op_raise_timeout(const struct cache_object *self, const struct op *op);
 /* CorruptError when the file of a guarded map was truncated, since when all
  * that was read or stored is void. Ordinary operations ask by themselves;
  * sections, which use the map they pinned, ask when they took the page and

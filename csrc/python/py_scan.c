@@ -4,6 +4,7 @@
 #include "py_error.h"
 #include "py_expiry.h"
 #include "py_methods.h"
+#include "py_read.h"
 #include "py_value.h"
 
 #define FLAG_DIRTY 1
@@ -141,10 +142,18 @@ record_key(const struct scan_record *record)
                          record->meta.key_kind);
 }
 
+/* The value of a record; NULL, also without an exception for one whose parts
+ * are not there any more. */
 static PyObject *
 record_value(struct cache_object *cache, const struct scan_record *record,
              PyObject *key)
 {
+    if (UNLIKELY(record->meta.split)) {
+        PyObject *whole = NULL;
+        bool known_missing;
+        return read_plainly(cache, key, &whole, &known_missing) > 0 ? whole
+                                                                    : NULL;
+    }
     PyObject *value = value_decode(cache, &record->meta, record->value);
     if (value == NULL && key != NULL) {
         error_add_note(key, cache->path);
@@ -220,13 +229,16 @@ scanner_next(PyObject *object)
 {
     struct scanner_object *self = (struct scanner_object *)object;
     struct scan_record record;
-    if (self->cache == NULL ||
-        scan_walk_next(self->cache, &self->walk, &record) <= 0) {
-        return NULL;
+    PyObject *result = NULL;
+    while (result == NULL && !PyErr_Occurred()) {
+        if (self->cache == NULL ||
+            scan_walk_next(self->cache, &self->walk, &record) <= 0) {
+            return NULL;
+        }
+        self->walk.busy = true;
+        result = record_object(self, &record);
+        self->walk.busy = false;
     }
-    self->walk.busy = true;
-    PyObject *result = record_object(self, &record);
-    self->walk.busy = false;
     return result;
 }
 

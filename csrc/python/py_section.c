@@ -74,12 +74,23 @@ section_take(struct cache_object *cache, struct op *op)
     return section;
 }
 
+/* Parts of a value that was replaced: they are on other pages. */
+static void
+drop_displaced(const struct section *section)
+{
+    const struct fmm_call call = {.now_ms = op_now(section->cache)};
+    if (UNLIKELY(section->displaced.length != 0)) {
+        fmm_split_drop(section->map->cache, &call, &section->displaced);
+    }
+}
+
 void
 section_leave(struct section *section)
 {
     struct cache_object *cache = section->cache;
     if (section->map != NULL) {
         fmm_guard_release(&section->guard);
+        drop_displaced(section);
         mapping_unpin(section->map);
     }
     if (section->previous != NULL) {

@@ -11,6 +11,7 @@ struct section {
     struct section *previous, *next; /* in the module's state */
     struct cache_object *cache;      /* owned */
     struct mapping *map;             /* pinned; NULL: no page is held */
+    struct fmm_parts displaced;      /* to be removed when the page is free */
     struct fmm_guard guard;
     unsigned long thread;
     uint64_t forks;

@@ -7,15 +7,15 @@
 
 int
 store_tell(struct cache_object *self, const struct store_request *request,
-           int status, uint64_t expire_at)
+           int status, const struct fmm_store *store)
 {
-    bool stored = status == FMM_OK && !self->write_back;
+    bool stored = status == FMM_OK && !store->dirty;
     if (self->write_cb == NULL || !(stored || status == FMM_NO_ROOM)) {
         return status;
     }
-    return callback_write(self, request->key, request->value, expire_at) < 0
-               ? -1
-               : status;
+    int written =
+        callback_write(self, request->key, request->value, store->expire_at);
+    return written < 0 ? -1 : status;
 }
 
 /* Store what is encoded by now. */
@@ -32,7 +32,7 @@ store_encoded(struct cache_object *self, const struct store_request *request,
     int status = writeback_store(self, store);
     return LIKELY(self->write_cb == NULL)
                ? status
-               : store_tell(self, request, status, store->store.expire_at);
+               : store_tell(self, request, status, &store->store);
 }
 
 int
@@ -137,8 +137,8 @@ store_raise_refused(const struct cache_object *self, PyObject *key, int status)
     PyErr_Format(
         PyExc_ValueError,
         "%U: the value of key %.200R does not fit: key and value take "
-        "at most %llu bytes here; a larger page_size takes more",
-        self->path, key, (unsigned long long)self->info.max_entry);
+        "at most %llu bytes here; a larger cache takes more",
+        self->path, key, (unsigned long long)self->info.max_value);
 }
 
 int

@@ -19,7 +19,7 @@ int store_request(struct cache_object *self,
 /* What write_cb is to be told after a store that ended with `status`.
  * Returns the status, or -1 with an exception that is no Exception. */
 int store_tell(struct cache_object *self, const struct store_request *request,
-               int status, uint64_t expire_at);
+               int status, const struct fmm_store *store);
 /* Raise ValueError for a value that a mapping must not lose. */
 void store_raise_refused(const struct cache_object *self, PyObject *key,
                          int status);

@@ -15,6 +15,7 @@ set_value(struct encoded *out, enum value_type type, const void *data,
     out->value.len = len;
     out->value.type = (uint8_t)type;
     out->value.compressed = false;
+    out->value.split = false;
 }
 
 /* The bytes of an object that `out` takes over; NULL passes an error on. */

@@ -202,6 +202,7 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
                struct fmm_ticket *ticket)
 {
     struct progress progress = {0, 0};
+    ticket->displaced.length = 0;
     int status = op_call(self, op, run);
     while (UNLIKELY(status == FMM_DIRTY)) {
         int again = make_room(self, ticket, NULL, &progress);
@@ -209,6 +210,9 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
             return again < 0 ? -1 : FMM_NO_ROOM;
         }
         status = op_call(self, op, run);
+    }
+    if (UNLIKELY(ticket->displaced.length != 0)) {
+        large_drop(self, &ticket->displaced);
     }
     return status;
 }
@@ -222,16 +226,50 @@ run_store(struct fmm_cache *cache, struct op *op)
                    &s->ticket);
 }
 
-int
-writeback_store(struct cache_object *self, struct store_op *store)
+/* What was too large for an entry: its parts first, and then what names
+ * them. */
+NOINLINE static int
+store_large(struct cache_object *self, struct store_op *store, op_run run)
 {
-    return writeback_call(self, &store->op, run_store, &store->ticket);
+    struct large large;
+    large_init(&large, &store->op, store->value, store->store.expire_at);
+    int status = writeback_call(self, &large.op, large_run, &large.ticket);
+    if (status == FMM_OK) {
+        store->value = &large.head;
+        store->store.dirty = false;
+        status = writeback_call(self, &store->op, run, &store->ticket);
+        store->value = large.split.value;
+    }
+    if (status != FMM_OK) {
+        large_drop(self, &large.split.parts);
+    }
+    return status;
 }
 
 int
-writeback_store_held(struct section *section, struct store_op *store)
+writeback_store_by(struct cache_object *self, struct store_op *store,
+                   op_run run)
+{
+    int status = writeback_call(self, &store->op, run, &store->ticket);
+    return LIKELY(status != FMM_NO_ROOM) ? status
+                                         : store_large(self, store, run);
+}
+
+int
+writeback_store(struct cache_object *self, struct store_op *store)
+{
+    int status = writeback_call(self, &store->op, run_store, &store->ticket);
+    return LIKELY(status != FMM_NO_ROOM) ? status
+                                         : store_large(self, store, run_store);
+}
+
+/* ------------------------------------------------ into a page that is held */
+
+static int
+store_held(struct section *section, struct store_op *store)
 {
     struct progress progress = {0, 0};
+    store->ticket.displaced.length = 0;
     for (;;) {
         enum fmm_status status =
             fmm_set_locked(&section->guard, &store->op.call, &store->op.key,
@@ -240,6 +278,7 @@ writeback_store_held(struct section *section, struct store_op *store)
             return -1;
         }
         if (status != FMM_DIRTY) {
+            section->displaced = store->ticket.displaced;
             return status < 0 ? error_raise(section->cache->state, status,
                                             section->cache->path)
                               : (int)status;
@@ -250,4 +289,30 @@ writeback_store_held(struct section *section, struct store_op *store)
             return again < 0 ? -1 : FMM_NO_ROOM;
         }
     }
+}
+
+static int
+store_large_held(struct section *section, struct store_op *store)
+{
+    struct large large;
+    large_init(&large, &store->op, store->value, store->store.expire_at);
+    int status = large_run_held(section, &large);
+    if (status == FMM_OK) {
+        store->value = &large.head;
+        store->store.dirty = false;
+        status = store_held(section, store);
+        store->value = large.split.value;
+    }
+    if (status != FMM_OK) {
+        large_drop(section->cache, &large.split.parts);
+    }
+    return status;
+}
+
+int
+writeback_store_held(struct section *section, struct store_op *store)
+{
+    int status = store_held(section, store);
+    return LIKELY(status != FMM_NO_ROOM) ? status
+                                         : store_large_held(section, store);
 }

@@ -48,10 +48,10 @@ def shared_cache(share_file: Any = None, **options: Any) -> FastMmap:
 
 
 def log_refusal(cache: FastMmap, keys: Sequence[Key]) -> None:
-    """Log that values were not stored: they are too large for a page."""
+    """Log that values were not stored: they are too large."""
     for key in keys:
         _logger.warning(
-            "the value of key %r does not fit into a page of %s: not stored",
+            "the value of key %r is too large for %s: not stored",
             key,
             cache.share_file,
         )

@@ -148,7 +148,8 @@ change_apply(struct fmm_cache *cache, const struct change *c,
     case ADD_DIRTY:
         return add(cache, c, ticket);
     case TOUCH:
-        return fmm_touch(cache, &call, &key, call.now_ms + SOON + c->length);
+        return fmm_touch(cache, &call, &key, call.now_ms + SOON + c->length,
+                         NULL);
     case CLEAR:
         return fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, false, &dropped);
     case PURGE:

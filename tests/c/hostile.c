@@ -73,7 +73,7 @@ some_change(struct hostile *h)
         fmm_remove(h->cache, &call, &key, &removal, NULL, &h->ticket);
         break;
     case 1:
-        fmm_touch(h->cache, &call, &key, call.now_ms + SECOND);
+        fmm_touch(h->cache, &call, &key, call.now_ms + SECOND, NULL);
         break;
     default:
         fmm_incr(h->cache, &call, &key, 1, 0, &store, &result, &expire_at,

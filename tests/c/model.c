@@ -336,7 +336,7 @@ touch_some(uint32_t n)
     struct expected *e = &model[n];
     struct fmm_key key = key_of(n);
     uint64_t expire_at = some_expiry();
-    enum fmm_status status = fmm_touch(cache, &call, &key, expire_at);
+    enum fmm_status status = fmm_touch(cache, &call, &key, expire_at, NULL);
     if (agrees(e, status, is_visible(e) ? FMM_OK : FMM_MISS, FMM_MISS) &&
         status == FMM_OK) {
         e->expire_at = expire_at;

@@ -182,19 +182,19 @@ touch_changes_the_lifetime_only(void)
     struct fmm_meta meta;
     begin();
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_touch(cache, &call, &key, 1), FMM_MISS);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 1, NULL), FMM_MISS);
     CHECK_EQ(set_until("key", call.now_ms + 500), FMM_OK);
     uint64_t later = call.now_ms + 5000;
-    CHECK_EQ(fmm_touch(cache, &call, &key, later), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, later, NULL), FMM_OK);
     CHECK_EQ(describe("key", &meta), FMM_OK);
     CHECK_EQ(meta.expire_at, later);
     call.now_ms += 4999;
     CHECK(holds(cache, "key", "brief"));
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_OK);
     call.now_ms += UINT64_C(1) << 40;
     CHECK(holds(cache, "key", "brief"));
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms), FMM_OK);
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_MISS);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms, NULL), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_MISS);
     call.now_ms -= UINT64_C(1) << 40;
     end();
 }
@@ -354,7 +354,7 @@ a_page_that_is_held_is_busy_for_writers(void)
     CHECK_EQ(set_text(cache, "key", "old"), FMM_OK);
     CHECK_EQ(fmm_guard_take(cache, &call, key.page, &guard), FMM_OK);
     CHECK_EQ(fmm_set(cache, &once, &key, &value, &store, &ticket), FMM_BUSY);
-    CHECK_EQ(fmm_touch(cache, &once, &key, 1), FMM_BUSY);
+    CHECK_EQ(fmm_touch(cache, &once, &key, 1, NULL), FMM_BUSY);
     CHECK(holds(cache, "key", "old")); /* readers do not wait */
     CHECK(fmm_guard_release(&guard));
     CHECK_EQ(fmm_set(cache, &once, &key, &value, &store, &ticket), FMM_OK);

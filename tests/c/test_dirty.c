@@ -173,7 +173,8 @@ a_lifetime_that_changed_leaves_it_dirty_or_done(void)
     begin();
     struct fmm_key key = text_key(cache, "key");
     CHECK_EQ(set_text_as(cache, "key", "value", &dirty), FMM_OK);
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + SECOND), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + SECOND, NULL),
+             FMM_OK);
     CHECK(is_dirty("key"));
     CHECK_EQ(find("key", &ticket), FMM_OK);
     call.now_ms += 2 * SECOND;

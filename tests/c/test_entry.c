@@ -264,9 +264,20 @@ flags_that_do_not_fit_together_are_refused(void)
     CHECK(!loads(0, first(40, FMM_ENTRY_INTEGER, 2, 1), 0));
     CHECK(!loads(0, first(48, FMM_ENTRY_INTEGER, 1, 1), 0));
     CHECK(!loads(0, first(32, FMM_ENTRY_INTEGER, 1, 1), 0));
-    for (unsigned flag = FMM_ENTRY_SPLIT; flag < 0x10000; flag *= 2) {
+    for (unsigned flag = FMM_ENTRY_TAGGED; flag < 0x10000; flag *= 2) {
         CHECK(!loads(0, first(40, flag, 2, 0), 0));
     }
+}
+
+static void
+what_says_where_parts_are_is_as_long_as_that(void)
+{
+    CHECK(loads(0, first(64, FMM_ENTRY_SPLIT, 2, 0), 0));
+    CHECK(loads(0, first(72, FMM_ENTRY_SPLIT, 2, 0), 8));
+    CHECK(!loads(0, first(56, FMM_ENTRY_SPLIT, 2, 0), 0));
+    CHECK(!loads(0, first(72, FMM_ENTRY_SPLIT, 2, 0), 0));
+    CHECK(!loads(0, first(32, FMM_ENTRY_SPLIT, 2, 0), 0));
+    CHECK(!loads(0, first(40, FMM_ENTRY_SPLIT | FMM_ENTRY_INTEGER, 1, 1), 0));
 }
 
 static void
@@ -395,6 +406,7 @@ static const struct check_case cases[] = {
     CASE(an_entry_beyond_the_limit_has_no_size),
     CASE(lengths_that_do_not_add_up_are_refused),
     CASE(flags_that_do_not_fit_together_are_refused),
+    CASE(what_says_where_parts_are_is_as_long_as_that),
     CASE(a_lease_has_its_words_and_without_a_value_nothing_else),
     CASE(a_lease_changes_in_place),
     CASE(a_deadline_beyond_the_longest_lease_is_none),

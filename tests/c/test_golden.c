@@ -99,6 +99,33 @@ store_leases(struct fmm_cache *cache)
              FMM_OK);
 }
 
+static const char *
+large_text(void)
+{
+    static char text[2000];
+    for (size_t i = 0; i + 1 < sizeof(text); i++) {
+        text[i] = (char)('a' + i % 23);
+    }
+    return text;
+}
+
+/* One value that is in parts. */
+static void
+store_parts(struct fmm_cache *cache)
+{
+    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    const struct fmm_value value = text_value(large_text());
+    struct fmm_split split = {.value = &value};
+    struct fmm_key key = text_key(cache, "large");
+    struct fmm_ticket ticket;
+    const struct fmm_value head = {.data = &split.parts,
+                                   .len = sizeof(split.parts),
+                                   .type = 5,
+                                   .split = true};
+    CHECK_EQ(fmm_split_store(cache, &call, &key, &split, &ticket), FMM_OK);
+    CHECK_EQ(fmm_set(cache, &call, &key, &head, &plainly, &ticket), FMM_OK);
+}
+
 static void
 store_all(struct fmm_cache *cache)
 {
@@ -121,6 +148,7 @@ store_all(struct fmm_cache *cache)
     CHECK_EQ(fmm_remove(cache, &call, &buried, &removal, NULL, &ticket),
              FMM_MISS);
     store_leases(cache);
+    store_parts(cache);
 }
 
 static int
@@ -211,9 +239,9 @@ its_entries_read_the_same(void)
     for (uint32_t page = 0; page < 3; page++) {
         CHECK_EQ(fmm_count_page(cache, &call, page, &values), FMM_OK);
     }
-    /* One is computed besides; not counted are one expired, one of a group
-     * and one internal. */
-    CHECK_EQ(values, fillers + ENTRIES - 2);
+    /* One is computed and one in parts besides; not counted are one expired,
+     * one of a group and one internal. */
+    CHECK_EQ(values, fillers + ENTRIES - 1);
     /* And those without values: the expired one, the buried one, a lease. */
     CHECK_EQ(stats_of(cache).entries, values + 1 + 3);
     fmm_close(cache);
@@ -240,6 +268,20 @@ its_leases_read_the_same(void)
 }
 
 static void
+its_parts_read_the_same(void)
+{
+    char buffer[2000];
+    struct fmm_meta meta;
+    struct fmm_cache *cache = open_copy();
+    struct fmm_key key = text_key(cache, "large");
+    CHECK_EQ(fmm_get(cache, &call, &key, buffer, sizeof(buffer), &meta),
+             FMM_OK);
+    CHECK_EQ(meta.value_len, 1999);
+    CHECK(memcmp(buffer, large_text(), 1999) == 0);
+    fmm_close(cache);
+}
+
+static void
 its_pages_are_sound_and_go_on_working(void)
 {
     struct fmm_cache *cache = open_copy();
@@ -259,6 +301,7 @@ static const struct check_case cases[] = {
     CASE(its_header_reads_the_same),
     CASE(its_entries_read_the_same),
     CASE(its_leases_read_the_same),
+    CASE(its_parts_read_the_same),
     CASE(its_pages_are_sound_and_go_on_working),
 };
 

@@ -159,7 +159,7 @@ a_lease_without_a_value_is_a_miss_for_all_others(void)
     struct fmm_key key = text_key(cache, "key");
     CHECK(!has(cache, "key"));
     CHECK_EQ(fmm_get(cache, &call, &key, buffer, 8, &meta), FMM_MISS);
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_MISS);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_MISS);
     CHECK_EQ(fmm_count_page(cache, &call, 0, &count), FMM_OK);
     CHECK_EQ(count, 0);
     CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
@@ -486,7 +486,8 @@ a_changed_value_ends_the_refresh_and_a_lifetime_does_not(void)
     compute("key", "old");
     CHECK_EQ(refresh("key", &lease), FMM_OK);
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + MINUTE), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + MINUTE, NULL),
+             FMM_OK);
     CHECK(is_leased("key"));
     CHECK_EQ(set_text(cache, "key", "set"), FMM_OK);
     CHECK_EQ(store("key", "stale", &lease), FMM_MISS);
@@ -498,7 +499,8 @@ static void
 a_number_that_is_added_to_ends_the_refresh(void)
 {
     int64_t number = 41;
-    const struct fmm_value value = {&number, 8, FMM_TYPE_INT, false};
+    const struct fmm_value value = {
+        .data = &number, .len = 8, .type = FMM_TYPE_INT};
     struct fmm_lease lease;
     begin();
     struct fmm_key key = text_key(cache, "key");

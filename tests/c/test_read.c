@@ -209,10 +209,10 @@ a_stopped_holder_does_not_stop_readers(void)
         CHECK(!has(cache, "other"));
     }
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_touch(cache, &brief, &key, 0), FMM_BUSY);
+    CHECK_EQ(fmm_touch(cache, &brief, &key, 0, NULL), FMM_BUSY);
     CHECK(stats_of(cache).lock_waits == 0);
     kill_child(child);
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_OK);
     fmm_close(cache);
 }
 

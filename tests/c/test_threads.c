@@ -150,7 +150,8 @@ static void
 do_touch(struct work *work)
 {
     uint64_t expire_at = call.now_ms + 1 + check_random_below(1000);
-    enum fmm_status status = fmm_touch(cache, &call, &work->key, expire_at);
+    enum fmm_status status =
+        fmm_touch(cache, &call, &work->key, expire_at, NULL);
     CHECK(status == FMM_OK || status == FMM_MISS);
 }
 

@@ -81,7 +81,7 @@ def test_a_value_that_does_not_fit_leaves_no_older_one(
     with caplog.at_level(logging.WARNING, "fastmmap"):
         assert not store(cache, "key", TOO_LARGE)
     assert "key" not in cache
-    assert "'key' does not fit into a page" in caplog.text
+    assert "'key' is too large for" in caplog.text
 
 
 def test_of_several_values_those_that_fit_are_stored(

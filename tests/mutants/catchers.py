@@ -188,7 +188,10 @@ def fuzzer(target: str, length_max: int) -> Catcher:
     return Catcher(f"fuzz_{target}", f"fuzz_{target}", "fuzz", arguments, target)
 
 
-UNIT = "entry ring header options page index verify cache scan dirty modseq evict lease"
+UNIT = (
+    "entry ring header options page index verify cache scan dirty modseq evict lease "
+    "split"
+)
 CATCHERS = (
     *(c_test(name) for name in UNIT.split()),
     *(c_test(name) for name in ("lock", "file", "guard", "golden", "read", "hostile")),

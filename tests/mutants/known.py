@@ -5,7 +5,7 @@ from __future__ import annotations
 _BY_CATCHER = {
     "test_entry": "entry_aligned entry_place total_aligned total_fits "
     "entry_flags entry_parts entry_words integer_alone integer_type "
-    "entry_no_padding lease_alone",
+    "entry_no_padding lease_alone split_length",
     "test_entry@asan": "entry_header",
     "test_ring": "position_lap position_place head_of_tail stay_not_finished",
     "test_header": "header_magic header_order header_version header_word "
@@ -33,6 +33,7 @@ _BY_CATCHER = {
     "test_cache": "page_number read_capacity",
     "test_guard": "held_capacity",
     "test_scan": "scan_capacity scan_size",
+    "test_split": "part_whole parts_capacity parts_length",
     "test_read_order all": "no_recheck slot_before_tails misses_unchecked",
     "test_hostile": "count_of_entries average_of_entries tail_within_ring",
     "test_crash_open": "identity_before_locks name_before_content",

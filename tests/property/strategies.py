@@ -18,7 +18,7 @@ TICK = 1000.0
 NEVER = math.inf
 
 #: Fits into no page that is used here, compressed or not.
-_NOISE = random.Random(1).randbytes(150_000)
+_NOISE = random.Random(1).randbytes(300_000)
 
 
 class LongBytes(bytes):

@@ -73,20 +73,32 @@ def test_what_comes_back_is_a_copy(cache: FastMmap, value: Any) -> None:
     assert repr(cache["key"]) == before
 
 
-@given(short=st.integers(-40, 40), key=any_keys)
-def test_a_value_fits_or_is_refused_and_changes_nothing(
+@given(short=st.integers(-80, 40), key=any_keys)
+def test_a_value_around_the_largest_entry_is_stored_whole(
     cache: FastMmap, short: int, key: Any
 ) -> None:
-    """Around the largest size there is no value that is stored in part."""
     length = len(key.encode() if isinstance(key, str) else key)
-    most = cache._info()["max_entry"] - 32 - length
-    value = random.Random(short).randbytes(most + short)
+    value = random.Random(short).randbytes(
+        cache._info()["max_entry"] - 32 - length + short
+    )
+    cache.clear()
+    cache[key] = "before"
+    cache[key] = value
+    assert cache[key] == value and len(cache) == 1
+
+
+@given(share=st.floats(0, 1.01), key=any_keys)
+def test_a_value_fits_or_is_refused_and_changes_nothing(
+    cache: FastMmap, share: float, key: Any
+) -> None:
+    """Whatever its size, no value is stored in part."""
+    most = cache._info()["max_value"]
+    value = random.Random(share).randbytes(round(most * share))
     cache.clear()
     cache[key] = "before"
     stored = cache.set(key, value)
     assert cache[key] == (value if stored else "before")
-    assert stored or short > -16
-    assert not stored or short <= 16
+    assert stored is (len(value) <= most)
 
 
 _numbers = st.floats(0.001, 1e9) | st.integers(1, 10**9)

@@ -29,7 +29,9 @@ LAYERS = (
     {"fmm_file", "fmm_insert"},
     {"fmm_hold"},
     {"fmm_read"},
-    {"fmm_cache", "fmm_change", "fmm_dirty", "fmm_lease", "fmm_scan", "fmm_stats"},
+    {"fmm_parts"},
+    {"fmm_cache", "fmm_change", "fmm_dirty", "fmm_lease", "fmm_scan", "fmm_split"},
+    {"fmm_stats"},
 )
 LAYER_OF = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 # The only modules that talk to the operating system.
