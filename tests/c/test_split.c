@@ -7,6 +7,7 @@
 
 #define PAGE 16384u
 #define PAGES 8u
+#define LARGEST (PAGE * PAGES / 4) /* a quarter of all pages */
 #define ROUNDS 2000u
 
 static struct fmm_cache *cache;
@@ -26,14 +27,6 @@ end(void)
 {
     check_pages(cache, true);
     fmm_close(cache);
-}
-
-static uint64_t
-max_value(void)
-{
-    struct fmm_info info;
-    fmm_info(cache, &info);
-    return info.max_value;
 }
 
 static uint64_t
@@ -144,15 +137,15 @@ values_of_all_sizes_read_back_as_written(void)
     begin();
     uint64_t part = fmm_geometry_part(&cache->geometry) - 56;
     const uint64_t sizes[] = {max_entry(),  4 * part,     4 * part + 1,
-                              5 * part - 1, 5 * part + 7, max_value()};
+                              5 * part - 1, 5 * part + 7, LARGEST};
     for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         CHECK_EQ(set_large("key", sizes[i], i), FMM_OK);
         CHECK(is_large("key", sizes[i], i));
         CHECK_EQ(meta.type, 7);
         fmm_split_drop(cache, &call, &ticket.displaced);
     }
-    CHECK_EQ(set_large("key", max_value() + 1, 99), FMM_NO_ROOM);
-    CHECK(is_large("key", max_value(), 5));
+    CHECK_EQ(set_large("key", LARGEST + 1, 99), FMM_NO_ROOM);
+    CHECK(is_large("key", LARGEST, 5));
     CHECK_EQ(set_large("key", 100, 99), FMM_NO_ROOM); /* it needs no parts */
     end();
 }
@@ -162,7 +155,7 @@ a_value_in_parts_counts_as_one(void)
 {
     uint64_t count = 0;
     begin();
-    CHECK_EQ(set_large("key", max_value(), 1), FMM_OK);
+    CHECK_EQ(set_large("key", LARGEST, 1), FMM_OK);
     for (uint32_t page = 0; page < PAGES; page++) {
         CHECK_EQ(fmm_count_page(cache, &call, page, &count), FMM_OK);
     }
@@ -205,7 +198,7 @@ parts_without_their_key_are_no_value(void)
 static void
 the_page_that_is_held_takes_its_parts_too(void)
 {
-    const struct fmm_value value = {.data = sent, .len = max_value()};
+    const struct fmm_value value = {.data = sent, .len = LARGEST};
     struct fmm_guard guard;
     struct fmm_split split = {.value = &value, .guard = &guard};
     begin();
@@ -227,7 +220,7 @@ the_page_that_is_held_takes_its_parts_too(void)
 static void
 a_store_goes_on_where_a_busy_page_stopped_it(void)
 {
-    const struct fmm_value value = {.data = sent, .len = max_value()};
+    const struct fmm_value value = {.data = sent, .len = LARGEST};
     const struct fmm_call once = {.now_ms = call.now_ms};
     struct fmm_split split = {.value = &value};
     struct fmm_guard guard;
@@ -249,7 +242,7 @@ a_store_goes_on_where_a_busy_page_stopped_it(void)
 static void
 with_a_page_held_a_busy_page_is_passed_by(void)
 {
-    const struct fmm_value value = {.data = sent, .len = max_value()};
+    const struct fmm_value value = {.data = sent, .len = LARGEST};
     struct fmm_guard guard, others;
     struct fmm_split split = {.value = &value, .guard = &guard};
     begin();
@@ -311,7 +304,7 @@ parts_that_cannot_be_are_a_miss(void)
 {
     const struct fmm_parts impossible[] = {
         {.length = 0},
-        {.length = max_value() + 1},
+        {.length = LARGEST + 1},
         {.length = UINT64_MAX},
         {.length = 20000, .page = UINT32_MAX},
     };
