@@ -1,4 +1,4 @@
-"""What becomes of errors in callbacks whose caller must not see them."""
+"""What is logged, for its caller must not or need not see it."""
 
 import logging
 from typing import Any
@@ -9,6 +9,11 @@ _logger = logging.getLogger("fastmmap")
 def log_failure(callback: str, key: Any, path: str, error: BaseException) -> None:
     """Log that `callback` failed for `key` of the cache at `path`."""
     _logger.error("%s failed for key %r of %s", callback, key, path, exc_info=error)
+
+
+def log_refusal(key: Any, path: str) -> None:
+    """Log that a value was not stored: it is too large."""
+    _logger.warning("the value of key %r is too large for %s: not stored", key, path)
 
 
 def log_orphan(path: str) -> None:

@@ -112,7 +112,8 @@ class Lease:
     def store(self, value: Any, expire_time: Lifetime, leasable: bool = False) -> bool:
         """Store the value, if the lease is still there; tell whether it was.
 
-        What cannot be stored is logged: the caller has the value all the same.
+        What cannot be stored or does not fit is logged: the caller has the value
+        all the same.
         """
         if self.token is None:
             return False
@@ -120,12 +121,14 @@ class Lease:
             stored = self.cache._lease_store(
                 self.key, value, self.token, expire_time, leasable
             )
+            if not stored and self.cache._lease_release(self.key, self.token):
+                # The lease was there: what was missing is the room.
+                callbacks.log_refusal(self.key, self.cache.share_file)
         except Exception as error:
             path = self.cache.share_file
             callbacks.log_failure("storing a computed value", self.key, path, error)
             return False
-        if stored:
-            self.token = None
+        self.token = None
         return stored
 
 

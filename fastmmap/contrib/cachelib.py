@@ -11,7 +11,8 @@ require("cachelib", "0.10", extra="cachelib")
 from cachelib.base import BaseCache
 
 from fastmmap.cache import Path
-from fastmmap.contrib.shared import clear_prefix, log_refusal, shared_cache
+from fastmmap.callbacks import log_refusal
+from fastmmap.contrib.shared import add, clear_prefix, shared_cache
 from fastmmap.types import Lifetime
 
 #: Seconds or a timedelta; 0 is for ever, None the default of the object.
@@ -91,13 +92,15 @@ class FastMmapCache(BaseCache):
         """Store several values; return the keys of those that fitted."""
         values = {self.key_prefix + key: self._dump(mapping[key]) for key in mapping}
         refused = self._cache.set_many(values, self._lifetime(timeout))
-        log_refusal(self._cache, refused)
+        for key in refused:
+            log_refusal(key, self._cache.share_file)
         return [key for key in mapping if self.key_prefix + key not in refused]
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
         """Store a value if the key is not there; return whether it was stored."""
         lifetime = self._lifetime(timeout)
-        return self._cache.add(self.key_prefix + key, self._dump(value), lifetime)
+        made = self.key_prefix + key
+        return add(self._cache, made, self._dump(value), lifetime)
 
     def delete(self, key: str) -> bool:
         """Remove a key; return whether it was there."""

@@ -11,7 +11,8 @@ In settings.py::
     }
 """
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Optional, Union
 
 from fastmmap.contrib.requirement import require
@@ -21,7 +22,7 @@ require("Django", "4.2", extra="django")
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
 
-from fastmmap.contrib.shared import shared_cache, store, store_many
+from fastmmap.contrib.shared import add, shared_cache, store, store_many
 from fastmmap.types import Lifetime
 
 #: Seconds; None is for ever, 0 and less has expired; or DEFAULT_TIMEOUT.
@@ -40,6 +41,16 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for name, advice in _ELSEWHERE.items():
         if name in options:
             raise ImproperlyConfigured(f"OPTIONS of CACHES has {name!r}: {advice}")
+
+
+def _as_async(default: Any) -> Callable[[], Awaitable[Any]]:
+    """Return a default of `get_or_set` as an ``async def``: waiting blocks no loop."""
+
+    async def compute() -> Any:
+        return default() if callable(default) else default
+
+    asynchronous: bool = inspect.iscoroutinefunction(default)
+    return default if asynchronous else compute
 
 
 class _AsyncMethods(BaseCache):
@@ -64,6 +75,16 @@ class _AsyncMethods(BaseCache):
     ) -> Any:
         """See `get`."""
         return self.get(key, default, version)
+
+    async def aget_or_set(
+        self,
+        key: str,
+        default: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> Any:
+        """See `get_or_set`; the default may be an ``async def``, too."""
+        return await self.get_or_set(key, _as_async(default), timeout, version)
 
     async def aset(
         self,
@@ -167,13 +188,31 @@ class FastMmapCache(_AsyncMethods):
         timeout: Timeout = DEFAULT_TIMEOUT,
         version: Optional[int] = None,
     ) -> bool:
-        """Store a value if the key is not there; return whether it was not."""
+        """Store a value if the key is not there; return whether it was stored.
+
+        One that does not fit is logged.
+        """
         made = self.make_and_validate_key(key, version)
-        return self._cache.add(made, value, self._lifetime(timeout))
+        return add(self._cache, made, value, self._lifetime(timeout))
 
     def get(self, key: str, default: Any = None, version: Optional[int] = None) -> Any:
         """Return the value of a key, or the default."""
         return self._cache.get(self.make_and_validate_key(key, version), default)
+
+    def get_or_set(
+        self,
+        key: str,
+        default: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: Optional[int] = None,
+    ) -> Any:
+        """Return the value of a key; where there is none, store the default.
+
+        A default that is callable is called, by one caller of the whole host;
+        the others wait for its value.
+        """
+        made = self.make_and_validate_key(key, version)
+        return self._cache.get_or_set(made, default, self._lifetime(timeout))
 
     def set(
         self,

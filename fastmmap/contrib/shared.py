@@ -5,16 +5,14 @@ the same options share one object here. It stays open until the process ends;
 forked children use it on.
 """
 
-import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastmmap.cache import FastMmap
+from fastmmap.callbacks import log_refusal
 from fastmmap.types import Key, Lifetime
-
-_logger = logging.getLogger("fastmmap")
 
 _opened: list[tuple[dict[str, Any], FastMmap]] = []
 _lock = threading.Lock()  #: guards `_opened`
@@ -47,14 +45,16 @@ def shared_cache(share_file: Any = None, **options: Any) -> FastMmap:
         return opened
 
 
-def log_refusal(cache: FastMmap, keys: Sequence[Key]) -> None:
-    """Log that values were not stored: they are too large."""
-    for key in keys:
-        _logger.warning(
-            "the value of key %r is too large for %s: not stored",
-            key,
-            cache.share_file,
-        )
+def add(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> bool:
+    """Store a value if its key is free; one that does not fit is logged.
+
+    Returns whether it was stored.
+    """
+    if cache.add(key, value, lifetime):
+        return True
+    if not cache.exists(key):
+        log_refusal(key, cache.share_file)
+    return False
 
 
 def store(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> bool:
@@ -66,7 +66,7 @@ def store(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> b
     if cache.set(key, value, lifetime):
         return True
     cache.remove(key)
-    log_refusal(cache, [key])
+    log_refusal(key, cache.share_file)
     return False
 
 
@@ -75,9 +75,9 @@ def store_many(
 ) -> list[Any]:
     """Store several values like `store`; return the keys that did not fit."""
     refused = cache.set_many(values, lifetime)
-    if refused:
-        cache.delete_many(refused)
-        log_refusal(cache, refused)
+    cache.delete_many(refused)
+    for key in refused:
+        log_refusal(key, cache.share_file)
     return refused
 
 

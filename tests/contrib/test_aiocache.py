@@ -119,7 +119,7 @@ def test_a_value_that_does_not_fit_is_logged_and_its_key_is_free(
         )
     assert done[0] is True and done[1] is False
     assert done[3] == [None, 1, None]
-    assert caplog.text.count("does not fit") == 2
+    assert caplog.text.count("is too large") == 2
 
 
 def test_a_namespace_is_cleared_and_nothing_else(path: str) -> None:

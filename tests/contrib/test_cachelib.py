@@ -74,7 +74,7 @@ def test_a_value_that_does_not_fit_is_refused_and_logged(
         assert cache.set("key", b"x" * 500_000) is False
         assert cache.set_many({"small": 1, "key": b"x" * 500_000}) == ["small"]
     assert cache.get("key") == "old"
-    assert caplog.text.count("'key' does not fit") == 2
+    assert caplog.text.count("'key' is too large") == 2
 
 
 def test_clear_spares_other_prefixes(path: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import django
@@ -157,6 +160,62 @@ def test_threads_lose_no_step_of_a_counter() -> None:
     assert cache.get("count") == 800
 
 
+def test_get_or_set_takes_the_default_or_calls_it() -> None:
+    assert cache.get_or_set("plain", 1, timeout=60) == 1
+    assert cache.get_or_set("called", lambda: None, version=3) is None
+    assert cache.get_or_set("called", 5, version=3) is None
+    assert cache.get_or_set("called", 5) == 5
+    assert cache.get_or_set("expired", 6, timeout=0) == 6
+    assert "expired" not in cache
+    with time_travel(61):
+        assert cache.get_or_set("plain", 2) == 2
+
+
+def ask_in_processes(path: str) -> list[int]:
+    """Want the same value in four processes; return how they ended."""
+    configure()
+
+    def make() -> str:
+        with open(f"{path}.calls", "a") as calls:
+            calls.write("call ")
+        time.sleep(0.3)
+        return "the report"
+
+    with override_settings(CACHES={"default": setting(path)}):
+        children = []
+        for _ in range(4):
+            children.append(os.fork())
+            if children[-1] == 0:
+                os._exit(0 if cache.get_or_set("report", make) == "the report" else 1)
+    return [os.waitpid(child, 0)[1] for child in children]
+
+
+def test_get_or_set_computes_once_for_all_processes(path: str) -> None:
+    assert run_scenario(ask_in_processes, path) == [0] * 4
+    assert Path(f"{path}.calls").read_text() == "call "
+
+
+def test_aget_or_set_waits_without_blocking_the_loop() -> None:
+    calls = []
+
+    async def make() -> str:
+        calls.append("call")
+        await asyncio.sleep(0.05)
+        return "the report"
+
+    def other() -> str:
+        raise AssertionError("nothing to compute")
+
+    async def ask() -> list[str]:
+        first = asyncio.ensure_future(cache.aget_or_set("report", make))
+        await asyncio.sleep(0)
+        others = [cache.aget_or_set("report", default) for default in (make, other, 1)]
+        return [*await asyncio.gather(*others), await first]
+
+    assert asyncio.run(ask()) == ["the report"] * 4
+    assert calls == ["call"]
+
+
 def test_prefixes_and_versions_are_apart() -> None:
     cache.set("key", 1)
     caches["other"].set("key", 2)
@@ -185,8 +244,10 @@ def test_a_value_that_does_not_fit_is_logged_and_its_key_is_free(
     with caplog.at_level(logging.WARNING, "fastmmap"):
         cache.set("key", b"x" * 500_000)
         assert cache.set_many({"small": 1, "large": b"x" * 500_000}) == ["large"]
-    assert cache.get_many(["key", "large", "small"]) == {"small": 1}
-    assert caplog.text.count("does not fit") == 2
+        assert cache.add("added", b"x" * 500_000) is False
+        assert len(cache.get_or_set("made", lambda: b"x" * 500_000)) == 500_000
+    assert cache.get_many(["key", "large", "small", "added", "made"]) == {"small": 1}
+    assert caplog.text.count("is too large") == 4
 
 
 @pytest.mark.parametrize("key", ["two words", "x" * 251, "tab\t", "\x7f"])

@@ -82,7 +82,7 @@ def test_a_value_that_does_not_fit_is_logged_and_its_key_is_free(
         found.set("key", b"x" * 500_000)
         found.set_multi({"small": 1, "large": b"x" * 500_000})
     assert found.get_multi(["key", "small", "large"]) == [NO_VALUE, 1, NO_VALUE]
-    assert caplog.text.count("does not fit") == 2
+    assert caplog.text.count("is too large") == 2
 
 
 def create(path: str, name: str) -> tuple[str, int]:

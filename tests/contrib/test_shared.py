@@ -10,7 +10,13 @@ from support import run_scenario
 
 from fastmmap import FastMmap, FormatError
 from fastmmap.contrib import shared
-from fastmmap.contrib.shared import clear_prefix, shared_cache, store, store_many
+from fastmmap.contrib.shared import (
+    add,
+    clear_prefix,
+    shared_cache,
+    store,
+    store_many,
+)
 
 TOO_LARGE = b"x" * 500_000
 
@@ -91,7 +97,23 @@ def test_of_several_values_those_that_fit_are_stored(
     with caplog.at_level(logging.WARNING, "fastmmap"):
         assert store_many(cache, {"small": 1, "large": TOO_LARGE}) == ["large"]
     assert dict(cache) == {"small": 1}
-    assert "'large' does not fit" in caplog.text
+    assert "'large' is too large" in caplog.text
+
+
+def test_adding_what_does_not_fit_is_logged(
+    cache: FastMmap, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not add(cache, "key", TOO_LARGE)
+    assert "'key' is too large" in caplog.text
+
+
+def test_adding_what_is_there_is_not_logged(
+    cache: FastMmap, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert add(cache, "key", 1)
+    assert not add(cache, "key", TOO_LARGE)
+    assert cache["key"] == 1
+    assert caplog.text == ""
 
 
 def test_a_prefix_is_cleared_and_nothing_else(cache: FastMmap) -> None:

@@ -133,6 +133,21 @@ def test_a_value_that_does_not_fit_is_returned(one_page: FastMmap) -> None:
     assert one_page._lease_take("key", 1000)[0] == "taken"
 
 
+def test_a_value_that_does_not_fit_is_logged(
+    one_page: FastMmap, caplog: pytest.LogCaptureFixture
+) -> None:
+    one_page.get_or_set("key", lambda: b"x" * 100_000)
+    assert caplog.text.count("the value of key 'key' is too large for") == 1
+
+
+def test_a_value_whose_lease_is_lost_is_not_said_to_be_too_large(
+    cache: FastMmap, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert cache.get_or_set("key", lambda: cache.remove("key")) is False
+    assert "key" not in cache
+    assert caplog.text == ""
+
+
 def test_a_value_that_cannot_be_stored_is_returned_and_logged(
     cache: FastMmap, caplog: pytest.LogCaptureFixture
 ) -> None:
