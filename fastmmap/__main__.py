@@ -1,16 +1,19 @@
-"""The command line: ``python -m fastmmap info`` and ``check``."""
+"""The command line: ``python -m fastmmap info``, ``check``, ``import-diskcache``."""
 
 import argparse
+import logging
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Optional
 
-from fastmmap import __version__, verify
+from fastmmap import FastMmap, __version__, verify
 from fastmmap.errors import Error
 from fastmmap.types import Stats
 
-FINE, FOUND, UNUSABLE = 0, 1, 2
+FINE, FOUND, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 EPILOG = """\
 exit status:
@@ -29,6 +32,23 @@ is looked at in a private copy.
 With --repair a damaged page keeps what is sound in it. It is emptied only when
 the chain of its entries is broken, for then nothing in it can be told from
 noise.
+"""
+
+IMPORT = """\
+Bring what a directory of diskcache holds into a cache file. The directory is
+only read, and may be in use. The file is made when it is not there. Entries keep
+the moment when they expire; what the file has, stored no earlier than the entry
+of the directory, stays.
+
+An import that was interrupted goes on where it was when it is started again.
+"""
+
+IMPORT_EPILOG = """\
+exit status:
+  0    everything is in the file that is worth having
+  1    entries were left out: the report counts them, --verbose names them
+  2    the directory or the file cannot be used, or the command line is wrong
+  130  interrupted: start it again to go on
 """
 
 
@@ -64,6 +84,45 @@ def check(arguments: argparse.Namespace) -> int:
     return FINE if report.sound else FOUND
 
 
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], object]]:
+    """Show how far something has come, on stderr."""
+    from fastmmap.contrib.requirement import require
+
+    require("rich", "12", extra="diskcache")
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("importing", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def import_diskcache(arguments: argparse.Namespace) -> int:
+    """Bring a directory of diskcache into a cache file."""
+    from fastmmap.contrib import diskcache
+
+    if arguments.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = {"cache_size": arguments.cache_size, "page_size": arguments.page_size}
+    if not os.path.exists(arguments.file):
+        room = diskcache.room_for(arguments.directory)
+        options = {**room, **{name: n for name, n in options.items() if n is not None}}
+    with (
+        FastMmap(arguments.file, unlink_on_exit=False, **options) as cache,
+        progress_bar() as progress,
+    ):
+        report = diskcache.import_directory(
+            cache,
+            arguments.directory,
+            overwrite=arguments.overwrite,
+            progress=progress,
+        )
+    for name, value in report._asdict().items():
+        print(f"{name:15} {value}")
+    return FOUND if report.left_out else FINE
+
+
 def seconds(text: str) -> float:
     """Read an argument that is a time to wait."""
     value = float(text)
@@ -82,23 +141,37 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=__version__)
     commands = result.add_subparsers(required=True, metavar="COMMAND")
-    for name, function, text in (("check", check, CHECK), ("info", info, "")):
+    for name, function, add_arguments, text, epilog in (
+        ("check", check, add_check_arguments, CHECK, EPILOG),
+        ("info", info, add_file, str(info.__doc__), EPILOG),
+        (
+            "import-diskcache",
+            import_diskcache,
+            add_import_arguments,
+            IMPORT,
+            IMPORT_EPILOG,
+        ),
+    ):
         command = commands.add_parser(
             name,
             help=function.__doc__,
-            description=text or function.__doc__,
-            epilog=EPILOG,
+            description=text,
+            epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.set_defaults(run=function)
-        command.add_argument("file", metavar="FILE", help="path of the cache file")
-        if function is check:
-            add_check_options(command)
+        add_arguments(command)
     return result
 
 
-def add_check_options(command: argparse.ArgumentParser) -> None:
-    """Add what only ``check`` takes."""
+def add_file(command: argparse.ArgumentParser) -> None:
+    """Add what each command takes."""
+    command.add_argument("file", metavar="FILE", help="path of the cache file")
+
+
+def add_check_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``check``."""
+    add_file(command)
     command.add_argument(
         "--repair", action="store_true", help="mend what is damaged, keep the rest"
     )
@@ -112,14 +185,41 @@ def add_check_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_import_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``import-diskcache``."""
+    command.add_argument(
+        "directory", metavar="DIRECTORY", help="of a diskcache Cache or FanoutCache"
+    )
+    add_file(command)
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace newer values of the file, too"
+    )
+    command.add_argument(
+        "--verbose", action="store_true", help="name each key that is left out"
+    )
+    command.add_argument(
+        "--cache-size",
+        metavar="SIZE",
+        help="of a new file, such as 64m (default: what the directory needs)",
+    )
+    command.add_argument(
+        "--page-size",
+        metavar="SIZE",
+        help="of a new file; a value may take a third of a page",
+    )
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; return the exit status."""
     given = parser().parse_args(arguments)
     try:
         status: int = given.run(given)
-    except (Error, OSError, ValueError) as error:
+    except (Error, OSError, ValueError, ImportError) as error:
         print(f"fastmmap: {error}", file=sys.stderr)
         return UNUSABLE
+    except KeyboardInterrupt:
+        print("fastmmap: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return status
 
 
