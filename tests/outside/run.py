@@ -88,6 +88,7 @@ def run(suite: Suite) -> bool:
         print(f"  deselected: {name}: {reason}")
     environment = {
         **os.environ,
+        **suite.variables,
         "PYTHONPATH": os.pathsep.join([str(home / "site"), str(ROOT)]),
         "TMPDIR": str(scratch),
         "DESELECTED": json.dumps(list(suite.deselected)),

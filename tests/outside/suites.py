@@ -25,8 +25,8 @@ class Suite:
 
     `files` are ours, each with the place where it goes in the unpacked
     `sdist`; `command` is run at `folder` there, by a Python of the oldest to
-    the newest of `pythons`. `deselected` are tests that cannot apply, with
-    reasons.
+    the newest of `pythons`, with further environment `variables`. `deselected`
+    are tests that cannot apply, with reasons.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Suite:
     command: tuple[str, ...]
     pythons: Pythons
     deselected: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 def django(version: str, pythons: Pythons) -> Suite:
@@ -70,6 +71,7 @@ def of_pytest(
     ours: tuple[str, str],
     deselected: dict[str, str] | None = None,
     pythons: Pythons = ((3, 10), (3, 99)),
+    variables: dict[str, str] | None = None,
 ) -> Suite:
     """Return a suite for pytest; `ours` are a file and its place there.
 
@@ -90,6 +92,7 @@ def of_pytest(
         command=("-m", "pytest", *options, place),
         pythons=pythons,
         deselected=deselected or {},
+        variables=variables or {},
     )
 
 
@@ -129,5 +132,14 @@ SUITES = (
             "TestHitMissRatioPlugin::test_multi_get_hit_miss_ratio": DICT,
             "TestTimingPlugin::test_get_avg_min_max": DICT,
         },
+    ),
+    of_pytest(
+        "requests-cache==1.3.3",
+        needs=(
+            *("pytest-httpbin==2.1.0", "requests-mock==1.12.1", "time-machine==2.16.0"),
+            *("psutil==7.1.3", "rich==14.2.0"),
+        ),
+        ours=("requests_cache_tests.py", "tests/integration/test_fastmmap.py"),
+        variables={"USE_PYTEST_HTTPBIN": "true"},
     ),
 )
