@@ -28,7 +28,7 @@ from fastmmap import (
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.rst"))
+PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("moving/*.rst")])
 WITH_EXAMPLES = [page for page in PAGES if ">>> " in page.read_text("utf-8")]
 API = (DOCS / "api.rst").read_text("utf-8")
 FORMAT_H = (ROOT / "csrc" / "core" / "fmm_format.h").read_text("utf-8")
@@ -49,7 +49,7 @@ MEMBER = re.compile(r"^    ([\w ]+?) (\w+)(?:\[([^\]]+)\])?;", re.MULTILINE)
 pytestmark = pytest.mark.quick
 
 
-def run(*arguments: str, cwd: Path) -> str:
+def run(*arguments: str, cwd: Path, status: int = 0) -> str:
     """Run Python with the package that is under test; return what it printed."""
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -59,7 +59,7 @@ def run(*arguments: str, cwd: Path) -> str:
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == status, done.stdout
     return done.stdout
 
 
@@ -88,6 +88,13 @@ def test_the_shell_examples_print_what_the_guide_says(tmp_path: Path) -> None:
         printed = run(*arguments, cwd=tmp_path)
         checker = doctest.OutputChecker()
         assert checker.check_output(shown, printed, doctest.ELLIPSIS), printed
+
+
+def test_the_import_prints_what_its_page_says(tmp_path: Path) -> None:
+    page = DOCS / "moving" / "diskcache.rst"
+    run("-m", "doctest", "-o", "ELLIPSIS", str(page), cwd=tmp_path)
+    ((arguments, shown),) = shell_examples(page)
+    assert run(*arguments, cwd=tmp_path, status=1) == shown.rstrip("\n") + "\n"
 
 
 def described(name: str) -> bool:
