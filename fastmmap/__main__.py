@@ -109,8 +109,8 @@ def import_diskcache(arguments: argparse.Namespace) -> int:
         room = diskcache.room_for(arguments.directory)
         options = {**room, **{name: n for name, n in options.items() if n is not None}}
     with (
-        FastMmap(arguments.file, unlink_on_exit=False, **options) as cache,
         progress_bar() as progress,
+        FastMmap(arguments.file, unlink_on_exit=False, **options) as cache,
     ):
         report = diskcache.import_directory(
             cache,

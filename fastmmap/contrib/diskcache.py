@@ -15,7 +15,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
@@ -87,26 +87,30 @@ class _Position(NamedTuple):
     rowid: int = 0
 
 
-class _Shard:
-    """One database of a directory; a ``FanoutCache`` has several.
+@contextmanager
+def _reading(directory: Path) -> Iterator[None]:
+    """Say of what directory it is that a database cannot be read."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        what = f"{directory}: not readable as a diskcache: {error}"
+        raise ValueError(what) from error
 
-    Raises ValueError when it is none.
-    """
+
+class _Shard:
+    """One database of a directory; a ``FanoutCache`` has several."""
 
     def __init__(self, folder: Path, disk: Optional[type[Disk]]) -> None:
         uri = f"{(folder / _DATABASE).as_uri()}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, timeout=_TIMEOUT)
         try:
-            settings = dict(self._connection.execute("SELECT key, value FROM Settings"))
-            (self.count,) = self._connection.execute(
-                "SELECT COUNT(*) FROM Cache"
-            ).fetchone()
-        except sqlite3.Error as error:
+            ask = self._connection.execute
+            (self.count,) = ask("SELECT COUNT(*) FROM Cache").fetchone()
+            settings = dict(ask("SELECT key, value FROM Settings"))
+            self._disk = _disk_of(folder, disk, settings)
+        except BaseException:
             self.close()
-            raise ValueError(
-                f"{folder}: not readable as a diskcache: {error}"
-            ) from None
-        self._disk = _disk_of(folder, disk, settings)
+            raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -293,11 +297,11 @@ def import_directory(
 
     Raises:
         FileNotFoundError: There is no database in the directory.
-        ValueError: It is not readable as one of diskcache.
+        ValueError: It is not readable as one of diskcache, or not to its end.
     """
     root = Path(os.path.realpath(directory))
     journal = _Journal(cache, root)
-    with ExitStack() as opened:
+    with _reading(root), ExitStack() as opened:
         shards = [
             opened.enter_context(closing(_Shard(folder, disk)))
             for folder in _shards(root)
@@ -321,13 +325,16 @@ def room_for(directory: Union[str, "os.PathLike[str]"]) -> dict[str, int]:
     Raises FileNotFoundError or ValueError like `import_directory`.
     """
     root = Path(os.path.realpath(directory))
-    count = 0
+    count = size = largest = 0
     for folder in _shards(root):
-        with closing(_Shard(folder, None)) as shard:
+        with _reading(root), closing(_Shard(folder, None)) as shard:
             count += shard.count
-    sizes = {path: path.stat().st_size for path in root.rglob("*") if path.is_file()}
-    size = sum(sizes.values())
-    largest = max((n for path, n in sizes.items() if path.suffix == ".val"), default=0)
+    for path in root.rglob("*"):
+        with suppress(FileNotFoundError):  # it went just now
+            bytes_of_file = path.stat().st_size
+            size += bytes_of_file
+            if path.suffix == ".val":
+                largest = max(largest, bytes_of_file)
     cache_size = max(_SMALLEST_CACHE, 2 * size)
     page_size = min(max(_SMALLEST_PAGE, 8 * largest), cache_size // 4)
     return {

@@ -1,6 +1,6 @@
 """A backend for requests-cache."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, Optional
 
 from fastmmap.contrib.requirement import require
@@ -15,7 +15,7 @@ from fastmmap.contrib.shared import clear_prefix, shared_cache, store
 from fastmmap.single_flight import ABSENT
 
 
-class FastMmapStorage(BaseStorage):
+class FastMmapStorage(BaseStorage, MutableMapping[str, Any]):
     """A mapping of requests-cache: the keys of a file that have a prefix."""
 
     def __init__(

@@ -161,6 +161,7 @@ def test_keys_and_values_of_a_json_disk_are_read_by_it(
     report = import_directory(cache, tmp_path / "json")
     assert report == ImportReport(imported=1, odd_keys=1)
     assert dict(cache) == {"key": {"a": [1, None]}}
+    assert room_for(tmp_path / "json")["cache_size"] >= 1 << 20
 
 
 class Shouting(diskcache.Disk):  # type: ignore[misc]
@@ -202,11 +203,11 @@ def test_what_is_left_out_is_counted_and_named(
         assert f"key {key} is not imported" in caplog.text
 
 
-def in_database(source: diskcache.Cache, statement: str, key: str) -> Any:
+def in_database(source: diskcache.Cache, statement: str, *values: str) -> Any:
     """Execute a statement behind diskcache's back; return the first row, if any."""
     with closing(sqlite3.connect(f"{source.directory}/cache.db")) as database:
         with database:
-            return database.execute(statement, (key,)).fetchone()
+            return database.execute(statement, values).fetchone()
 
 
 def filename_of(source: diskcache.Cache, key: str) -> str:
@@ -455,6 +456,20 @@ def test_a_directory_of_something_else_is_an_error(
     (tmp_path / "cache.db").write_bytes(b"no database" * 1000)
     with pytest.raises(ValueError, match="not readable as a diskcache"):
         import_directory(cache, tmp_path)
+
+
+def test_a_directory_that_ends_before_its_end_is_an_error(
+    source: diskcache.Cache, cache: FastMmap
+) -> None:
+    for number in range(20):
+        source[f"key {number}"] = number
+
+    def progress(done: int, total: int) -> None:
+        if done == 10:
+            in_database(source, "DROP TABLE Cache")
+
+    with pytest.raises(ValueError, match=r"source: not readable.*no such table"):
+        import_directory(cache, source.directory, progress=progress)
 
 
 def test_there_is_room_for_what_a_directory_holds(
