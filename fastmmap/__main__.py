@@ -205,7 +205,7 @@ def add_import_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--page-size",
         metavar="SIZE",
-        help="of a new file; a value may take a third of a page",
+        help="of a new file (default: what the directory needs)",
     )
 
 

@@ -56,7 +56,7 @@ class ImportReport(NamedTuple):
     odd_keys: int = 0  #: neither str nor bytes
     unreadable: int = 0  #: its file or class is gone
     unstorable: int = 0  #: the cache's serializer does not take it
-    too_large: int = 0  #: for a page of the cache
+    too_large: int = 0  #: for the cache
     tags: int = 0
     evicted: int = 0
 

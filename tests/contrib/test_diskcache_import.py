@@ -187,7 +187,7 @@ def test_what_is_left_out_is_counted_and_named(
     source.set("plain", 2)
     for key in (7, 0.5, ("a", 1), None):
         source[key] = "of an odd key"
-    source["large"] = os.urandom(500_000)
+    source["large"] = os.urandom(9_000_000)
     source["gone"] = b"y" * 50_000
     os.unlink(f"{source.directory}/{filename_of(source, 'gone')}")
     source.set("late", 3, expire=0.05)  # last: who writes drops what has expired

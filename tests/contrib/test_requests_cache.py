@@ -55,7 +55,7 @@ def test_a_response_that_does_not_fit_is_logged_and_its_key_is_free(
     with caplog.at_level(logging.WARNING, "fastmmap"):
         cache.responses["key"] = response(b"x" * 500_000)
     assert cache.get_response("key") is None
-    assert "does not fit" in caplog.text
+    assert "is too large" in caplog.text
 
 
 def test_responses_and_redirects_are_apart(cache: FastMmapCache) -> None:
