@@ -8,8 +8,14 @@
 #define SMALL_MAX (UINT64_C(16) << 10) /* larger entries skip ring S */
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
-#define DEAD_SHARE 8u      /* more dead bytes than that are cleaned */
-#define SPARE_SHARE 3u     /* with more than that, nobody has to go */
+#define DEAD_SHARE 12u     /* more dead bytes than that are cleaned */
+
+/* Whether an entry of that length is too large for ring S. */
+static bool
+is_large(const struct fmm_page *page, uint64_t length)
+{
+    return length > fmm_min(page->ring[FMM_RING_S].size / 3, SMALL_MAX);
+}
 
 void
 fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
@@ -20,6 +26,7 @@ fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
         .now_ms = now_ms,
         .budget = fmm_max(BUDGET_MIN, 2 * length),
         .stays = STAYS_MAX,
+        .large = is_large(page, length),
     };
 }
 
@@ -61,8 +68,8 @@ uint32_t
 fmm_evict_choose_ring(const struct fmm_page *page, uint64_t hash,
                       uint64_t length)
 {
-    uint64_t small = fmm_min(page->ring[FMM_RING_S].size / 3, SMALL_MAX);
-    return length > small || ghost_has(page, hash) ? FMM_RING_M : FMM_RING_S;
+    return is_large(page, length) || ghost_has(page, hash) ? FMM_RING_M
+                                                           : FMM_RING_S;
 }
 
 /* ------------------------------------------------------ what is at a tail */
@@ -73,12 +80,17 @@ struct tail {
     uint32_t length;
 };
 
-static bool
+/* FMM_NO_ROOM: it is of this very set, which has just stored it. */
+static enum fmm_status
 tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
 {
     const struct fmm_page *page = work->page;
     struct fmm_ring *ring = &work->page->ring[ring_id];
     struct fmm_found *found = &out->found;
+    if (work->tidying && !FMM_MUTANT_IS(tidy_own) &&
+        ring->tail >= work->fresh[ring_id]) {
+        return FMM_NO_ROOM;
+    }
     found->ring = ring_id;
     found->offset = fmm_ring_offset(ring, ring->tail);
     found->slot = FMM_SLOT_NONE;
@@ -88,7 +100,7 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
                             &found->entry) ||
         !FMM_BOUND(tail_within_ring,
                    found->entry.total <= fmm_ring_used(ring))) {
-        return false;
+        return FMM_ERR_CORRUPT;
     }
     out->length = found->entry.total;
     if ((found->entry.flags & FMM_ENTRY_PADDING) == 0) {
@@ -98,7 +110,7 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
     if (found->slot != FMM_SLOT_NONE) {
         found->word = fmm_index_word(&page->index, found->slot);
     }
-    return true;
+    return FMM_OK;
 }
 
 static void
@@ -214,38 +226,38 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
 
 /* ---------------------------------------------------------- second lives */
 
-/* Let the slot name the copy at `offset` of ring M. */
+/* Let the slot name the copy at `offset` of a ring. */
 static void
-repoint(const struct fmm_page *page, const struct tail *tail, uint64_t offset)
+repoint(const struct fmm_page *page, const struct tail *tail, uint32_t ring,
+        uint64_t offset)
 {
     const struct fmm_found *found = &tail->found;
     uint64_t kept = found->word & (FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
-    uint64_t word =
-        fmm_slot_word(found->entry.hash, FMM_RING_M, offset, false);
+    uint64_t word = fmm_slot_word(found->entry.hash, ring, offset, false);
     if (FMM_MUTANT_IS(move_clean)) {
         kept = 0;
     }
     fmm_index_publish(&page->index, found->slot, word | kept);
 }
 
-/* Append a copy to ring M and let the slot name that one. */
+/* Append a copy to a ring and let the slot name that one. */
 static bool
-tail_copy(struct fmm_work *work, const struct tail *tail)
+tail_copy(struct fmm_work *work, const struct tail *tail, uint32_t ring_id)
 {
     struct fmm_page *page = work->page;
-    struct fmm_ring *main = &page->ring[FMM_RING_M];
+    struct fmm_ring *ring = &page->ring[ring_id];
     if (tail->length > work->budget ||
-        !fmm_ring_has_room(main, tail->length)) {
+        !fmm_ring_has_room(ring, tail->length)) {
         return false;
     }
-    uint64_t offset = fmm_ring_reserve(main, tail->length);
-    FMM_MUTATE(move_before_copy, repoint(page, tail, offset));
-    fmm_copy_in(main->base + offset, tail->found.entry.at, tail->length);
-    fmm_ring_append(main, tail->length);
+    uint64_t offset = fmm_ring_reserve(ring, tail->length);
+    FMM_MUTATE(move_before_copy, repoint(page, tail, ring_id, offset));
+    fmm_copy_in(ring->base + offset, tail->found.entry.at, tail->length);
+    fmm_ring_append(ring, tail->length);
     FMM_MUTATE(tail_before_move, tail_pass(tail));
-    repoint(page, tail, offset);
+    repoint(page, tail, ring_id, offset);
     fmm_page_drop_live(page, tail->found.ring, tail->length);
-    fmm_page_add_live(page, FMM_RING_M, tail->length);
+    fmm_page_add_live(page, ring_id, tail->length);
     work->budget -= tail->length;
     fmm_count_add(&page->control->moved_bytes, tail->length);
     if (!FMM_MUTANT_IS(tail_before_move)) {
@@ -254,68 +266,70 @@ tail_copy(struct fmm_work *work, const struct tail *tail)
     return true;
 }
 
-/* Whether more than that share of ring M is dead. */
+/* Whether there are dead bytes enough to give up: then they are reclaimed by
+ * moving what lives between them, and nobody has to leave the ring or to pay.
+ * The cost of cleaning by the share of dead bytes: M. Rosenblum and
+ * J. Ousterhout, "The design and implementation of a log-structured file
+ * system", 1992. */
 static bool
-is_dead(const struct fmm_work *work, uint32_t share)
+is_cleaning(const struct fmm_work *work, uint32_t ring)
 {
-    uint64_t size = work->page->ring[FMM_RING_M].size;
-    return fmm_page_dead(work->page, FMM_RING_M) > size / share;
-}
-
-static bool
-is_cleaning(const struct fmm_work *work)
-{
-    return is_dead(work, DEAD_SHARE);
+    uint64_t size = work->page->ring[ring].size;
+    if (ring == FMM_RING_M ? FMM_MUTANT_IS(main_uncleaned)
+                           : FMM_MUTANT_IS(probation_uncleaned)) {
+        return false;
+    }
+    return fmm_page_dead(work->page, ring) > size / DEAD_SHARE;
 }
 
 /* Leave it where it is and let it count as the newest. Costs the free
- * bytes, so only when they are fewer than a copy would take. What somebody is
- * at work on may stay even while dead bytes are cleaned up: being written back,
- * it would stop every later set. */
+ * bytes, so only when they are fewer than a copy would take; and what was
+ * just cleaned is lost again, so then only to make room for a large entry, and
+ * for what somebody is at work on: being written back, it would stop every
+ * later set. */
 static bool
 tail_stay(struct fmm_work *work, const struct tail *tail)
 {
-    struct fmm_control *control = work->page->control;
     uint64_t free_bytes = fmm_ring_free(tail->ring);
     bool spent = work->budget < tail->length;
     bool wanted = is_wanted(work, tail);
     bool worth = free_bytes < tail->length ||
                  (spent && free_bytes == tail->length) ||
                  (wanted && !fmm_ring_has_room(tail->ring, tail->length));
-    bool clean = !is_cleaning(work) || wanted ||
-                 control->stayed + tail->length <= tail->ring->size / 2;
-    if (!worth || !clean || !FMM_BOUND(stays, work->stays > 0)) {
+    bool may = wanted || work->large || !is_cleaning(work, FMM_RING_M) ||
+               FMM_MUTANT_IS(stay_for_small);
+    if (!worth || !may || !FMM_BOUND(stays, work->stays > 0)) {
         return false;
     }
     work->stays--;
-    control->stayed += tail->length;
     fmm_ring_stay(tail->ring, tail->length);
     return true;
 }
 
-/* Retire the entry at the tail of ring M. What cannot pay lives on as long
- * as there are dead bytes enough to give up instead. */
+/* Retire the entry at the tail of ring M. */
 static enum fmm_status
 retire_main(struct fmm_work *work)
 {
     struct tail tail;
-    if (!tail_load(work, FMM_RING_M, &tail)) {
-        return FMM_ERR_CORRUPT;
+    enum fmm_status status = tail_load(work, FMM_RING_M, &tail);
+    if (status != FMM_OK) {
+        return status;
     }
     if (tail_is_waste(work, &tail)) {
         tail_pass(&tail);
         return FMM_OK;
     }
-    bool wanted = is_wanted(work, &tail);
-    bool paid = !wanted && can_pay(work, &tail);
-    if (paid || wanted || is_dead(work, SPARE_SHARE)) {
+    bool spared = is_wanted(work, &tail) || is_cleaning(work, FMM_RING_M);
+    bool paid =
+        (!spared || FMM_MUTANT_IS(spared_pays)) && can_pay(work, &tail);
+    if (paid || spared) {
         if (work->tidying && work->budget < tail.length) {
             return FMM_NO_ROOM; /* later, with a new budget */
         }
         if (paid) {
             pay(work, &tail);
         }
-        if (tail_copy(work, &tail) || tail_stay(work, &tail)) {
+        if (tail_copy(work, &tail, FMM_RING_M) || tail_stay(work, &tail)) {
             return FMM_OK;
         }
     }
@@ -336,7 +350,7 @@ promote(struct fmm_work *work, const struct tail *tail)
             return status;
         }
     }
-    return tail_copy(work, tail) ? FMM_OK : FMM_NO_ROOM;
+    return tail_copy(work, tail, FMM_RING_M) ? FMM_OK : FMM_NO_ROOM;
 }
 
 static uint64_t
@@ -345,13 +359,16 @@ reserve_of(const struct fmm_ring *ring)
     return ring->size / RESERVE_SHARE;
 }
 
-/* Let go of waste at M's tail until `length` fits: that costs no work. */
+/* Fill: what has no credit moves on too, as long as M has room to give. Waste
+ * at M's tail is such room: letting go of it costs no work. */
 static bool
-shed_waste(struct fmm_work *work, uint64_t length)
+may_fill(struct fmm_work *work, const struct tail *probed)
 {
+    const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
+    uint64_t length = probed->length + reserve_of(main);
     struct tail tail;
-    while (!fmm_ring_has_room(&work->page->ring[FMM_RING_M], length)) {
-        if (!tail_load(work, FMM_RING_M, &tail) ||
+    while (!fmm_ring_has_room(main, length)) {
+        if (tail_load(work, FMM_RING_M, &tail) != FMM_OK ||
             !tail_is_waste(work, &tail)) {
             return false;
         }
@@ -360,32 +377,32 @@ shed_waste(struct fmm_work *work, uint64_t length)
     return true;
 }
 
-/* Fill: what has no credit moves on too, as long as M has room to give. */
-static bool
-may_fill(struct fmm_work *work, const struct tail *tail)
-{
-    const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
-    return shed_waste(work, tail->length + reserve_of(main)) ||
-           is_cleaning(work);
-}
-
 /* Retire the entry at the tail of ring S. */
 static enum fmm_status
 retire_probation(struct fmm_work *work)
 {
     struct tail tail;
-    if (!tail_load(work, FMM_RING_S, &tail)) {
-        return FMM_ERR_CORRUPT;
+    enum fmm_status status = tail_load(work, FMM_RING_S, &tail);
+    if (status != FMM_OK) {
+        return status;
     }
     if (tail_is_waste(work, &tail)) {
         tail_pass(&tail);
         return FMM_OK;
     }
+    if (is_cleaning(work, FMM_RING_S)) {
+        if (tail_copy(work, &tail, FMM_RING_S)) {
+            return FMM_OK;
+        }
+        if (work->tidying && work->budget < tail.length) {
+            return FMM_NO_ROOM; /* later, with a new budget */
+        }
+    }
     bool wanted = is_wanted(work, &tail);
     bool paid = !wanted && can_pay(work, &tail);
     if (paid || wanted || may_fill(work, &tail)) {
         uint32_t price = paid ? price_of(work, &tail) : 0;
-        enum fmm_status status = promote(work, &tail);
+        status = promote(work, &tail);
         if (status == FMM_OK && paid) {
             fmm_hint_pay(hint_of(work, &tail), price);
         }
@@ -412,6 +429,8 @@ fmm_evict_make_room(struct fmm_work *work, uint32_t ring, uint64_t length)
             return status;
         }
     }
+    work->fresh[FMM_RING_S] = work->page->ring[FMM_RING_S].head;
+    work->fresh[FMM_RING_M] = work->page->ring[FMM_RING_M].head;
     return FMM_OK;
 }
 
@@ -419,7 +438,9 @@ static void
 refill(struct fmm_work *work, uint32_t ring_id)
 {
     const struct fmm_ring *ring = &work->page->ring[ring_id];
-    while (fmm_ring_free(ring) < reserve_of(ring)) {
+    while (fmm_ring_free(ring) < reserve_of(ring) ||
+           (!FMM_MUTANT_IS(clean_late) && is_cleaning(work, ring_id) &&
+            fmm_ring_free(ring) < ring->size / DEAD_SHARE)) {
         if (retire(work, ring_id) != FMM_OK) {
             return;
         }
@@ -430,13 +451,13 @@ void
 fmm_evict_tidy(struct fmm_work *work)
 {
     const struct fmm_page *page = work->page;
-    uint64_t lap = UINT64_C(1) << page->ring[FMM_RING_M].shift;
+    uint64_t laps = FMM_RECOUNT_LAPS << page->ring[FMM_RING_M].shift;
     uint64_t due = page->control->recount_at;
     work->tidying = true;
     refill(work, FMM_RING_M);
     refill(work, FMM_RING_S);
     uint64_t tail = page->ring[FMM_RING_M].tail;
-    if (tail >= due || !FMM_BOUND(next_recount, due - tail <= lap)) {
+    if (tail >= due || !FMM_BOUND(next_recount, due - tail <= laps)) {
         fmm_page_recount(page);
     }
 }

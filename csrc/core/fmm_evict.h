@@ -16,7 +16,9 @@ struct fmm_work {
     uint64_t now_ms;
     uint64_t budget;           /* bytes that may still be moved */
     uint32_t stays;            /* entries that may still stay in place */
+    uint64_t fresh[2];         /* positions: from there on this set stored */
     struct fmm_ticket *ticket; /* for FMM_DIRTY */
+    bool large;   /* it is for an entry that is too large for ring S */
     bool retired; /* something left its tail: slots may have changed */
     bool tidying; /* refilling the reserve: force nothing, hand out nothing */
 };
@@ -43,5 +45,6 @@ enum fmm_status fmm_evict_hand_out(const struct fmm_page *page,
                                    const struct fmm_found *found,
                                    struct fmm_ticket *ticket);
 
-/* Keep about 1 % of each ring free, within what is left of the work. */
+/* Keep about 1 % of each ring free, and more while there are dead bytes to be
+ * had for it, within what is left of the work. */
 void fmm_evict_tidy(struct fmm_work *work);

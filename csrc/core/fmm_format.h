@@ -98,7 +98,7 @@ struct fmm_control {
     /* Advisory, guarded by the lock, recounted after a death. */
     uint64_t live[2];    /* bytes of entries that slots name, per ring */
     uint64_t entries;    /* slots in use */
-    uint64_t stayed;     /* bytes that stayed in place in this lap of M */
+    uint64_t reserved1;
     uint64_t recount_at; /* position of M's tail for the next recount */
     /* Line 2, counters of readers (calls with `count` only). */
     fmm_word64 reads;

@@ -161,7 +161,6 @@ fmm_page_recount(const struct fmm_page *page)
     fmm_count_store(&control->live[FMM_RING_M], live[FMM_RING_M]);
     fmm_count_store(&control->entries, entries);
     fmm_count_store(&control->internal, internal);
-    control->stayed = 0;
     control->recount_at = page->ring[FMM_RING_M].tail +
-                          (UINT64_C(1) << page->ring[FMM_RING_M].shift);
+                          (FMM_RECOUNT_LAPS << page->ring[FMM_RING_M].shift);
 }

@@ -96,5 +96,8 @@ uint64_t fmm_page_live(const struct fmm_page *page);
 
 /* Forget everything, dirty or not. Works on a damaged page too. */
 void fmm_page_reset(struct fmm_page *page);
-/* Count entries and live bytes anew; the counters are advisory. */
+/* Count entries and live bytes anew; the counters are advisory. It reads all
+ * entries: due after so many laps of ring M, as one set in a thousand that
+ * did would be what the slow ones are. */
+#define FMM_RECOUNT_LAPS UINT64_C(16)
 void fmm_page_recount(const struct fmm_page *page);

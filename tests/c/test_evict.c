@@ -228,6 +228,59 @@ nobody_has_to_go_while_a_page_is_mostly_dead(void)
     end();
 }
 
+/* Overwrite keys 0..number-1, drawn at random. */
+static void
+overwrite(unsigned number, size_t total, unsigned times)
+{
+    while (times-- > 0) {
+        unsigned n = (unsigned)check_random_below(number);
+        set_numbers(n, n + 1, total);
+    }
+}
+
+/* Each overwriting leaves a dead version behind, and nobody has to go for
+ * those: not in a page of which four fifths live, in either ring. */
+static void
+overwriting_evicts_nobody_while_there_is_room(void)
+{
+    begin(256 * KIB, 128);
+    unsigned number = 256 * KIB * 4 / 5 / 1000;
+    set_numbers(0, number, 1000);
+    overwrite(number, 1000, 10000);
+    CHECK_EQ(count_numbers(0, number), number);
+    CHECK_EQ(page.control->evictions, 0);
+    end();
+}
+
+static uint32_t
+credit_of(const char *key)
+{
+    struct fmm_key k = text_key(cache, key);
+    struct fmm_found found;
+    return fmm_page_find(&page, &k, &found)
+               ? fmm_hint_credit(&page.index.hints[found.slot])
+               : 0;
+}
+
+/* A lap that overwriting alone has made is no reason to pay. */
+static void
+credit_lasts_while_only_overwriting_makes_laps(void)
+{
+    begin(64 * KIB, 32);
+    set_numbers(0, 80, 400); /* more than S holds */
+    for (unsigned n = 0; n < 80; n++) {
+        hit(name_of(n), 400, 2);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        set_numbers(40, 80, 400);
+    }
+    for (unsigned n = 0; n < 80; n++) {
+        CHECK_EQ(credit_of(name_of(n)), 12);
+    }
+    CHECK_EQ(page.control->evictions, 0);
+    end();
+}
+
 static void
 expired_entries_are_no_evictions(void)
 {
@@ -318,6 +371,40 @@ keep_hot(unsigned from, unsigned to, size_t total)
     }
 }
 
+static struct {
+    uint64_t position, offset;
+} places[1000];
+
+/* Remember where numbered keys are; 0 for those that are not there. */
+static void
+look_where(unsigned from, unsigned to)
+{
+    struct fmm_found found;
+    REQUIRE(fmm_page_settle(&page));
+    for (unsigned n = from; n < to; n++) {
+        struct fmm_key k = text_key(cache, name_of(n));
+        bool there = fmm_page_find(&page, &k, &found);
+        places[n].position = there ? fmm_page_position(&page, &found) : 0;
+        places[n].offset = there ? found.offset : 0;
+    }
+}
+
+/* How many are where they were, and yet newer by a lap. */
+static unsigned
+count_stayed(unsigned from, unsigned to)
+{
+    struct fmm_found found;
+    unsigned stayed = 0;
+    REQUIRE(fmm_page_settle(&page));
+    for (unsigned n = from; n < to; n++) {
+        struct fmm_key k = text_key(cache, name_of(n));
+        stayed += fmm_page_find(&page, &k, &found) &&
+                  found.offset == places[n].offset &&
+                  fmm_page_position(&page, &found) > places[n].position;
+    }
+    return stayed;
+}
+
 /* Room for a large entry, and hot ones at the tail of M: more of them than
  * may be moved stay where they are. */
 static void
@@ -325,16 +412,47 @@ hot_entries_stay_in_place_when_copies_are_too_dear(void)
 {
     begin(256 * KIB, 64);
     set_numbers(0, 250, 800);
-    uint64_t stayed = 0, moved = stats_of(cache).moved_bytes;
+    unsigned stayed = 0;
+    uint64_t moved = stats_of(cache).moved_bytes;
     for (unsigned n = 1000; n < 1020; n++) {
         keep_hot(0, 250, 800);
-        uint64_t before = page.control->stayed;
+        look_where(0, 250);
         set_numbers(n, n + 1, 17000);
-        stayed += page.control->stayed > before;
+        stayed += count_stayed(0, 250);
     }
     CHECK(stayed > 0);
     CHECK(stats_of(cache).moved_bytes - moved <= 20 * 34000);
     CHECK(count_numbers(0, 250) > 100);
+    end();
+}
+
+/* However small the page, and whatever was overwritten in it. */
+static void
+what_a_set_stored_is_there_when_it_returns(void)
+{
+    begin(4 * KIB, 8);
+    for (unsigned i = 0; i < 100000; i++) {
+        unsigned n = (unsigned)check_random_below(20);
+        size_t total = 48 + 8 * check_random_below(i % 8 ? 40 : 120);
+        set_numbers(n, n + 1, total);
+        REQUIRE(has(cache, name_of(n)));
+    }
+    end();
+}
+
+/* It would make of the free bytes the dead ones that they just were. */
+static void
+while_cleaning_no_entry_stays_for_a_small_one(void)
+{
+    unsigned number = 256 * KIB * 4 / 5 / 1000, stayed = 0;
+    begin(256 * KIB, 128);
+    set_numbers(0, number, 1000);
+    for (unsigned i = 0; i < 4000; i++) {
+        look_where(0, number);
+        overwrite(number, 200 + 8 * check_random_below(200), 1);
+        stayed += count_stayed(0, number);
+    }
+    CHECK(stayed < 20); /* a new version may take its old place */
     end();
 }
 
@@ -585,10 +703,14 @@ static const struct check_case cases[] = {
     CASE(second_lives_are_dearer_for_larger_entries),
     CASE(an_evicted_key_that_returns_skips_probation),
     CASE(nobody_has_to_go_while_a_page_is_mostly_dead),
+    CASE(overwriting_evicts_nobody_while_there_is_room),
+    CASE(credit_lasts_while_only_overwriting_makes_laps),
     CASE(expired_entries_are_no_evictions),
     CASE(a_set_moves_little_however_hot_the_page_is),
     CASE(some_room_is_kept_free),
     CASE(hot_entries_stay_in_place_when_copies_are_too_dear),
+    CASE(what_a_set_stored_is_there_when_it_returns),
+    CASE(while_cleaning_no_entry_stays_for_a_small_one),
     CASE(without_a_slot_the_least_used_entry_goes),
     CASE(a_dirty_entry_is_the_last_to_lose_its_slot),
     CASE(dirty_entries_are_handed_out_before_they_leave),

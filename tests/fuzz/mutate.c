@@ -107,9 +107,9 @@ static void
 mutate_counter(unsigned char *control, uint64_t near)
 {
     struct fmm_control *c = (struct fmm_control *)(void *)control;
-    uint64_t *counters[] = {&c->live[0], &c->live[1], &c->entries, &c->stayed,
+    uint64_t *counters[] = {&c->live[0], &c->live[1], &c->entries,
                             &c->recount_at};
-    uint64_t *one = counters[mutate_below(5)];
+    uint64_t *one = counters[mutate_below(4)];
     *one = mutate_number(*one, near);
 }
 

@@ -18,7 +18,9 @@ _BY_CATCHER = {
     "chain_within_ring slots_share total_min",
     "test_dirty": "ticket_ring ticket_tail ticket_head dirty_capacity "
     "done_for_any_integer",
-    "test_evict": "evict_dirty move_clean stays next_recount",
+    "test_evict": "evict_dirty move_clean stays next_recount main_uncleaned "
+    "probation_uncleaned spared_pays stay_for_small clean_late "
+    "tidy_own",
     "test_crash_order": "publish_before_data publish_before_head delete_then_set "
     "write_in_place",
     "test_crash_order full 30": "move_before_copy tail_before_clear tail_before_move "
