@@ -288,12 +288,14 @@ enum fmm_status fmm_lease_take(struct fmm_cache *cache,
                                const struct fmm_key *key, uint64_t duration_ms,
                                bool refresh, struct fmm_lease *lease_out,
                                struct fmm_ticket *ticket_out);
-/* Look, without a page lock. FMM_OK: it goes on, and its owner lives.
- * FMM_MISS: nobody computes the key. */
+/* Look, without a page lock. FMM_OK: it goes on, and its owner lives; of a
+ * key without a value `since_out` is when it was taken, ms since 1970, in
+ * whole seconds. FMM_MISS: nobody computes the key. */
 enum fmm_status fmm_lease_peek(struct fmm_cache *cache,
                                const struct fmm_call *call,
                                const struct fmm_key *key,
-                               struct fmm_lease *lease_out);
+                               struct fmm_lease *lease_out,
+                               uint64_t *since_out);
 /* The process id of its owner. */
 uint32_t fmm_lease_pid(const struct fmm_lease *lease);
 /* What to store in the place of a lease. */
@@ -310,6 +312,12 @@ enum fmm_status fmm_lease_store(struct fmm_cache *cache,
                                 const struct fmm_value *value,
                                 const struct fmm_lease_store *store,
                                 struct fmm_ticket *ticket_out);
+/* Let a lease end `duration_ms` from now, as of fmm_lease_take(); one past its
+ * deadline, too, that nobody took. FMM_MISS: it is not there any more. */
+enum fmm_status fmm_lease_extend(struct fmm_cache *cache,
+                                 const struct fmm_call *call,
+                                 const struct fmm_key *key, uint64_t token,
+                                 uint64_t duration_ms);
 /* Give a lease back, a value stays. FMM_MISS: it is not there any more. */
 enum fmm_status fmm_lease_release(struct fmm_cache *cache,
                                   const struct fmm_call *call,

@@ -287,6 +287,12 @@ fmm_entry_set_lease(const struct fmm_entry *entry,
 }
 
 void
+fmm_entry_set_deadline(const struct fmm_entry *entry, uint64_t deadline)
+{
+    fmm_store_shared(lease_words(entry) + 8, deadline);
+}
+
+void
 fmm_entry_end_lease(const struct fmm_entry *entry)
 {
     if (entry->flags & FMM_ENTRY_LEASE) {

@@ -85,7 +85,7 @@ static inline bool
 fmm_lease_runs(const struct fmm_lease *lease, uint64_t now_ms)
 {
     return lease->token != 0 && lease->deadline > now_ms &&
-           lease->deadline - now_ms <= FMM_LEASE_MS_MAX;
+           lease->deadline - now_ms <= 2 * FMM_LEASE_MS_MAX;
 }
 
 /* Its lease; the token is 0 when there is none. */
@@ -95,6 +95,8 @@ bool fmm_entry_leased(const struct fmm_entry *entry, uint64_t now_ms);
 /* Change it where there is room for one; the last store is the commit. */
 void fmm_entry_set_lease(const struct fmm_entry *entry,
                          const struct fmm_lease *lease);
+/* Change the deadline of the lease that is there: one store. */
+void fmm_entry_set_deadline(const struct fmm_entry *entry, uint64_t deadline);
 /* Take the lease away, if there is one: one store. */
 void fmm_entry_end_lease(const struct fmm_entry *entry);
 

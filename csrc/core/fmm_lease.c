@@ -43,19 +43,21 @@ read_locked(struct fmm_cache *cache, const struct fmm_read *read)
     if (fmm_page_find(&hold.page, read->key, &found)) {
         bool gone = fmm_entry_gone(&found.entry, read->call->now_ms);
         fmm_entry_lease(&found.entry, read->lease);
+        fmm_page_describe(&hold.page, &found, cache->created_ms,
+                          read->call->now_ms, read->meta);
         status = gone ? FMM_MISS : FMM_OK;
     }
     fmm_hold_release(&hold);
     return status;
 }
 
-/* The lease of a key, in any state. FMM_OK: it has a live value. */
+/* The lease of a key, in any state, and its entry. FMM_OK: it has a live
+ * value. */
 static enum fmm_status
 look(struct fmm_cache *cache, const struct fmm_call *call,
-     const struct fmm_key *key, struct fmm_lease *lease)
+     const struct fmm_key *key, struct fmm_lease *lease, struct fmm_meta *meta)
 {
-    struct fmm_meta ignored;
-    const struct fmm_read read = {call, key, NULL, 0, &ignored, lease, NULL};
+    const struct fmm_read read = {call, key, NULL, 0, meta, lease, NULL};
     if (FMM_UNLIKELY(fmm_file_retired(cache))) {
         return FMM_RETIRED;
     }
@@ -75,10 +77,12 @@ lives(struct fmm_cache *cache, const struct fmm_lease *lease)
 
 enum fmm_status
 fmm_lease_peek(struct fmm_cache *cache, const struct fmm_call *call,
-               const struct fmm_key *key, struct fmm_lease *lease_out)
+               const struct fmm_key *key, struct fmm_lease *lease_out,
+               uint64_t *since_out)
 {
     struct fmm_lease lease;
-    enum fmm_status status = look(cache, call, key, &lease);
+    struct fmm_meta meta = {.stored_at = call->now_ms};
+    enum fmm_status status = look(cache, call, key, &lease, &meta);
     if (status != FMM_OK && status != FMM_MISS) {
         return status;
     }
@@ -86,6 +90,7 @@ fmm_lease_peek(struct fmm_cache *cache, const struct fmm_call *call,
         return FMM_MISS;
     }
     *lease_out = lease;
+    *since_out = meta.stored_at;
     return FMM_OK;
 }
 
@@ -162,7 +167,9 @@ static enum fmm_status
 attempt(struct taking *t, bool *lives_out)
 {
     struct fmm_hold hold;
-    enum fmm_status status = look(t->cache, t->call, t->key, &t->theirs);
+    struct fmm_meta ignored;
+    enum fmm_status status =
+        look(t->cache, t->call, t->key, &t->theirs, &ignored);
     *lives_out = false;
     t->dead = 0;
     if (status == FMM_OK && !t->refresh) {
@@ -212,7 +219,7 @@ fmm_lease_take(struct fmm_cache *cache, const struct fmm_call *call,
     return status;
 }
 
-/* ------------------------------------------------------ storing, ending */
+/* ------------------------------------------- storing, extending, ending */
 
 /* The key's entry, if the lease in it is that of the token. */
 static bool
@@ -292,6 +299,40 @@ fmm_lease_release(struct fmm_cache *cache, const struct fmm_call *call,
     enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
     if (status == FMM_OK) {
         status = release_locked(&hold.page, key, token);
+        fmm_hold_release(&hold);
+    }
+    return status;
+}
+
+static enum fmm_status
+extend_locked(const struct fmm_page *page, const struct fmm_key *key,
+              uint64_t token, uint64_t deadline)
+{
+    struct fmm_found found;
+    if (!find_own(page, key, token, &found) &&
+        !FMM_MUTANT_IS(lease_extend_unchecked)) {
+        return FMM_MISS;
+    }
+    if (fmm_entry_bare(&found.entry)) {
+        fmm_entry_set_expiry(&found.entry, deadline);
+    }
+    fmm_entry_set_deadline(&found.entry, deadline);
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_lease_extend(struct fmm_cache *cache, const struct fmm_call *call,
+                 const struct fmm_key *key, uint64_t token,
+                 uint64_t duration_ms)
+{
+    struct fmm_hold hold;
+    if (duration_ms == 0 || duration_ms > FMM_LEASE_MS_MAX) {
+        return FMM_ERR_ARGUMENT;
+    }
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    if (status == FMM_OK) {
+        uint64_t deadline = call->now_ms + duration_ms;
+        status = extend_locked(&hold.page, key, token, deadline);
         fmm_hold_release(&hold);
     }
     return status;

@@ -63,6 +63,7 @@ enum {
     FMM_MUTANT_integer_in_two_stores,
     FMM_MUTANT_integer_type,
     FMM_MUTANT_lease_alone,
+    FMM_MUTANT_lease_extend_unchecked,
     FMM_MUTANT_lease_from_living,
     FMM_MUTANT_lease_release_unchecked,
     FMM_MUTANT_lease_store_unchecked,

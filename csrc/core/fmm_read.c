@@ -83,6 +83,7 @@ take_found(const struct look *look, const struct fmm_found *found)
     }
     if (FMM_UNLIKELY(read->lease != NULL)) {
         fmm_entry_lease(entry, read->lease);
+        describe(look, found);
     }
     if (!is_whole(look, found->ring, found->offset)) {
         if (read->lease != NULL) {

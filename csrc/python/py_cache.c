@@ -519,6 +519,8 @@ static PyMethodDef cache_methods[] = {
     {"_stats", cache_stats, METH_NOARGS, stats_doc},
     {"_check_page", cache_check_page, METH_VARARGS, check_page_doc},
     {"_lease_take", cache_lease_take, METH_VARARGS, lease_take_doc},
+    {"_lease_peek", cache_lease_peek, METH_VARARGS, lease_peek_doc},
+    {"_lease_extend", cache_lease_extend, METH_VARARGS, lease_extend_doc},
     {"_lease_store", cache_lease_store, METH_VARARGS, lease_store_doc},
     {"_lease_release", cache_lease_release, METH_VARARGS, lease_release_doc},
     {"_info", cache_info, METH_NOARGS, info_doc},

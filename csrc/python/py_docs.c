@@ -558,6 +558,19 @@ Take the right to compute a key: \"taken\" and its token, \"leased\" and the\n\
 id of the process that has it, \"exists\" and 0 when there is a value, or\n\
 \"refused\" and 0 when none could be stored.");
 
+const char lease_peek_doc[] = PyDoc_STR(
+"_lease_peek($self, key, /)\n\
+--\n\
+\n\
+Return who has the lease of a key: the id of the process, when it was taken,\n\
+in whole seconds since 1970, and when it ends, in seconds. None: nobody has.");
+
+const char lease_extend_doc[] = PyDoc_STR(
+"_lease_extend($self, key, token, ms, /)\n\
+--\n\
+\n\
+Let a lease end that long from now; tell whether it was still there.");
+
 const char lease_store_doc[] = PyDoc_STR(
 "_lease_store($self, key, value, token, expire_time=None, leasable=False, /)\n\
 --\n\

@@ -48,6 +48,8 @@ extern const char scan_doc[];
 extern const char stats_doc[];
 extern const char check_page_doc[];
 extern const char lease_take_doc[];
+extern const char lease_peek_doc[];
+extern const char lease_extend_doc[];
 extern const char lease_store_doc[];
 extern const char lease_release_doc[];
 extern const char info_doc[];

@@ -60,7 +60,45 @@ cache_lease_take(PyObject *object, PyObject *args)
     return status < 0 ? NULL : outcome_of(&l, status);
 }
 
-/* ------------------------------------------------------- storing, releasing */
+/* ----------------------------------------------------------------- looking */
+
+struct peek_op {
+    struct op op;
+    struct fmm_lease lease;
+    uint64_t since_ms;
+};
+
+static enum fmm_status
+run_peek(struct fmm_cache *cache, struct op *op)
+{
+    struct peek_op *p = (struct peek_op *)op;
+    op_hash(cache, op);
+    return fmm_lease_peek(cache, &op->call, &op->key, &p->lease, &p->since_ms);
+}
+
+PyObject *
+cache_lease_peek(PyObject *object, PyObject *args)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct peek_op p;
+    PyObject *key;
+    if (!PyArg_ParseTuple(args, "O:_lease_peek", &key) ||
+        key_from_object(key, &p.op.key) < 0 || op_begin(self, &p.op) < 0) {
+        return NULL;
+    }
+    int status = op_call(self, &p.op, run_peek);
+    if (status < 0) {
+        return NULL;
+    }
+    if (status != FMM_OK) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("Idd", fmm_lease_pid(&p.lease),
+                         (double)p.since_ms / 1000.0,
+                         (double)p.lease.deadline / 1000.0);
+}
+
+/* --------------------------------------------- storing, extending, releasing */
 
 struct compute_op {
     struct store_op store;
@@ -139,5 +177,32 @@ cache_lease_release(PyObject *object, PyObject *args)
     }
     l.lease.token = token;
     int status = op_call(self, &l.op, run_release);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}
+
+static enum fmm_status
+run_extend(struct fmm_cache *cache, struct op *op)
+{
+    struct lease_op *l = (struct lease_op *)op;
+    op_hash(cache, op);
+    return fmm_lease_extend(cache, &op->call, &op->key, l->lease.token,
+                            l->duration_ms);
+}
+
+PyObject *
+cache_lease_extend(PyObject *object, PyObject *args)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct lease_op l;
+    PyObject *key;
+    unsigned long long token, duration_ms;
+    if (!PyArg_ParseTuple(args, "OKK:_lease_extend", &key, &token,
+                          &duration_ms) ||
+        key_from_object(key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
+        return NULL;
+    }
+    l.lease.token = token;
+    l.duration_ms = duration_ms;
+    int status = op_call(self, &l.op, run_extend);
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
 }

@@ -43,6 +43,8 @@ DECLARE_METHOD(cache_multi_set);
 
 /* py_lease.c */
 PyObject *cache_lease_take(PyObject *self, PyObject *args);
+PyObject *cache_lease_peek(PyObject *self, PyObject *args);
+PyObject *cache_lease_extend(PyObject *self, PyObject *args);
 PyObject *cache_lease_store(PyObject *self, PyObject *args);
 PyObject *cache_lease_release(PyObject *self, PyObject *args);
 

@@ -189,8 +189,9 @@ static struct change
 next_change(void)
 {
     static const enum change_kind kinds[] = {
-        SET,    SET,    SET, SET,   SET,        SET,     ADD,     SET_DIRTY,
-        REMOVE, REMOVE, ADD, TOUCH, TAKE_LEASE, REFRESH, COMPUTE, RELEASE};
+        SET,        SET,       SET,     SET,    SET,    SET,
+        ADD,        SET_DIRTY, REMOVE,  REMOVE, ADD,    TOUCH,
+        TAKE_LEASE, REFRESH,   COMPUTE, EXTEND, RELEASE};
     size_t pick = check_random_below(sizeof(kinds) / sizeof(kinds[0]));
     return some_change(kinds[pick], WRITER_MAX);
 }

@@ -125,6 +125,10 @@ change_lease(struct fmm_cache *cache, const struct change *c,
 {
     struct fmm_key key = change_key(cache, c->key);
     struct fmm_lease lease = lease_of(cache, &key);
+    if (c->kind == EXTEND) {
+        return fmm_lease_extend(cache, &call, &key, lease.token,
+                                LONG + 1 + c->stamp % LONG);
+    }
     if (c->kind == RELEASE) {
         return fmm_lease_release(cache, &call, &key, lease.token);
     }
@@ -157,6 +161,7 @@ change_apply(struct fmm_cache *cache, const struct change *c,
                              &dropped);
     case TAKE_LEASE:
     case REFRESH:
+    case EXTEND:
     case RELEASE:
         return change_lease(cache, c, ticket);
     case COMPUTE:

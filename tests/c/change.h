@@ -22,6 +22,7 @@ enum change_kind {
     REFRESH, /* take one although there is a value */
     COMPUTE, /* store by the lease that is there, room for another */
     COMPUTE_NUMBER,
+    EXTEND,
     RELEASE,
     CHANGE_KINDS
 };

@@ -158,13 +158,17 @@ some_lease(struct hostile *h)
     uint64_t pick = check_random_below(16);
     const struct fmm_lease_store how = {
         .token = h->lease.token, .store = some_store(), .leasable = pick & 1};
-    fmm_lease_peek(h->cache, &call, &key, &h->lease);
+    uint64_t since;
+    fmm_lease_peek(h->cache, &call, &key, &h->lease, &since);
     if (pick < 8) {
         fmm_lease_take(h->cache, &call, &key, SECOND, pick & 1, &h->lease,
                        &h->ticket);
     }
     else if (pick < 14) {
         fmm_lease_store(h->cache, &call, &key, &value, &how, &h->ticket);
+    }
+    else if (pick < 15) {
+        fmm_lease_extend(h->cache, &call, &key, h->lease.token, SECOND);
     }
     else {
         fmm_lease_release(h->cache, &call, &key, h->lease.token);

@@ -445,16 +445,40 @@ compute_some(uint32_t n)
 }
 
 static void
-release_some(uint32_t n)
+peek_at(uint32_t n)
 {
     struct fmm_key key = key_of(n);
     struct fmm_lease lease;
-    enum fmm_status status = fmm_lease_peek(cache, &call, &key, &lease);
+    uint64_t since;
+    enum fmm_status status =
+        fmm_lease_peek(cache, &call, &key, &lease, &since);
     if (status == FMM_MISS && is_leased(n)) {
         note_lost_lease(n);
     }
     CHECK_EQ(status, is_leased(n) ? FMM_OK : FMM_MISS);
-    status = fmm_lease_release(cache, &call, &key, leases[n].token);
+    CHECK(status == FMM_MISS || lease.deadline == leases[n].deadline);
+}
+
+static void
+extend_some(uint32_t n)
+{
+    struct fmm_key key = key_of(n);
+    uint64_t ms = 1 + check_random_below(20 * SECOND);
+    enum fmm_status status =
+        fmm_lease_extend(cache, &call, &key, leases[n].token, ms);
+    if (status == FMM_MISS && leases[n].held) {
+        note_lost_lease(n);
+    }
+    CHECK_EQ(status, leases[n].held ? FMM_OK : FMM_MISS);
+    leases[n].deadline = call.now_ms + ms;
+}
+
+static void
+release_some(uint32_t n)
+{
+    struct fmm_key key = key_of(n);
+    enum fmm_status status =
+        fmm_lease_release(cache, &call, &key, leases[n].token);
     if (status == FMM_MISS && leases[n].held) {
         note_lost_lease(n);
     }
@@ -465,12 +489,17 @@ release_some(uint32_t n)
 static void
 lease_some(uint32_t n)
 {
-    switch (check_random_below(5)) {
+    switch (check_random_below(6)) {
     case 0:
     case 1:
         take_some(n);
         break;
     case 2:
+        peek_at(n);
+        extend_some(n);
+        break;
+    case 3:
+        peek_at(n);
         release_some(n);
         break;
     default:

@@ -244,8 +244,8 @@ static void
 every_step_of_a_lease_leaves_a_sound_page(void)
 {
     run(&(struct scenario){.name = "lease",
-                           .kinds = {TAKE_LEASE, TAKE_LEASE, COMPUTE, REFRESH,
-                                     REFRESH, COMPUTE, REFRESH, RELEASE},
+                           .kinds = {TAKE_LEASE, EXTEND, COMPUTE, REFRESH,
+                                     EXTEND, COMPUTE, REFRESH, RELEASE},
                            .count = 8,
                            .keys = 1,
                            .length_max = 100});

@@ -322,9 +322,9 @@ a_lease_changes_in_place(void)
 }
 
 static void
-a_deadline_beyond_the_longest_lease_is_none(void)
+a_deadline_beyond_twice_the_longest_lease_is_none(void)
 {
-    struct fmm_lease lease = {1, FMM_LEASE_MS_MAX + 100, 1};
+    struct fmm_lease lease = {1, 2 * FMM_LEASE_MS_MAX + 100, 1};
     CHECK(fmm_lease_runs(&lease, 100));
     CHECK(!fmm_lease_runs(&lease, 99)); /* the clock went back, or damage */
     lease.deadline = UINT64_MAX;
@@ -409,7 +409,7 @@ static const struct check_case cases[] = {
     CASE(what_says_where_parts_are_is_as_long_as_that),
     CASE(a_lease_has_its_words_and_without_a_value_nothing_else),
     CASE(a_lease_changes_in_place),
-    CASE(a_deadline_beyond_the_longest_lease_is_none),
+    CASE(a_deadline_beyond_twice_the_longest_lease_is_none),
     CASE(places_outside_the_ring_are_refused),
     CASE(padding_is_a_thing_of_the_log_and_no_entry),
     CASE(random_bytes_are_refused_or_stay_in_bounds),

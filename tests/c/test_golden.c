@@ -252,6 +252,7 @@ its_leases_read_the_same(void)
 {
     struct fmm_cache *cache = open_copy();
     struct fmm_lease lease;
+    uint64_t since;
     struct fmm_ticket ticket;
     struct fmm_key key = text_key(cache, "computed");
     CHECK(holds(cache, "computed", "result"));
@@ -261,7 +262,7 @@ its_leases_read_the_same(void)
              FMM_OK);
     key = text_key(cache, "computing");
     CHECK(!has(cache, "computing"));
-    CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease), FMM_MISS);
+    CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease, &since), FMM_MISS);
     CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
              FMM_OK);
     fmm_close(cache);

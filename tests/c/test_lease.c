@@ -68,12 +68,20 @@ give_back(const char *name, const struct fmm_lease *lease)
     return fmm_lease_release(cache, &call, &key, lease->token);
 }
 
+static enum fmm_status
+extend(const char *name, const struct fmm_lease *lease, uint64_t ms)
+{
+    struct fmm_key key = text_key(cache, name);
+    return fmm_lease_extend(cache, &call, &key, lease->token, ms);
+}
+
 static bool
 is_leased(const char *name)
 {
     struct fmm_key key = text_key(cache, name);
     struct fmm_lease lease;
-    return fmm_lease_peek(cache, &call, &key, &lease) == FMM_OK;
+    uint64_t since;
+    return fmm_lease_peek(cache, &call, &key, &lease, &since) == FMM_OK;
 }
 
 /* The key holds a value with room for a lease. */
@@ -360,14 +368,92 @@ a_purge_drops_what_is_past_its_deadline_only(void)
 }
 
 static void
-a_clock_that_goes_back_a_day_ends_a_lease(void)
+a_lease_survives_a_clock_that_goes_back_up_to_a_day(void)
+{
+    struct fmm_lease lease, other;
+    begin();
+    CHECK_EQ(take_for("key", FMM_LEASE_MS_MAX, &lease), FMM_OK);
+    call.now_ms -= FMM_LEASE_MS_MAX;
+    CHECK(is_leased("key"));
+    CHECK_EQ(take("key", &other), FMM_LEASED);
+    call.now_ms -= 1;
+    CHECK(!is_leased("key"));
+    CHECK_EQ(take("key", &other), FMM_OK);
+    call.now_ms += FMM_LEASE_MS_MAX + 1;
+    end();
+}
+
+static void
+an_extended_lease_lasts_longer_and_its_value_is_stored(void)
+{
+    struct fmm_lease lease, other;
+    uint64_t dropped = 0;
+    begin();
+    CHECK_EQ(take_for("key", SECOND, &lease), FMM_OK);
+    CHECK_EQ(extend("key", &lease, MINUTE), FMM_OK);
+    call.now_ms += MINUTE - 1;
+    CHECK_EQ(fmm_drop_page(cache, &call, 0, FMM_DROP_EXPIRED, true, &dropped),
+             FMM_OK);
+    CHECK_EQ(take("key", &other), FMM_LEASED);
+    CHECK_EQ(other.token, lease.token);
+    CHECK_EQ(extend("key", &lease, SECOND), FMM_OK);
+    call.now_ms += SECOND;
+    CHECK(!is_leased("key"));
+    CHECK_EQ(extend("key", &lease, MINUTE), FMM_OK); /* nobody took it */
+    CHECK_EQ(take("key", &other), FMM_LEASED);
+    CHECK_EQ(store("key", "value", &lease), FMM_OK);
+    CHECK(holds(cache, "key", "value"));
+    end();
+}
+
+static void
+the_lease_of_a_live_value_is_extended_and_the_value_is_not(void)
 {
     struct fmm_lease lease, other;
     begin();
     CHECK_EQ(take("key", &lease), FMM_OK);
-    call.now_ms -= FMM_LEASE_MS_MAX;
-    CHECK_EQ(take("key", &other), FMM_OK);
-    call.now_ms += FMM_LEASE_MS_MAX;
+    struct fmm_lease_store how = {.token = lease.token,
+                                  .store = {.expire_at = call.now_ms + SECOND},
+                                  .leasable = true};
+    CHECK_EQ(store_as("key", "mortal", &how), FMM_OK);
+    CHECK_EQ(refresh("key", &lease), FMM_OK);
+    CHECK_EQ(extend("key", &lease, 2 * MINUTE), FMM_OK);
+    call.now_ms += MINUTE;
+    CHECK(!has(cache, "key"));
+    CHECK_EQ(take("key", &other), FMM_LEASED);
+    end();
+}
+
+static void
+only_a_lease_that_is_there_is_extended(void)
+{
+    struct fmm_lease lease, other;
+    begin();
+    CHECK_EQ(take("key", &lease), FMM_OK);
+    CHECK_EQ(extend("key", &lease, 0), FMM_ERR_ARGUMENT);
+    CHECK_EQ(extend("key", &lease, FMM_LEASE_MS_MAX + 1), FMM_ERR_ARGUMENT);
+    CHECK_EQ(remove_text(cache, "key"), FMM_MISS);
+    CHECK_EQ(extend("key", &lease, MINUTE), FMM_MISS);
+    CHECK_EQ(take_for("key", SECOND, &other), FMM_OK);
+    CHECK_EQ(extend("key", &lease, MINUTE), FMM_MISS);
+    call.now_ms += SECOND;
+    CHECK(!is_leased("key"));
+    end();
+}
+
+static void
+a_lease_tells_since_when_it_is_held(void)
+{
+    struct fmm_lease lease;
+    uint64_t since = 0;
+    begin();
+    struct fmm_key key = text_key(cache, "key");
+    uint64_t then = call.now_ms;
+    CHECK_EQ(take("key", &lease), FMM_OK);
+    call.now_ms += 10 * SECOND;
+    CHECK_EQ(extend("key", &lease, MINUTE), FMM_OK);
+    CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease, &since), FMM_OK);
+    CHECK(since <= then && then < since + SECOND);
     end();
 }
 
@@ -675,7 +761,9 @@ a_lease_in_a_file_that_was_replaced_is_none(void)
     CHECK_EQ(take("key", &lease), FMM_OK);
     struct fmm_cache *other = new_cache(16384, 1);
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease), FMM_RETIRED);
+    uint64_t since;
+    CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease, &since), FMM_RETIRED);
+    CHECK_EQ(extend("key", &lease, MINUTE), FMM_RETIRED);
     CHECK_EQ(take("key", &lease), FMM_RETIRED);
     CHECK_EQ(store("key", "late", &lease), FMM_RETIRED);
     CHECK_EQ(give_back("key", &lease), FMM_RETIRED);
@@ -712,7 +800,11 @@ static const struct check_case cases[] = {
     CASE(a_lease_past_its_deadline_is_taken_over),
     CASE(past_its_deadline_a_lease_that_nobody_took_still_stores),
     CASE(a_purge_drops_what_is_past_its_deadline_only),
-    CASE(a_clock_that_goes_back_a_day_ends_a_lease),
+    CASE(a_lease_survives_a_clock_that_goes_back_up_to_a_day),
+    CASE(an_extended_lease_lasts_longer_and_its_value_is_stored),
+    CASE(the_lease_of_a_live_value_is_extended_and_the_value_is_not),
+    CASE(only_a_lease_that_is_there_is_extended),
+    CASE(a_lease_tells_since_when_it_is_held),
     CASE(a_lease_of_the_dead_is_taken_over_at_once),
     CASE(a_lease_of_the_living_is_taken_over_when_they_are_killed),
     CASE(of_many_that_want_the_lease_of_the_dead_one_gets_it),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from support import BackingStore, MakeCache
@@ -119,6 +120,10 @@ def test_a_closed_cache_and_one_in_use_say_so(cache: FastMmap) -> None:
         cache._lease_store("key", 1, 1)
     with pytest.raises(ClosedError):
         cache._lease_release("key", 1)
+    with pytest.raises(ClosedError):
+        cache._lease_peek("key")
+    with pytest.raises(ClosedError):
+        cache._lease_extend("key", 1, 1)
 
 
 @pytest.mark.parametrize("arguments", [(), ("key",), (1, 1), ("key", "x")])
@@ -127,3 +132,27 @@ def test_bad_arguments_are_type_errors(
 ) -> None:
     with pytest.raises(TypeError):
         cache._lease_take(*arguments)  # type: ignore[arg-type]
+
+
+def test_a_lease_tells_who_has_it_and_how_long(cache: FastMmap) -> None:
+    assert cache._lease_peek("key") is None
+    began = time.time()
+    token = token_of(cache)
+    found = cache._lease_peek("key")
+    assert found is not None
+    pid, since, until = found
+    assert pid == os.getpid()
+    assert began - 1.1 < since <= time.time()
+    assert began + 59 < until <= time.time() + 60
+    cache._lease_store("key", 1, token)
+    assert cache._lease_peek("key") is None
+
+
+def test_a_lease_is_extended_by_its_token(cache: FastMmap) -> None:
+    token = token_of(cache)
+    assert cache._lease_extend("key", token + 1, 2 * MINUTE) is False
+    assert cache._lease_extend("key", token, 2 * MINUTE) is True
+    with time_travel(100):
+        assert cache._lease_take("key", MINUTE)[0] == "leased"
+        assert cache._lease_store("key", 1, token) is True
+        assert cache._lease_extend("key", token, MINUTE) is False
