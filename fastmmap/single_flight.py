@@ -7,17 +7,14 @@ tasks of one process are callers like any others. No lock of the cache is held
 while anybody computes or waits.
 """
 
-import os
-import random
-import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Optional, TypeVar, Union
 
-from fastmmap import callbacks, durations
+from fastmmap import callbacks, durations, waiting
 from fastmmap.errors import Error, LockError, LockTimeout
 from fastmmap.types import Key, Lifetime
 
@@ -26,11 +23,6 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-#: Seconds between two looks of one who waits: from the first to the second.
-_DELAYS = 0.0002, 0.005
-#: The longer ones are for this many who wait in one process; more of them look
-#: less often, so that they leave it time to compute.
-_CROWD = 256
 #: The longest lease, ms: what a killed process may leave behind lasts no longer.
 _LEASE_MS_MAX = 24 * 3600 * 1000
 
@@ -61,18 +53,24 @@ class Terms(NamedTuple):
     timeout: Optional[float]
 
 
+def lease_ms(lease_time: Lifetime) -> int:
+    """Return how long a lease lasts, ms; the longest there is for "never".
+
+    Raises TypeError or ValueError for what is no lifetime, or none at all.
+    """
+    ms = durations.lifetime_ms(lease_time)
+    if ms == durations.NOW:
+        raise ValueError("lease_time is 'now': a lease has to last")
+    return _LEASE_MS_MAX if ms == durations.NEVER else min(ms, _LEASE_MS_MAX)
+
+
 def terms(lease_time: Lifetime, timeout: Union[int, float, None]) -> Terms:
     """Return the terms of these arguments.
 
     Raises TypeError or ValueError for what is no lifetime, no time to wait.
     """
-    lease_ms = durations.lifetime_ms(LEASE_TIME if lease_time is None else lease_time)
-    if lease_ms == durations.NOW:
-        raise ValueError("lease_time is 'now': a computation takes time")
-    if timeout is not None and not timeout >= 0:
-        raise ValueError(f"timeout is {timeout!r}: expected seconds, or None")
-    never = lease_ms == durations.NEVER
-    return Terms(_LEASE_MS_MAX if never else min(lease_ms, _LEASE_MS_MAX), timeout)
+    waiting.check_timeout(timeout)
+    return Terms(lease_ms(LEASE_TIME if lease_time is None else lease_time), timeout)
 
 
 # ---------------------------------------------------------------- one computes
@@ -149,46 +147,12 @@ def _refuse_own(cache: "FastMmap", key: Key) -> None:
 
 # -------------------------------------------------------------------- many wait
 
-#: All who wait in this process.
-_waiting: set["_Patience"] = set()
-os.register_at_fork(after_in_child=_waiting.clear)
 
-
-class _Patience:
-    """How long one caller still waits, and how often it looks."""
-
-    def __init__(self, timeout: Optional[float]) -> None:
-        self._timeout = timeout
-        self._until = None if timeout is None else time.monotonic() + timeout
-        self._delay = _DELAYS[0]
-
-    def delay(self, cache: "FastMmap", key: Key, process: int) -> float:
-        """Return the seconds until the next look.
-
-        Raises LockTimeout when there are none.
-        """
-        left = float("inf")
-        if self._until is not None:
-            left = self._until - time.monotonic()
-            if left <= 0:
-                raise LockTimeout(
-                    f"{cache.share_file}: key {key!r} is being computed by process "
-                    f"{process}; gave up after {self._timeout} s: try again, or "
-                    "raise timeout"
-                )
-        crowd = max(1.0, len(_waiting) / _CROWD)
-        self._delay = min(self._delay * 1.5, _DELAYS[1])
-        return min(self._delay * crowd * random.uniform(0.7, 1.0), left)
-
-
-_Steps = Generator[float, None, Union[Found, Lease]]
-
-
-def _approach(cache: "FastMmap", key: Key, terms: Terms) -> _Steps:
-    """Yield seconds to sleep, until there is a value or the right to compute it."""
-    patience = _Patience(terms.timeout)
-    _waiting.add(patience)
-    try:
+def _approach(
+    cache: "FastMmap", key: Key, terms: Terms
+) -> waiting.Steps[Union[Found, Lease]]:
+    """Wait until there is a value or the right to compute it."""
+    with waiting.Patience(terms.timeout) as patience:
         while True:
             outcome, number = cache._lease_take(key, terms.lease_ms)
             if outcome == "taken":
@@ -197,13 +161,18 @@ def _approach(cache: "FastMmap", key: Key, terms: Terms) -> _Steps:
                 return Lease(cache, key, None)
             if outcome == "leased":
                 _refuse_own(cache, key)
-                yield patience.delay(cache, key, number)
+                delay = patience.delay()
+                if delay is None:
+                    raise LockTimeout(
+                        f"{cache.share_file}: key {key!r} is being computed by "
+                        f"process {number}; gave up after {terms.timeout} s: try "
+                        "again, or raise timeout"
+                    )
+                yield delay
                 continue
             value = cache.get(key, ABSENT)
             if value is not ABSENT:
                 return Found(value)
-    finally:
-        _waiting.discard(patience)
 
 
 def approach(cache: "FastMmap", key: Key, terms: Terms) -> Union[Found, Lease]:
@@ -213,32 +182,14 @@ def approach(cache: "FastMmap", key: Key, terms: Terms) -> Union[Found, Lease]:
         LockTimeout: Another computes it for longer than ``terms.timeout``.
         LockError: The caller is itself part of the computation.
     """
-    steps = _approach(cache, key, terms)
-    try:
-        while True:
-            time.sleep(next(steps))
-    except StopIteration as end:
-        found: Union[Found, Lease] = end.value
-        return found
-    finally:
-        steps.close()
+    return waiting.run(_approach(cache, key, terms))
 
 
 async def approach_async(
     cache: "FastMmap", key: Key, terms: Terms
 ) -> Union[Found, Lease]:
     """Do the same without blocking the event loop."""
-    import asyncio  # takes long, and not everybody needs it
-
-    steps = _approach(cache, key, terms)
-    try:
-        while True:
-            await asyncio.sleep(next(steps))
-    except StopIteration as end:
-        found: Union[Found, Lease] = end.value
-        return found
-    finally:
-        steps.close()
+    return await waiting.run_async(_approach(cache, key, terms))
 
 
 def try_refresh(cache: "FastMmap", key: Key, terms: Terms) -> Optional[Lease]:

@@ -135,6 +135,32 @@ def test_one_who_is_stopped_is_waited_for_until_its_time_is_over(
     assert cache["key"] == "mine"  # what came late was refused
 
 
+@pytest.mark.parametrize("seconds", [-0.5, -3600, -86_000, 59])
+def test_a_clock_that_jumps_within_the_lease_lets_nobody_else_compute(
+    cache: FastMmap, path: str, seconds: float
+) -> None:
+    with Scenario(compute_late, path) as running:
+        assert running.hear() == "computing"
+        with time_travel(seconds), pytest.raises(TimeoutError):
+            cache.get_or_set("key", "mine", timeout=0.1)
+        running.tell("go on")
+        assert running.result() == "stale"
+        assert cache["key"] == "stale"
+
+
+@pytest.mark.parametrize("seconds", [61, 10**9, -3 * 86_400])
+def test_a_clock_that_jumps_beyond_the_lease_costs_a_computation_and_no_more(
+    cache: FastMmap, path: str, seconds: float
+) -> None:
+    with Scenario(compute_late, path) as running:
+        assert running.hear() == "computing"
+        with time_travel(seconds):
+            assert cache.get_or_set("key", "mine", timeout=20) == "mine"
+        running.tell("go on")
+        assert running.result() == "stale"  # its caller has it all the same
+        assert cache["key"] == "mine"
+
+
 def compute_late(path: str) -> object:
     def compute() -> str:
         say("computing")
