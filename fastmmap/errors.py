@@ -30,3 +30,11 @@ class LockTimeout(Error, TimeoutError):
 
 class ClosedError(Error, ValueError):
     """The cache has been closed."""
+
+
+class LockLost(LockError):
+    """A lock of ``fastmmap.sync`` ended before it was released.
+
+    Its time was over, or its key went with ``clear()``, a replaced file or a
+    page full of leases. Others may have had it meanwhile.
+    """

@@ -443,7 +443,7 @@ _COMPUTING = (
     ),
     _break(
         "tasks_that_wait_block_their_loop",
-        f"{_PACKAGE}single_flight.py",
+        f"{_PACKAGE}waiting.py",
         "            await asyncio.sleep(next(steps))\n",
         "            time.sleep(next(steps))\n",
         f"{_UNIT}test_get_or_set.py::test_waiting_tasks_do_not_block_their_loop",
@@ -487,4 +487,75 @@ _COMPUTING = (
     ),
 )
 
-BREAKS = _THREADS + _FORKS + _EXITS + _FILES + _VALUES + _COMMANDS + _COMPUTING
+_SYNC = f"{_PACKAGE}sync/"
+_LOCKS = (
+    _break(
+        "a_lock_is_lost_in_silence",
+        f"{_SYNC}leased.py",
+        "        if not self._cache._lease_release(hold.key, hold.token):\n"
+        "            self._refuse_lost()\n",
+        "        self._cache._lease_release(hold.key, hold.token)\n",
+        f"{_UNIT}test_sync_lock.py::test_a_lock_that_goes_with_its_key_is_lost",
+    ),
+    _break(
+        "one_whose_lock_was_lost_gives_back_another",
+        f"{_SYNC}leased.py",
+        "(hold for hold in holds if hold.caller == me), holds[0])",
+        "(hold for hold in holds[::-1]), holds[0])",
+        f"{_UNIT}test_sync_lock.py::"
+        "test_one_whose_lock_was_lost_does_not_give_back_that_of_the_next",
+    ),
+    _break(
+        "a_child_gives_back_the_lock_of_its_parent",
+        f"{_SYNC}leased.py",
+        "            if hold.process == process:\n",
+        "            if hold.process:\n",
+        f"{_HAZARDS}test_sync_processes.py::"
+        "test_a_forked_child_has_no_lock_of_its_parent",
+    ),
+    _break(
+        "tasks_of_one_thread_share_an_rlock",
+        f"{_SYNC}acquirable.py",
+        "    return threading.get_ident() if task is None else task\n",
+        "    return threading.get_ident()\n",
+        f"{_UNIT}test_sync_lock.py::"
+        "test_tasks_of_one_thread_have_an_rlock_one_at_a_time",
+    ),
+    _break(
+        "a_permit_is_taken_by_looking_first",
+        f"{_SYNC}leased.py",
+        "            outcome, token = self._cache._lease_take(key, self._lease_ms)\n",
+        "            if self._cache._lease_peek(key) is None:\n"
+        "                self._cache.remove(key)\n"
+        "            outcome, token = self._cache._lease_take(key, self._lease_ms)\n",
+        f"{_HAZARDS}test_sync_processes.py::"
+        "test_never_too_many_are_inside_though_some_are_killed",
+    ),
+    _break(
+        "tokens_are_taken_in_two_steps",
+        f"{_SYNC}rate_limiter.py",
+        "        stored = self._cache.get_and_set(self._key_of(key), step).stored\n",
+        "        place = self._key_of(key)\n"
+        "        new = step(place, self._cache.get(place), None)\n"
+        "        stored = isinstance(new, Store) and self._cache.set(place, new[0])\n",
+        f"{_HAZARDS}test_sync_processes.py::"
+        "test_all_processes_together_take_as_many_tokens_as_there_are",
+    ),
+    _break(
+        "tokens_are_rounded",
+        f"{_SYNC}rate_limiter.py",
+        "        self._cost = period_ms * 10**6\n",
+        "        self._cost = (period_ms * 10**6 // limit + 1) * limit\n",
+        f"{_UNIT}test_sync_rate_limiter.py::test_nothing_is_rounded",
+    ),
+    _break(
+        "a_set_that_was_cleared_at_once_is_missed",
+        f"{_SYNC}event.py",
+        "                if now % 2 or now > before:\n",
+        "                if now % 2:\n",
+        f"{_UNIT}test_sync_values.py::"
+        "test_a_task_waits_for_an_event_without_blocking_its_loop",
+    ),
+)
+
+BREAKS = _THREADS + _FORKS + _EXITS + _FILES + _VALUES + _COMMANDS + _COMPUTING + _LOCKS

@@ -63,6 +63,14 @@ def test_computing_once_asks_the_database_once() -> None:
     assert run("computing_once.py") == "requests: 300\nqueries: 1\n"
 
 
+def test_the_rate_limiter_lets_five_through_in_all() -> None:
+    assert run("rate_limiter.py").splitlines() == [
+        "5 x 401 Unauthorized",
+        "145 x 429 Too Many Requests",
+        "another user: 200 OK",
+    ]
+
+
 def test_every_example_is_tested() -> None:
     programs = {path.name for path in EXAMPLES.iterdir()} - {"__pycache__"}
     # Those with a framework: tests/contrib/test_examples.py.

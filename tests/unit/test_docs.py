@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import fastmmap
+import fastmmap.sync
 import fastmmap.testing
 from fastmmap import (
     CheckReport,
@@ -106,6 +108,15 @@ def described(name: str) -> bool:
 @pytest.mark.parametrize("name", fastmmap.__all__)
 def test_every_public_name_is_in_the_reference(name: str) -> None:
     assert described(name)
+
+
+@pytest.mark.parametrize("name", fastmmap.sync.__all__)
+def test_every_lock_and_its_methods_are_in_the_reference(name: str) -> None:
+    kind = getattr(fastmmap.sync, name)
+    names = [name]
+    if inspect.isclass(kind) and not issubclass(kind, (Exception, tuple)):
+        names += [f"{name}.{each}" for each in dir(kind) if not each.startswith("_")]
+    assert [each for each in names if not described(each)] == []
 
 
 @pytest.mark.parametrize("kind", [FastMmap, LockedItem])

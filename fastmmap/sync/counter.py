@@ -1,0 +1,62 @@
+"""`Counter`: a number that all processes count."""
+
+from fastmmap.cache import FastMmap
+from fastmmap.sync.naming import key_of
+from fastmmap.types import Lifetime
+
+
+class Counter:
+    """A number by its name, which begins at 0 and which all processes change.
+
+    Each change is one step in the cache, so none is lost. When its key is evicted,
+    expires or is cleared, it begins at 0 again.
+
+    Args:
+        cache: The cache that all who share the counter have open.
+        name: What it is called; any text.
+        expire_time: How long it lasts from its first change on, for example to
+            count what happens in a minute; ``None`` is the cache's default.
+
+    Raises:
+        TypeError: The name is no str.
+    """
+
+    def __init__(
+        self, cache: FastMmap, name: str, *, expire_time: Lifetime = None
+    ) -> None:
+        self._cache, self._name, self._expire_time = cache, name, expire_time
+        self._key = key_of("counter", name)
+
+    @property
+    def name(self) -> str:
+        """The name that it was made with."""
+        return self._name
+
+    def add(self, delta: int = 1) -> int:
+        """Add to it, a negative number too.
+
+        Returns:
+            What it is then.
+
+        Raises:
+            OverflowError: Beyond 64 bits; it stays as it is.
+        """
+        return self._cache.incr(self._key, delta, expire_time=self._expire_time)
+
+    def value(self) -> int:
+        """Return what it is."""
+        value: int = self._cache.get(self._key, 0)
+        return value
+
+    def reset(self) -> int:
+        """Let it begin at 0 again.
+
+        Returns:
+            What it was.
+        """
+        value: int = self._cache.get_and_remove(self._key, 0).value
+        return value
+
+    def __repr__(self) -> str:
+        """Return its name and where it is."""
+        return f"<fastmmap.sync.Counter object {self._name!r} at {id(self):#x}>"

@@ -1,0 +1,101 @@
+"""`Event`: something that happened, for all processes to see."""
+
+from typing import Optional, Union
+
+from fastmmap import waiting
+from fastmmap.cache import FastMmap
+from fastmmap.sync import number
+from fastmmap.sync.naming import key_of
+from fastmmap.types import KEEP, Entry, Keep, Key
+
+
+def _change(key: Key, value: object, was_set: bool) -> Union[str, Keep]:
+    """Count one more change, of an event that is in that state."""
+    changes = number.read(key, value)
+    return number.write(changes + 1) if changes % 2 == was_set else KEEP
+
+
+def _set(key: Key, value: object, entry: Optional[Entry]) -> Union[str, Keep]:
+    return _change(key, value, False)
+
+
+def _clear(key: Key, value: object, entry: Optional[Entry]) -> Union[str, Keep]:
+    return _change(key, value, True)
+
+
+class Event:
+    """A flag by its name that all processes can set, clear and wait for.
+
+    It is like `threading.Event` for all processes that have the cache open. It is
+    a number in the cache, of its changes, and odd when it is set: so one who waits
+    sees that it was set, though it was cleared at once. It stays when the process
+    that set it ends. When its key is evicted or cleared, it is not set any more.
+
+    Args:
+        cache: The cache that all who share the event have open.
+        name: What it is called; any text.
+
+    Raises:
+        TypeError: The name is no str.
+    """
+
+    def __init__(self, cache: FastMmap, name: str) -> None:
+        self._cache, self._name = cache, name
+        self._key = key_of("event", name)
+
+    @property
+    def name(self) -> str:
+        """The name that it was made with."""
+        return self._name
+
+    def set(self) -> None:
+        """Set it, and let all who wait for it go on."""
+        self._cache.get_and_set(self._key, _set)
+
+    def clear(self) -> None:
+        """Let it be not set; who waits from now on waits for the next `set`."""
+        self._cache.get_and_set(self._key, _clear)
+
+    def _look(self) -> int:
+        return number.read(self._key, self._cache.get(self._key))
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        return self._look() % 2 == 1
+
+    def _steps(self, timeout: Union[int, float, None]) -> waiting.Steps[bool]:
+        waiting.check_timeout(timeout)
+        before = self._look()
+        with waiting.Patience(timeout) as patience:
+            while True:
+                now = self._look()
+                if now % 2 or now > before:
+                    return True
+                before = now
+                delay = patience.delay()
+                if delay is None:
+                    return False
+                yield delay
+
+    def wait(self, timeout: Union[int, float, None] = None) -> bool:
+        """Wait until it is set.
+
+        Args:
+            timeout: Seconds to wait; ``None`` for as long as it takes.
+
+        Returns:
+            Whether it was set in that time.
+        """
+        return waiting.run(self._steps(timeout))
+
+    async def wait_async(self, timeout: Union[int, float, None] = None) -> bool:
+        """Wait like `wait`, and let the event loop go on meanwhile.
+
+        Returns:
+            Whether it was set in that time.
+        """
+        return await waiting.run_async(self._steps(timeout))
+
+    def __repr__(self) -> str:
+        """Return its name and where it is."""
+        return f"<fastmmap.sync.Event object {self._name!r} at {id(self):#x}>"

@@ -1,0 +1,24 @@
+"""Where a lock and the like is in the cache: the key that its name makes."""
+
+import hashlib
+
+#: Longer keys, characters, end in a digest.
+_KEY_MAX = 200
+_DIGEST_SIZE = 20
+
+
+def key_of(kind: str, *parts: object) -> str:
+    """Return the key of something of that kind.
+
+    The parts are str or int, the first one the name that a user gave. The key
+    is ASCII, the same in every process, and no other parts have it.
+
+    Raises TypeError for a name that is no str.
+    """
+    if not isinstance(parts[0], str):
+        raise TypeError(f"a name must be str, not {type(parts[0]).__name__}")
+    key = f"fastmmap.sync.{kind}{parts!a}"
+    if len(key) <= _KEY_MAX:
+        return key
+    digest = hashlib.blake2b(key.encode(), digest_size=_DIGEST_SIZE).hexdigest()
+    return f"fastmmap.sync.{kind}#{digest}"

@@ -1,0 +1,83 @@
+"""`Semaphore`: so many at a time, of all processes."""
+
+from typing import Union
+
+from fastmmap.cache import FastMmap
+from fastmmap.sync.leased import Holder, Leased
+from fastmmap.sync.naming import key_of
+from fastmmap.types import Lifetime
+
+
+class Semaphore(Leased):
+    """Something that so many may have at a time, of all processes, by its name.
+
+    It is like `threading.BoundedSemaphore` for all processes that have the cache
+    open. Each permit is a lease of its own, which ends with the process that has
+    it: so nobody can give back more than was got.
+
+    One who finds none free looks at every permit, again and again: some dozens
+    are fine, thousands are not.
+
+    Args:
+        cache: The cache that all who share the semaphore have open.
+        name: What it is called; any text.
+        value: The number of permits, the same in every process.
+        lease_time, timeout: As of `Lock`.
+
+    Raises:
+        TypeError, ValueError: An argument is out of its range.
+    """
+
+    _not_held = ValueError
+
+    def __init__(
+        self,
+        cache: FastMmap,
+        name: str,
+        value: int = 1,
+        *,
+        lease_time: Lifetime = "never",
+        timeout: Union[int, float, None] = None,
+    ) -> None:
+        if value < 1:
+            raise ValueError(f"value is {value!r}: expected at least one permit")
+        keys = [key_of("semaphore", name, number) for number in range(value)]
+        super().__init__(cache, name, keys, lease_time, timeout)
+
+    def release(self, n: int = 1) -> None:
+        """Give permits back; any thread of the process may, through this object.
+
+        Args:
+            n: How many.
+
+        Raises:
+            ValueError: Less than one, or more than were got through this object in
+                this process; none is given back then.
+            LockLost: One ended before; see `Lock.release`.
+        """
+        held = len(self._held())
+        if not 1 <= n <= held:
+            raise ValueError(f"{self!r}: release of {n!r} permits, {held} are held")
+        for _ in range(n):
+            super().release()
+
+    def holders(self) -> list[Holder]:
+        """Return who has the permits: a `Holder` for each that is not free."""
+        return self._holders()
+
+    def free(self) -> int:
+        """Return how many permits are free."""
+        return len(self._keys) - len(self._holders())
+
+    def locked(self) -> bool:
+        """Return whether none is free."""
+        return self.free() == 0
+
+    def __repr__(self) -> str:
+        """Return its name, and how many permits are free of how many."""
+        holders, value = self._describe_holders(), len(self._keys)
+        free = "closed" if holders is None else f"{value - len(holders)}/{value}"
+        return (
+            f"<fastmmap.sync.Semaphore object {self._name!r} at {id(self):#x}: "
+            f"value={free}>"
+        )
