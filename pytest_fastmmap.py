@@ -8,6 +8,7 @@ do is in `fastmmap.contrib.pytest`, and imported when a test asks for one.
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,8 +97,9 @@ def shared_cache(pytestconfig: pytest.Config) -> Iterator["FastMmap"]:
 
 
 @pytest.fixture(scope="session")
-def once(pytestconfig: pytest.Config) -> "Once":
+def once(pytestconfig: pytest.Config) -> Iterator["Once"]:
     """Return ``once(key, factory)``: what one worker makes, all have."""
     from fastmmap.contrib.pytest import Once
 
-    return Once(pytestconfig.stash[_DIRECTORY])
+    with closing(Once(pytestconfig.stash[_DIRECTORY])) as values:
+        yield values

@@ -1,22 +1,46 @@
 """A backend for dogpile.cache, registered there as ``fastmmap``."""
 
 import inspect
-import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Optional
+from contextlib import suppress
+from typing import Any
 
 from fastmmap.contrib.requirement import require
 
 require("dogpile.cache", "1.1.2", extra="dogpile")
 
-from dogpile.cache.api import NO_VALUE, BytesBackend, CacheMutex
+from dogpile.cache.api import NO_VALUE, BytesBackend
 
 from fastmmap.cache import FastMmap
-from fastmmap.contrib import exclusion
 from fastmmap.contrib.shared import shared_cache, store, store_many
+from fastmmap.sync import Lock, LockLost
 
 _OPTIONS = frozenset(inspect.signature(FastMmap).parameters)
+
+
+class KeyMutex:
+    """A lock by key, for all processes of the host, that ends with its holder.
+
+    One that was lost, say because the file was emptied, costs a value that is made
+    twice: it is no error.
+    """
+
+    def __init__(self, cache: FastMmap, key: str) -> None:
+        self._lock = Lock(cache, f"dogpile.cache:{key}")
+
+    def acquire(self, wait: bool = True) -> bool:
+        """Take the lock; with ``wait`` when it is free, else only if it is."""
+        return self._lock.acquire(wait)
+
+    def release(self) -> None:
+        """Give the lock back; any thread may. RuntimeError when it is not held."""
+        with suppress(LockLost):
+            self._lock.release()
+
+    def locked(self) -> bool:
+        """Tell whether anybody holds the lock."""
+        return self._lock.locked()
 
 
 class FastMmapBackend(BytesBackend):
@@ -44,16 +68,9 @@ class FastMmapBackend(BytesBackend):
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
         self._cache = shared_cache(**{"serializer": "raw", **known})
 
-    def get_mutex(self, key: str) -> Optional[CacheMutex]:
-        """Return a lock by key for all processes of the host.
-
-        Returns ``None``, and so gets a lock of threads, off Linux and when the
-        file was removed.
-        """
-        path = self._cache.share_file
-        if not exclusion.available() or not os.path.exists(path):
-            return None
-        return exclusion.KeyMutex(path, key)
+    def get_mutex(self, key: str) -> KeyMutex:
+        """Return a lock by key for all processes of the host."""
+        return KeyMutex(self._cache, key)
 
     def get_serialized(self, key: str) -> Any:
         """Return the bytes of a key, or ``NO_VALUE``."""

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Optional, TypeVar
 import pytest
 
 from fastmmap.cache import FastMmap
-from fastmmap.contrib.exclusion import KeyMutex
 from fastmmap.options import Size
+from fastmmap.sync import Lock
 
 _Value = TypeVar("_Value")
 
@@ -103,10 +103,17 @@ class Once:
 
     def __init__(self, directory: str) -> None:
         self._directory = _own(directory)
-        self._locks = os.path.join(directory, "locks")
         self._making: set[tuple[int, str]] = set()
-        with open(self._locks, "a"):
-            pass
+        self._locks = FastMmap(
+            os.path.join(directory, "locks"),
+            cache_size="256k",
+            unlink_on_exit=False,
+            allow_network_fs=True,  # all workers are on this host
+        )
+
+    def close(self) -> None:
+        """Close the file of the locks."""
+        self._locks.close()
 
     def __call__(self, key: str, factory: Callable[[], _Value]) -> _Value:
         """Return what ``factory()`` made; the first who asks for the key calls it.
@@ -142,7 +149,7 @@ class Once:
         me = (threading.get_ident(), key)
         if me in self._making:
             raise RuntimeError(f"the factory of {key!r} asks for {key!r} itself")
-        with KeyMutex(self._locks, key):
+        with Lock(self._locks, key):
             if os.path.exists(path):
                 return
             self._making.add(me)

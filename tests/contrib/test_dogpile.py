@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 import warnings
 from typing import Any
@@ -118,6 +119,53 @@ def test_another_process_takes_over_when_the_creator_dies(path: str) -> None:
             assert two.hear() == "creating"
             two.tell("go on")
             assert two.result() == ("two", 1)
+
+
+def hold_mutex(path: str, key: str) -> None:
+    mutex = region(path).backend.get_mutex(key)
+    mutex.acquire()
+    say("held")
+    heard()
+
+
+def test_a_mutex_is_of_one_key_and_of_all_processes(path: str) -> None:
+    backend = region(path).backend
+    mutex, other = backend.get_mutex("key"), backend.get_mutex("other")
+    with Scenario(hold_mutex, path, "key") as holder:
+        assert holder.hear() == "held"
+        assert mutex.locked() and not other.locked()
+        assert mutex.acquire(wait=False) is False
+        assert other.acquire(wait=False) is True
+        holder.kill()
+        assert mutex.acquire() is True  # and other is held
+    thread = threading.Thread(target=mutex.release)
+    thread.start()
+    thread.join(30)
+    assert not mutex.locked() and other.locked()
+    with pytest.raises(RuntimeError, match="not held"):
+        mutex.release()
+
+
+def test_a_mutex_is_no_value_and_stays_while_others_are_evicted(path: str) -> None:
+    found = region(path, cache_size="512k")
+    mutex = found.backend.get_mutex("key")
+    mutex.acquire()
+    assert found.get("key") is NO_VALUE and len(found.backend._cache) == 0
+    for number in range(3000):
+        found.set(str(number), "x" * 1000)
+    assert found.backend._cache.stats().evictions > 1000
+    assert mutex.locked()
+    mutex.release()
+
+
+def test_a_file_that_is_emptied_meanwhile_costs_no_error(path: str) -> None:
+    found = region(path)
+
+    def creator() -> str:
+        found.backend._cache.clear()
+        return "value"
+
+    assert found.get_or_create("key", creator) == "value"
 
 
 def create_without_the_file(path: str) -> Any:
