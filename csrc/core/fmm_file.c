@@ -575,9 +575,12 @@ fmm_unlink(const struct fmm_cache *cache, struct fmm_error *error)
         now.device != cache->device || now.inode != cache->inode) {
         return FMM_MISS;
     }
-    return fmm_platform_unlink(cache->path)
-               ? FMM_OK
-               : os_error(error, "cannot remove the file");
+    if (fmm_platform_unlink(cache->path)) {
+        return FMM_OK;
+    }
+    /* Another process was quicker: what was wanted is done. */
+    return errno == ENOENT ? FMM_MISS
+                           : os_error(error, "cannot remove the file");
 }
 
 bool

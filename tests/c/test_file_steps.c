@@ -371,6 +371,38 @@ each_system_call_of_the_first_open_after_a_reboot_may_fail(void)
     fail_everywhere(&scene);
 }
 
+/* Two processes that remove the file at their ends: neither fails. */
+static void
+remove_it(void *argument)
+{
+    struct fmm_cache *cache = open_path(scratch("cache"));
+    struct fmm_error error = {.text = ""};
+    (void)argument;
+    syscalls_begin();
+    enum fmm_status status = fmm_unlink(cache, &error);
+    syscalls_end();
+    CHECK(status == FMM_OK || status == FMM_MISS);
+    fmm_close(cache);
+}
+
+static void
+a_file_that_another_removes_at_any_call_is_no_error(void)
+{
+    struct scene scene = {.name = "removal", .exists = true};
+    struct syscall_plan plan = {
+        .body = remove_it, .fate = SYSCALL_FAIL, .errnum = ENOENT};
+    if (!syscalls_can_fail()) {
+        printf("not run on this architecture: faults in %s\n", scene.name);
+        return;
+    }
+    bool reached = true;
+    for (; reached && plan.at < CALLS_MAX; plan.at++) {
+        prepare(&scene);
+        reached = syscalls_run(&plan);
+    }
+    CHECK(!reached && plan.at > 2);
+}
+
 static const struct check_case cases[] = {
     CASE(a_creator_may_be_killed_at_each_system_call),
     CASE(a_creator_without_unnamed_files_may_be_killed_at_each_system_call),
@@ -381,6 +413,7 @@ static const struct check_case cases[] = {
     CASE(each_system_call_of_a_replacement_may_fail),
     CASE(each_system_call_of_an_attachment_may_fail),
     CASE(each_system_call_of_the_first_open_after_a_reboot_may_fail),
+    CASE(a_file_that_another_removes_at_any_call_is_no_error),
 };
 
 CHECK_MAIN(cases)
