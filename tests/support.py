@@ -58,6 +58,7 @@ OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
     "clear": lambda cache: cache.clear(),
     "purge": lambda cache: cache.purge(),
     "empty": lambda cache: cache.empty(),
+    "flush": lambda cache: cache.flush(),
     "get_keys": lambda cache: cache.get_keys(),
     "get_statistics": lambda cache: cache.get_statistics(),
     "get_many": lambda cache: cache.get_many(["key"]),

@@ -514,6 +514,7 @@ static PyMethodDef cache_methods[] = {
     FAST(get_statistics),
     {"clear", cache_clear, METH_NOARGS, clear_doc},
     {"purge", cache_purge, METH_NOARGS, purge_doc},
+    {"flush", cache_flush, METH_NOARGS, flush_doc},
     {"close", cache_close_method, METH_NOARGS, close_doc},
     {"_scan", cache_scan, METH_O, scan_doc},
     {"_stats", cache_stats, METH_NOARGS, stats_doc},

@@ -486,6 +486,17 @@ Args:\n\
 Returns:\n\
     How many values were dropped.");
 
+const char flush_doc[] = PyDoc_STR(
+"flush($self, /)\n\
+--\n\
+\n\
+Hand all dirty values to ``write_cb`` now; they stay, no longer dirty.\n\
+\n\
+One that ``write_cb`` fails for stays dirty.\n\
+\n\
+Returns:\n\
+    None.");
+
 const char get_statistics_doc[] = PyDoc_STR(
 "get_statistics($self, /, clear=False)\n\
 --\n\

@@ -40,6 +40,7 @@ extern const char expire_doc[];
 extern const char get_and_set_doc[];
 extern const char lock_doc[];
 extern const char empty_doc[];
+extern const char flush_doc[];
 extern const char get_statistics_doc[];
 extern const char clear_doc[];
 extern const char purge_doc[];

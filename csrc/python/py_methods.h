@@ -59,6 +59,7 @@ Py_ssize_t cache_length(PyObject *self);
 PyObject *cache_clear(PyObject *self, PyObject *ignored);
 PyObject *cache_purge(PyObject *self, PyObject *ignored);
 DECLARE_METHOD(cache_empty);
+PyObject *cache_flush(PyObject *self, PyObject *ignored);
 DECLARE_METHOD(cache_get_statistics);
 PyObject *cache_stats(PyObject *self, PyObject *ignored);
 PyObject *cache_check_page(PyObject *self, PyObject *args);

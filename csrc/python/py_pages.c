@@ -139,6 +139,22 @@ cache_empty(struct cache_object *self, PyObject *const *values,
     return PyLong_FromUnsignedLongLong(dropped);
 }
 
+PyObject *
+cache_flush(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct op op;
+    if (op_begin(self, &op) < 0) {
+        return NULL;
+    }
+    for (uint32_t page = 0; page < self->info.num_pages; page++) {
+        if (write_page(self, page, false) < 0) {
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
 /* ------------------------------------------------------------- statistics */
 
 /* The counters of the file that is open. */

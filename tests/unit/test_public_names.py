@@ -31,6 +31,7 @@ CONTRACT = {
     "clear": "()",
     "purge": "()",
     "empty": "(only_expired=False)",
+    "flush": "()",
     "get_keys": "(mode=0)",
     "get_statistics": "(clear=False)",
     "multi_get": "(page_key, keys)",
