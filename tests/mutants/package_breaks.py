@@ -25,6 +25,7 @@ def _break(name: str, path: str, old: str, new: str, *tests: str) -> Break:
 
 _BINDING, _CORE, _PACKAGE = "csrc/python/", "csrc/core/", "fastmmap/"
 _HAZARDS, _UNIT, _PROPERTY = "tests/hazards/", "tests/unit/", "tests/property/"
+_CONTRIB, _SERVED = "tests/contrib/", "tests/servers/"
 
 _THREADS = (
     _break(
@@ -449,6 +450,22 @@ _COMPUTING = (
         f"{_UNIT}test_get_or_set.py::test_waiting_tasks_do_not_block_their_loop",
         f"{_UNIT}test_get_or_set.py::test_a_cancelled_computation_gives_its_lease_back",
     ),
+    Break(
+        "greenlets_that_wait_block_the_others",
+        (
+            (
+                f"{_PACKAGE}single_flight.py",
+                '_Result = TypeVar("_Result")\n',
+                '_Result = TypeVar("_Result")\n_sleep = time.sleep\n',
+            ),
+            (
+                f"{_PACKAGE}single_flight.py",
+                "            time.sleep(next(steps))\n",
+                "            _sleep(next(steps))\n",
+            ),
+        ),
+        (f"{_HAZARDS}test_gevent.py::test_greenlets_run_while_one_waits_for_a_value",),
+    ),
     _break(
         "a_failed_computation_keeps_its_lease",
         f"{_PACKAGE}single_flight.py",
@@ -558,4 +575,50 @@ _LOCKS = (
     ),
 )
 
-BREAKS = _THREADS + _FORKS + _EXITS + _FILES + _VALUES + _COMMANDS + _COMPUTING + _LOCKS
+
+_SERVERS = (
+    _break(
+        "flush_writes_the_first_page_only",
+        f"{_BINDING}py_pages.c",
+        "        if (write_page(self, page, false) < 0) {\n",
+        "        if (page == 0 && write_page(self, page, false) < 0) {\n",
+        f"{_UNIT}test_flush.py",
+    ),
+    _break(
+        "an_upgrade_removes_the_file",
+        f"{_PACKAGE}contrib/gunicorn.py",
+        "        if shared:\n",
+        "        if False:\n",
+        f"{_CONTRIB}test_gunicorn.py::test_the_file_stays_while_another_master_serves",
+        f"{_SERVED}test_gunicorn_hooks.py::"
+        "test_an_upgrade_hands_the_cache_of_the_master_on",
+    ),
+    _break(
+        "the_master_writes_nothing_at_its_end",
+        f"{_PACKAGE}contrib/gunicorn.py",
+        "        cache.flush()\n",
+        "",
+        f"{_CONTRIB}test_gunicorn.py::test_what_was_changed_is_written_at_the_end",
+    ),
+    _break(
+        "the_end_is_of_a_cache_that_nobody_began",
+        f"{_PACKAGE}contrib/gunicorn.py",
+        "    return Hooks(on_starting, _end)\n",
+        "    return Hooks(on_starting, lambda server: shared_cache("
+        "share_file, **options).close())\n",
+        f"{_CONTRIB}test_gunicorn.py::"
+        "test_the_end_closes_what_the_start_has_opened_with_other_options",
+    ),
+)
+
+BREAKS = (
+    _THREADS
+    + _FORKS
+    + _EXITS
+    + _FILES
+    + _VALUES
+    + _COMMANDS
+    + _COMPUTING
+    + _LOCKS
+    + _SERVERS
+)
