@@ -52,7 +52,7 @@ def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 def fetch(host: str, port: int) -> str:
     """Fetch the page, as soon as the server is there."""
-    for _ in range(100):
+    for _ in range(300):
         connection = http.client.HTTPConnection(host, port)
         try:
             connection.request("GET", "/")

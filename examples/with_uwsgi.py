@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 def fetch(host: str, port: int) -> str:
     """Fetch the page, as soon as the server is there."""
-    for _ in range(100):
+    for _ in range(300):
         connection = http.client.HTTPConnection(host, port)
         try:
             connection.request("GET", "/")
@@ -62,6 +63,14 @@ def fetch(host: str, port: int) -> str:
         finally:
             connection.close()
     raise TimeoutError(f"{host}:{port}")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """Stop it, again if need be: one that still begins may overlook a signal."""
+    while server.poll() is None:
+        server.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(5)
 
 
 def main() -> None:
@@ -81,8 +90,7 @@ def main() -> None:
             for _ in range(3):
                 print(fetch(host, port))
         finally:
-            server.terminate()
-            server.wait()
+            stop(server)
         print("written:", Path(folder, "answers").read_text())
 
 

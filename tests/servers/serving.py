@@ -258,10 +258,17 @@ class Server:
 
     def stop(self) -> None:
         """Stop gracefully, and see that nothing is left but the cache, at most."""
-        self.process.terminate()
-        assert self.process.wait(LIMIT) == 0, self.log()
+        eventually(self._has_ended, "it stops")
+        assert self.process.returncode == 0, self.log()
         assert not group_lives(self.process.pid), self.log()
         assert set(os.listdir(self.folder)) <= {"cache", *OURS}
+
+    def _has_ended(self) -> bool:
+        """Ask it to end, again if need be: one that begins may overlook a signal."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(12)
+        return self.process.poll() is not None
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
