@@ -10,6 +10,7 @@ from fastmmap.errors import (
     LockError,
     LockTimeout,
 )
+from fastmmap.namespace import Namespace
 from fastmmap.types import (
     KEEP,
     CheckReport,
@@ -35,6 +36,7 @@ __all__ = [
     "LockError",
     "LockTimeout",
     "LockedItem",
+    "Namespace",
     "RemoveResult",
     "Stats",
     "Store",

@@ -32,7 +32,7 @@ from fastmmap.single_flight import ABSENT, Found, Lease, Terms
 from fastmmap.types import Key, Lifetime
 
 if TYPE_CHECKING:
-    from fastmmap.cache import FastMmap
+    from fastmmap.keyspace import Keyspace
 
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
@@ -135,7 +135,7 @@ def _survives(error: BaseException) -> bool:
 class Plan(NamedTuple):
     """How the results of one function are kept."""
 
-    cache: "FastMmap"
+    cache: "Keyspace"
     expire_time: Lifetime
     early: float
     stale_ms: int
@@ -225,6 +225,7 @@ def _call(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(found, Found):
         return _result_of(found)
     with found as lease:
+        lease.read_tags(plan.terms.tags_of(args, kwargs))
         clock = _Clock()
         try:
             value = func(*args, **kwargs)
@@ -243,6 +244,7 @@ async def _call_async(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -
     if isinstance(found, Found):
         return _result_of(found)
     with found as lease:
+        lease.read_tags(plan.terms.tags_of(args, kwargs))
         clock = _Clock()
         try:
             value = await func(*args, **kwargs)
@@ -343,7 +345,7 @@ def _check_exceptions(given: Any, serializer: str) -> tuple[type[Exception], ...
 
 
 def plan(
-    cache: "FastMmap",
+    cache: "Keyspace",
     expire_time: Lifetime,
     early: float,
     stale: Lifetime,

@@ -7,11 +7,11 @@ tasks of one process are callers like any others. No lock of the cache is held
 while anybody computes or waits.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Optional, TypeVar, Union
 
 from fastmmap import callbacks, durations, waiting
@@ -19,7 +19,7 @@ from fastmmap.errors import Error, LockError, LockTimeout
 from fastmmap.types import Key, Lifetime
 
 if TYPE_CHECKING:
-    from fastmmap.cache import FastMmap
+    from fastmmap.keyspace import Keyspace
 
 _Result = TypeVar("_Result")
 
@@ -46,11 +46,20 @@ class Found(NamedTuple):
     value: Any
 
 
+#: Tags, or a function of the arguments of a memoized function that gives them.
+Tags = Union[Iterable[Key], Callable[..., Iterable[Key]]]
+
+
 class Terms(NamedTuple):
-    """How long one may compute, ms, and how long one waits, seconds."""
+    """How long one may compute, ms, how long one waits, seconds; and the tags."""
 
     lease_ms: int
     timeout: Optional[float]
+    tags: Tags
+
+    def tags_of(self, args: Any = (), kwargs: Any = MappingProxyType({})) -> Any:
+        """Return the tags of a call with these arguments."""
+        return self.tags(*args, **kwargs) if callable(self.tags) else self.tags
 
 
 def lease_ms(lease_time: Lifetime) -> int:
@@ -64,13 +73,18 @@ def lease_ms(lease_time: Lifetime) -> int:
     return _LEASE_MS_MAX if ms == durations.NEVER else min(ms, _LEASE_MS_MAX)
 
 
-def terms(lease_time: Lifetime, timeout: Union[int, float, None]) -> Terms:
+def terms(
+    lease_time: Lifetime, timeout: Union[int, float, None], tags: Tags = ()
+) -> Terms:
     """Return the terms of these arguments.
 
     Raises TypeError or ValueError for what is no lifetime, no time to wait.
     """
     waiting.check_timeout(timeout)
-    return Terms(lease_ms(LEASE_TIME if lease_time is None else lease_time), timeout)
+    # An iterator could be read once only.
+    kept = tags if callable(tags) or isinstance(tags, (str, bytes)) else tuple(tags)
+    longest = lease_ms(LEASE_TIME if lease_time is None else lease_time)
+    return Terms(longest, timeout, kept)
 
 
 # ---------------------------------------------------------------- one computes
@@ -82,11 +96,12 @@ class Lease:
     Without a token the value cannot be stored, but the caller needs one.
     """
 
-    __slots__ = ("_before", "cache", "key", "running", "token")
+    __slots__ = ("_before", "_tags", "cache", "key", "running", "token")
 
-    def __init__(self, cache: "FastMmap", key: Key, token: Optional[int]) -> None:
+    def __init__(self, cache: "Keyspace", key: Key, token: Optional[int]) -> None:
         self.cache, self.key, self.token = cache, key, token
         self.running = False
+        self._tags = b""
 
     def __enter__(self) -> "Lease":
         """Let this context know what it computes."""
@@ -107,6 +122,11 @@ class Lease:
             with suppress(Error):  # closed meanwhile: it ends with the process
                 self.cache._lease_release(self.key, self.token)
 
+    def read_tags(self, tags: Iterable[Key]) -> None:
+        """Read the tags that the value will have: before it is computed."""
+        if tags:
+            self._tags = self.cache._read_tags(tags)
+
     def store(self, value: Any, expire_time: Lifetime, leasable: bool = False) -> bool:
         """Store the value, if the lease is still there; tell whether it was.
 
@@ -117,7 +137,7 @@ class Lease:
             return False
         try:
             stored = self.cache._lease_store(
-                self.key, value, self.token, expire_time, leasable
+                self.key, value, self.token, expire_time, leasable, self._tags
             )
             if not stored and self.cache._lease_release(self.key, self.token):
                 # The lease was there: what was missing is the room.
@@ -134,11 +154,16 @@ class Lease:
 _computing: ContextVar[tuple[Lease, ...]] = ContextVar("computing", default=())
 
 
-def _refuse_own(cache: "FastMmap", key: Key) -> None:
+def _place(cache: "Keyspace") -> tuple[str, ...]:
+    """Return what tells keys of this cache or namespace from those of others."""
+    return (cache.share_file, *cache._names)
+
+
+def _refuse_own(cache: "Keyspace", key: Key) -> None:
     """Refuse to wait for oneself."""
     for lease in _computing.get():
         same = lease.key == key and type(lease.key) is type(key)
-        if lease.running and same and lease.cache.share_file == cache.share_file:
+        if lease.running and same and _place(lease.cache) == _place(cache):
             raise LockError(
                 f"{cache.share_file}: key {key!r} is being computed by this very "
                 "code, which would wait for itself"
@@ -149,7 +174,7 @@ def _refuse_own(cache: "FastMmap", key: Key) -> None:
 
 
 def _approach(
-    cache: "FastMmap", key: Key, terms: Terms
+    cache: "Keyspace", key: Key, terms: Terms
 ) -> waiting.Steps[Union[Found, Lease]]:
     """Wait until there is a value or the right to compute it."""
     with waiting.Patience(terms.timeout) as patience:
@@ -175,7 +200,7 @@ def _approach(
                 return Found(value)
 
 
-def approach(cache: "FastMmap", key: Key, terms: Terms) -> Union[Found, Lease]:
+def approach(cache: "Keyspace", key: Key, terms: Terms) -> Union[Found, Lease]:
     """Return the value of a key, or the right to compute it, as soon as possible.
 
     Raises:
@@ -186,13 +211,13 @@ def approach(cache: "FastMmap", key: Key, terms: Terms) -> Union[Found, Lease]:
 
 
 async def approach_async(
-    cache: "FastMmap", key: Key, terms: Terms
+    cache: "Keyspace", key: Key, terms: Terms
 ) -> Union[Found, Lease]:
     """Do the same without blocking the event loop."""
     return await waiting.run_async(_approach(cache, key, terms))
 
 
-def try_refresh(cache: "FastMmap", key: Key, terms: Terms) -> Optional[Lease]:
+def try_refresh(cache: "Keyspace", key: Key, terms: Terms) -> Optional[Lease]:
     """Return the right to compute a value anew, or ``None`` if another has it."""
     outcome, number = cache._lease_take(key, terms.lease_ms, True)
     return Lease(cache, key, number) if outcome == "taken" else None
@@ -202,7 +227,7 @@ def try_refresh(cache: "FastMmap", key: Key, terms: Terms) -> Optional[Lease]:
 
 
 def compute(
-    cache: "FastMmap",
+    cache: "Keyspace",
     key: Key,
     func: Callable[[], _Result],
     expire_time: Lifetime,
@@ -214,6 +239,7 @@ def compute(
         value: _Result = found.value
         return value
     with found as lease:
+        lease.read_tags(terms.tags_of())
         value = func()
         lease.store(value, expire_time)
     return value
@@ -225,7 +251,7 @@ async def ready(value: _Result) -> _Result:
 
 
 async def compute_async(
-    cache: "FastMmap",
+    cache: "Keyspace",
     key: Key,
     func: Callable[[], Awaitable[_Result]],
     expire_time: Lifetime,
@@ -237,6 +263,7 @@ async def compute_async(
         computed: _Result = found.value
         return computed
     with found as lease:
+        lease.read_tags(terms.tags_of())
         computed = await func()
         lease.store(computed, expire_time)
     return computed

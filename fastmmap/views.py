@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastmmap.types import Key
 
 if TYPE_CHECKING:
-    from fastmmap.cache import FastMmap
+    from fastmmap.keyspace import Keyspace
 
 # What a scan yields; the numbers of 0, 1 and 2 are those of get_keys().
 SCAN_KEYS = 0
@@ -21,7 +21,7 @@ SCAN_VALUES = 4
 class CacheItems(ItemsView[Key, Any]):
     """The items of a cache."""
 
-    _mapping: "FastMmap"
+    _mapping: "Keyspace"
 
     def __iter__(self) -> Iterator[tuple[Key, Any]]:
         """Yield pairs of key and value."""
@@ -39,7 +39,7 @@ class CacheItems(ItemsView[Key, Any]):
 class CacheValues(ValuesView[Any]):
     """The values of a cache."""
 
-    _mapping: "FastMmap"
+    _mapping: "Keyspace"
 
     def __iter__(self) -> Iterator[Any]:
         """Yield values."""

@@ -96,20 +96,28 @@ bool fmm_sweep(const char *path);
 
 /* Whose a key is. Keys of two kinds are two keys, whatever their bytes. */
 enum fmm_key_kind {
-    FMM_KEY_TEXT,
-    FMM_KEY_BYTES,
-    FMM_KEY_SCOPED,  /* of a group: counted, not listed */
-    FMM_KEY_INTERNAL /* of what serves others: neither counted nor listed */
+    FMM_KEY_TEXT = 0,
+    FMM_KEY_BYTES = 1,
+    FMM_KEY_INTERNAL = 16 /* of what serves others: neither counted nor
+                             listed */
 };
 
 /* A key, its hash and its page. The bytes stay the caller's. */
 struct fmm_key {
     const void *data;
     size_t len;
+    uint64_t scope; /* generation of the namespace that it is in; 0: none */
     uint64_t hash;
     uint32_t page;
     enum fmm_key_kind kind;
 };
+
+/* One tag of a value: which, and its generation when the value was made. */
+struct fmm_tag {
+    uint64_t id, generation;
+};
+
+#define FMM_TAGS_MAX 16u /* of one value */
 
 /* What each call needs to know of the moment. */
 struct fmm_call {
@@ -141,7 +149,7 @@ struct fmm_meta {
     size_t size;          /* bytes taken in the file, slot aside */
     uint8_t type;
     enum fmm_key_kind key_kind;
-    bool has_modseq, compressed, split, dirty, tombstone, expired;
+    bool has_modseq, compressed, split, dirty, tombstone, expired, tagged;
 };
 
 enum fmm_store_mode { FMM_STORE_SET, FMM_STORE_ADD, FMM_STORE_REPLACE };
@@ -152,7 +160,11 @@ struct fmm_store {
     uint64_t expire_at; /* ms since 1970; 0: never */
     uint64_t modseq;    /* when has_modseq */
     bool has_modseq;
-    bool dirty; /* to be written back before it may leave */
+    bool dirty;                 /* to be written back before it may leave */
+    bool keep_tags;             /* those of the value that it replaces */
+    const struct fmm_tag *tags; /* `tag_count` of them, at most
+                                   FMM_TAGS_MAX; the caller's */
+    uint32_t tag_count;
 };
 
 /* How to remove. All zero: plainly. */
@@ -189,9 +201,11 @@ struct fmm_guard {
     uint32_t page;
 };
 
-/* Compute hash and page of a key; never fails. */
+/* A key of no namespace, with hash and page. */
 void fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
                   const void *data, size_t len, enum fmm_key_kind kind);
+/* Compute hash and page of a key whose other members are set. */
+void fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key);
 
 /* Copy the value of a live entry into `buffer` and describe it. Takes no
  * lock but after 16 overruns. FMM_TOO_SMALL: meta->value_len bytes are
@@ -323,6 +337,36 @@ enum fmm_status fmm_lease_release(struct fmm_cache *cache,
                                   const struct fmm_call *call,
                                   const struct fmm_key *key, uint64_t token);
 
+/* --------------------------------------------------------------- groups */
+
+/* Keys of a namespace and values with tags name a generation: a random
+ * number that an internal entry, the record of the group, has for now. When
+ * that is removed, evicted, or made anew, they are not to be seen any more, by
+ * anybody and for ever. Values with tags count as expired then; so they do
+ * while the record of a tag is overwritten faster than it can be read. */
+
+/* The generation of the record of `key`. FMM_MISS: there is none. */
+enum fmm_status fmm_group_find(struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               const struct fmm_key *key,
+                               uint64_t *generation_out);
+/* The same; where there is none, it is made: FMM_NO_ROOM, FMM_DIRTY as of
+ * fmm_set(). */
+enum fmm_status fmm_group_make(struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               const struct fmm_key *key,
+                               uint64_t *generation_out,
+                               struct fmm_ticket *ticket_out);
+/* End a generation. FMM_MISS: there was none. */
+enum fmm_status fmm_group_end(struct fmm_cache *cache,
+                              const struct fmm_call *call,
+                              const struct fmm_key *key);
+/* The id of a tag: a hash of its name, kind and scope. */
+uint64_t fmm_tag_id(const struct fmm_cache *cache, const struct fmm_key *name);
+/* The key of the record of a tag; its bytes are those of `tag`. */
+void fmm_tag_key(const struct fmm_cache *cache, const struct fmm_tag *tag,
+                 struct fmm_key *key_out);
+
 /* ------------------------------------------------- holding a page open */
 
 enum fmm_status fmm_guard_take(struct fmm_cache *cache,
@@ -392,9 +436,10 @@ enum fmm_status fmm_drop_page(struct fmm_cache *cache,
 struct fmm_scan {
     unsigned char *buffer; /* the caller's */
     size_t capacity;
-    size_t used;   /* bytes filled; on FMM_TOO_SMALL: bytes needed */
-    size_t cursor; /* of fmm_scan_next() */
-    bool values;   /* copy values too */
+    size_t used;    /* bytes filled; on FMM_TOO_SMALL: bytes needed */
+    size_t cursor;  /* of fmm_scan_next() */
+    bool values;    /* copy values too */
+    uint64_t scope; /* the namespace whose keys are wanted; 0: of none */
 };
 enum fmm_status fmm_scan_page(struct fmm_cache *cache,
                               const struct fmm_call *call, uint32_t page,
@@ -402,7 +447,7 @@ enum fmm_status fmm_scan_page(struct fmm_cache *cache,
 /* The next record, or false at the end. Pointers lead into the buffer. */
 bool fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
                    const void **key_out, const void **value_out);
-/* Count the live values of a page that a scan shows. */
+/* Count the live values of a page that a scan of no namespace shows. */
 enum fmm_status fmm_count_page(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,
                                uint64_t *count);

@@ -38,8 +38,17 @@ fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
 {
     key->data = data;
     key->len = len;
+    key->scope = 0;
     key->kind = kind;
-    key->hash = fmm_hash(cache->seed, data, len);
+    fmm_key_hash(cache, key);
+}
+
+void
+fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key)
+{
+    /* The seed is secret, and so each scope has a hash of its own. */
+    const uint64_t seed[2] = {cache->seed[0] ^ key->scope, cache->seed[1]};
+    key->hash = fmm_hash(seed, key->data, key->len);
     key->page = fmm_hash_page(key->hash, cache->geometry.num_pages);
 }
 
@@ -118,7 +127,7 @@ read_page(const struct fmm_cache *cache, const struct fmm_page *page,
     uint64_t now_ms = read->call->now_ms;
     struct fmm_found found;
     if (!fmm_page_find(page, read->key, &found) ||
-        fmm_entry_gone(&found.entry, now_ms)) {
+        fmm_read_gone(cache, &found.entry, now_ms)) {
         return FMM_MISS;
     }
     fmm_page_describe(page, &found, cache->created_ms, now_ms, read->meta);

@@ -4,6 +4,7 @@
 #include "fmm_evict.h"
 #include "fmm_hold.h"
 #include "fmm_mutant.h"
+#include "fmm_read.h"
 
 /* One change: what all its steps need. */
 struct change {
@@ -39,27 +40,51 @@ static bool
 is_live(const struct change *c, const struct fmm_found *found)
 {
     return found != NULL && !fmm_entry_bare(&found->entry) &&
-           !fmm_entry_expired(&found->entry, c->call->now_ms);
+           !fmm_read_expired(c->cache, &found->entry, c->call->now_ms);
 }
 
 static bool
 is_visible(const struct change *c, const struct fmm_found *found)
 {
-    return found != NULL && !fmm_entry_gone(&found->entry, c->call->now_ms);
+    return found != NULL &&
+           !fmm_read_gone(c->cache, &found->entry, c->call->now_ms);
 }
 
 /* -------------------------------------------------------------- storing */
 
 /* Replace `old` (NULL: none) by a value, or by a tombstone (NULL). */
 static enum fmm_status
-insert(const struct change *c, const struct fmm_value *value,
-       const struct fmm_store *store, const struct fmm_found *old)
+insert_as_told(const struct change *c, const struct fmm_value *value,
+               const struct fmm_store *store, const struct fmm_found *old)
 {
     uint64_t now_ms = c->call->now_ms;
     const struct fmm_entry_source source = {
         c->key, value, store, (uint32_t)fmm_hold_seconds(c->cache, now_ms),
         NULL};
     return fmm_hold_insert(c->page, &source, old, now_ms, c->ticket);
+}
+
+/* The same, with the tags that `old` has. */
+FMM_NOINLINE static enum fmm_status
+insert_with_tags_of(const struct change *c, const struct fmm_value *value,
+                    const struct fmm_store *store, const struct fmm_found *old)
+{
+    struct fmm_tag tags[FMM_TAGS_MAX];
+    struct fmm_store with = *store;
+    with.tags = tags;
+    with.tag_count = fmm_entry_tags(&old->entry, tags);
+    return insert_as_told(c, value, &with, old);
+}
+
+static enum fmm_status
+insert(const struct change *c, const struct fmm_value *value,
+       const struct fmm_store *store, const struct fmm_found *old)
+{
+    bool keep = store->keep_tags && old != NULL &&
+                (old->entry.flags & FMM_ENTRY_TAGGED) != 0;
+    return FMM_UNLIKELY(keep && is_visible(c, old))
+               ? insert_with_tags_of(c, value, store, old)
+               : insert_as_told(c, value, store, old);
 }
 
 static enum fmm_status

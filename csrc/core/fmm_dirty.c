@@ -4,6 +4,7 @@
 #include "fmm_evict.h"
 #include "fmm_hold.h"
 #include "fmm_mutant.h"
+#include "fmm_read.h"
 
 /* The entry of a ticket, if it is still that version and dirty. */
 static bool
@@ -123,15 +124,17 @@ fmm_dirty_done(struct fmm_cache *cache, const struct fmm_call *call,
 
 /* Search one page from slot `*cursor` on. */
 static enum fmm_status
-next_dirty(const struct fmm_page *page, const struct fmm_call *call,
+next_dirty(const struct fmm_hold *hold, const struct fmm_call *call,
            bool only_expired, uint32_t *cursor, struct fmm_ticket *ticket)
 {
+    const struct fmm_page *page = &hold->page;
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
     struct fmm_found found;
     for (uint32_t slot = *cursor; slot < slots; slot++) {
         if (fmm_page_load_slot(page, slot, &found) &&
             (found.word & FMM_SLOT_DIRTY) != 0 &&
-            (!only_expired || fmm_entry_expired(&found.entry, call->now_ms))) {
+            (!only_expired ||
+             fmm_read_expired(hold->cache, &found.entry, call->now_ms))) {
             *cursor = slot + 1;
             fmm_evict_hand_out(page, &found, ticket);
             return FMM_OK;
@@ -149,8 +152,7 @@ fmm_dirty_next(struct fmm_cache *cache, const struct fmm_call *call,
     struct fmm_hold hold;
     enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
     if (status == FMM_OK) {
-        status =
-            next_dirty(&hold.page, call, only_expired, cursor, ticket_out);
+        status = next_dirty(&hold, call, only_expired, cursor, ticket_out);
         fmm_hold_release(&hold);
     }
     return status;

@@ -16,6 +16,8 @@ count_words(const struct fmm_entry_source *source)
 {
     return (is_integer(source) ? 1u : 0u) +
            (source->store->has_modseq ? 1u : 0u) +
+           (source->key->scope != 0 ? 1u : 0u) +
+           FMM_TAG_WORDS * (uint64_t)source->store->tag_count +
            (source->lease != NULL ? FMM_LEASE_WORDS : 0u);
 }
 
@@ -31,7 +33,8 @@ uint64_t
 fmm_entry_size(const struct fmm_entry_source *source, uint64_t max_entry)
 {
     uint64_t value_len = loose_value_len(source);
-    if (source->key->len > KEY_LEN_MAX || value_len > max_entry) {
+    if (source->key->len > KEY_LEN_MAX || value_len > max_entry ||
+        source->store->tag_count > FMM_TAGS_MAX) {
         return 0;
     }
     uint64_t total = fmm_align8(FMM_ENTRY_HEADER + 8 * count_words(source) +
@@ -39,13 +42,15 @@ fmm_entry_size(const struct fmm_entry_source *source, uint64_t max_entry)
     return total <= max_entry ? total : 0;
 }
 
-/* The flags that tell the kind of a key. */
+/* The flags of extension words. */
 static uint64_t
-kind_flags(enum fmm_key_kind kind)
+word_flags(const struct fmm_entry_source *source)
 {
-    bool low = kind == FMM_KEY_BYTES || kind == FMM_KEY_INTERNAL;
-    bool high = kind >= FMM_KEY_SCOPED;
-    return (low ? FMM_ENTRY_KEY_BYTES : 0u) | (high ? FMM_ENTRY_KEY_OWN : 0u);
+    return (is_integer(source) ? FMM_ENTRY_INTEGER : 0u) |
+           (source->store->has_modseq ? FMM_ENTRY_MODSEQ : 0u) |
+           (source->key->scope != 0 ? FMM_ENTRY_SCOPED : 0u) |
+           (source->store->tag_count != 0 ? FMM_ENTRY_TAGGED : 0u) |
+           (source->lease != NULL ? FMM_ENTRY_LEASE : 0u);
 }
 
 static uint64_t
@@ -53,10 +58,7 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
 {
     uint64_t flags = pad;
     flags |= source->value == NULL ? FMM_ENTRY_TOMBSTONE : 0u;
-    flags |= is_integer(source) ? FMM_ENTRY_INTEGER : 0u;
-    flags |= source->store->has_modseq ? FMM_ENTRY_MODSEQ : 0u;
-    flags |= source->lease != NULL ? FMM_ENTRY_LEASE : 0u;
-    flags |= kind_flags(source->key->kind);
+    flags |= (uint64_t)source->key->kind << FMM_ENTRY_KIND_SHIFT;
     if (source->value != NULL && source->value->compressed) {
         flags |= FMM_ENTRY_COMPRESSED;
     }
@@ -64,6 +66,39 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
         flags |= FMM_ENTRY_SPLIT;
     }
     return flags;
+}
+
+/* Write the extension words; returns where they end. */
+FMM_NOINLINE static unsigned char *
+write_words(unsigned char *next, const struct fmm_entry_source *source)
+{
+    const struct fmm_store *store = source->store;
+    if (is_integer(source)) {
+        uint64_t word;
+        memcpy(&word, source->value->data, sizeof(word));
+        fmm_store_shared(next, word);
+        next += 8;
+    }
+    if (store->has_modseq) {
+        fmm_store_shared(next, store->modseq);
+        next += 8;
+    }
+    if (source->key->scope != 0) {
+        fmm_store_shared(next, source->key->scope);
+        next += 8;
+    }
+    for (uint32_t i = 0; i < store->tag_count; i++) {
+        fmm_store_shared(next, store->tags[i].id);
+        fmm_store_shared(next + 8, store->tags[i].generation);
+        next += 8 * FMM_TAG_WORDS;
+    }
+    if (source->lease != NULL) {
+        fmm_store_shared(next, source->lease->token);
+        fmm_store_shared(next + 8, source->lease->deadline);
+        fmm_store_shared(next + 16, source->lease->owner);
+        next += 8 * FMM_LEASE_WORDS;
+    }
+    return next;
 }
 
 void
@@ -75,33 +110,63 @@ fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
     uint64_t key_len = source->key->len;
     uint64_t used = FMM_ENTRY_HEADER + 8 * words + key_len + value_len;
     uint64_t type = source->value != NULL ? source->value->type : 0;
+    uint64_t flags = source_flags(source, total - used);
+    unsigned char *next = at + FMM_ENTRY_HEADER;
 
-    fmm_store_shared(at, total | source_flags(source, total - used) << 32 |
-                             type << 48 | words << 56);
+    if (words != 0) {
+        flags |= word_flags(source);
+        next = write_words(next, source);
+    }
+    fmm_store_shared(at, total | flags << 32 | type << 48 | words << 56);
     fmm_store_shared(at + 8, source->key->hash);
     fmm_store_shared(at + EXPIRY_AT, source->store->expire_at);
     fmm_store_shared(at + 24, key_len | (uint64_t)source->stored_at << 32);
-    unsigned char *next = at + FMM_ENTRY_HEADER;
-    if (is_integer(source)) {
-        uint64_t word;
-        memcpy(&word, source->value->data, sizeof(word));
-        fmm_store_shared(next, word);
-        next += 8;
-    }
-    if (source->store->has_modseq) {
-        fmm_store_shared(next, source->store->modseq);
-        next += 8;
-    }
-    if (source->lease != NULL) {
-        fmm_store_shared(next, source->lease->token);
-        fmm_store_shared(next + 8, source->lease->deadline);
-        fmm_store_shared(next + 16, source->lease->owner);
-        next += 8 * FMM_LEASE_WORDS;
-    }
     fmm_copy_in(next, source->key->data, key_len);
     if (value_len) {
         fmm_copy_in(next + key_len, source->value->data, value_len);
     }
+}
+
+/* The extension words that come before the scope. */
+static unsigned
+words_before_scope(const struct fmm_entry *entry)
+{
+    return ((entry->flags & FMM_ENTRY_INTEGER) ? 1u : 0u) +
+           ((entry->flags & FMM_ENTRY_MODSEQ) ? 1u : 0u);
+}
+
+/* All but those of tags. */
+static unsigned
+words_of_flags(const struct fmm_entry *entry)
+{
+    return words_before_scope(entry) +
+           ((entry->flags & FMM_ENTRY_SCOPED) ? 1u : 0u) +
+           ((entry->flags & FMM_ENTRY_LEASE) ? FMM_LEASE_WORDS : 0u);
+}
+
+/* Whether the words that are left are those of some tags. The records of
+ * tags have none: reading one asks for no other. */
+FMM_NOINLINE static bool
+tags_are_sound(const struct fmm_entry *entry)
+{
+    unsigned others = words_of_flags(entry);
+    unsigned left = (unsigned)entry->words - others;
+    return FMM_BOUND(tag_words,
+                     entry->words > others && left % FMM_TAG_WORDS == 0) &&
+           FMM_BOUND(tag_count, left <= FMM_TAG_WORDS * FMM_TAGS_MAX) &&
+           FMM_BOUND(internal_untagged,
+                     (entry->flags & FMM_ENTRY_KEY_OWN) == 0);
+}
+
+static bool
+words_are_sound(const struct fmm_entry *entry)
+{
+    if (FMM_LIKELY((entry->flags & FMM_ENTRY_EXTENDED) == 0)) {
+        return FMM_BOUND(entry_words, entry->words == 0);
+    }
+    return FMM_UNLIKELY(entry->flags & FMM_ENTRY_TAGGED)
+               ? tags_are_sound(entry)
+               : FMM_BOUND(entry_words, entry->words == words_of_flags(entry));
 }
 
 /* Whether the lengths of a header add up within `total`. */
@@ -111,12 +176,8 @@ set_parts(struct fmm_entry *entry)
     uint64_t pad = entry->flags & FMM_ENTRY_PAD_BYTES;
     uint64_t start = FMM_ENTRY_HEADER + 8u * (uint64_t)entry->words;
     uint64_t fixed = start + entry->key_len + pad;
-    unsigned wanted =
-        ((entry->flags & FMM_ENTRY_INTEGER) ? 1u : 0u) +
-        ((entry->flags & FMM_ENTRY_MODSEQ) ? 1u : 0u) +
-        ((entry->flags & FMM_ENTRY_LEASE) ? FMM_LEASE_WORDS : 0u);
     if (!FMM_BOUND(entry_parts, fixed <= entry->total) ||
-        !FMM_BOUND(entry_words, entry->words == wanted)) {
+        !words_are_sound(entry)) {
         return false;
     }
     uint64_t value_len = entry->total - fixed;
@@ -187,11 +248,37 @@ fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
            FMM_BOUND(entry_no_padding, (out->flags & FMM_ENTRY_PADDING) == 0);
 }
 
+FMM_NOINLINE uint64_t
+fmm_entry_load_scope(const struct fmm_entry *entry)
+{
+    return fmm_load_shared(entry->at + FMM_ENTRY_HEADER +
+                           8u * words_before_scope(entry));
+}
+
+uint32_t
+fmm_entry_tags(const struct fmm_entry *entry, struct fmm_tag *out)
+{
+    if ((entry->flags & FMM_ENTRY_TAGGED) == 0) {
+        return 0;
+    }
+    unsigned lease = (entry->flags & FMM_ENTRY_LEASE) ? FMM_LEASE_WORDS : 0u;
+    uint32_t count = (entry->words - words_of_flags(entry)) / FMM_TAG_WORDS;
+    const unsigned char *end =
+        entry->at + FMM_ENTRY_HEADER + 8u * (entry->words - lease);
+    const unsigned char *next = end - 8u * FMM_TAG_WORDS * count;
+    for (uint32_t i = 0; i < count; i++, next += 8 * FMM_TAG_WORDS) {
+        out[i].id = fmm_load_shared(next);
+        out[i].generation = fmm_load_shared(next + 8);
+    }
+    return count;
+}
+
 bool
 fmm_entry_has_key(const struct fmm_entry *entry, const struct fmm_key *key)
 {
     return entry->hash == key->hash && entry->key_len == key->len &&
            fmm_entry_kind(entry) == key->kind &&
+           fmm_entry_scope(entry) == key->scope &&
            fmm_same_bytes(entry->key, key->data, key->len);
 }
 
@@ -339,6 +426,7 @@ fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
         .split = (flags & FMM_ENTRY_SPLIT) != 0,
         .tombstone = (flags & FMM_ENTRY_TOMBSTONE) != 0,
         .key_kind = fmm_entry_kind(entry),
+        .tagged = (flags & FMM_ENTRY_TAGGED) != 0,
         .expired = fmm_entry_expired(entry, now_ms),
     };
 }

@@ -49,14 +49,25 @@ bool fmm_entry_has_key(const struct fmm_entry *entry,
 /* The modseq, or 0. */
 uint64_t fmm_entry_modseq(const struct fmm_entry *entry);
 
-/* The kind of its key, from two flags. */
+/* The kind of its key. */
 static inline enum fmm_key_kind
 fmm_entry_kind(const struct fmm_entry *entry)
 {
-    unsigned low = (entry->flags & FMM_ENTRY_KEY_BYTES) != 0;
-    unsigned high = (entry->flags & FMM_ENTRY_KEY_OWN) != 0;
-    return (enum fmm_key_kind)(low + 2 * high);
+    return (enum fmm_key_kind)((entry->flags & FMM_ENTRY_KIND) >>
+                               FMM_ENTRY_KIND_SHIFT);
 }
+
+/* The generation of the namespace that its key is in, or 0. */
+uint64_t fmm_entry_load_scope(const struct fmm_entry *entry);
+static inline uint64_t
+fmm_entry_scope(const struct fmm_entry *entry)
+{
+    return FMM_LIKELY((entry->flags & FMM_ENTRY_SCOPED) == 0)
+               ? 0
+               : fmm_entry_load_scope(entry);
+}
+/* Copy its tags out, FMM_TAGS_MAX at most; returns how many they are. */
+uint32_t fmm_entry_tags(const struct fmm_entry *entry, struct fmm_tag *out);
 
 static inline bool
 fmm_entry_expired(const struct fmm_entry *entry, uint64_t now_ms)

@@ -17,8 +17,9 @@
  *    8  hash of the key u64
  *   16  expire_at u64, ms since 1970, 0 = never      (changed by touch)
  *   24  key length u32 | stored_at u32, s since creation
- *   32  `words` extension words u64: [integer] [modseq] [lease, 3 words]
- *       (integer changed by incr; lease: token, deadline ms, owner)
+ *   32  `words` extension words u64: [integer] [modseq] [scope]
+ *       [tags, 2 words each: id, generation] [lease: token, deadline ms,
+ *       owner]      (integer changed by incr, lease by those who compute)
  *       key | value | up to 7 bytes of padding, counted in the flags
  *
  * Integers are in the byte order of the machine: a file of another order is
@@ -149,20 +150,35 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 #define FMM_ENTRY_HEADER 32u
 #define FMM_ENTRY_PADDING_MIN 8u
 #define FMM_LEASE_WORDS 3u /* token, deadline, owner */
-#define FMM_ENTRY_WORDS_MAX 5u
+#define FMM_TAG_WORDS 2u   /* id, generation */
+/* Integer, modseq, scope, tags, lease. */
+#define FMM_ENTRY_WORDS_MAX \
+    (3u + FMM_TAG_WORDS * FMM_TAGS_MAX + FMM_LEASE_WORDS)
 
 enum fmm_entry_flag {
     FMM_ENTRY_PAD_BYTES = 7,      /* bits 0-2: bytes after the value */
     FMM_ENTRY_PADDING = 1 << 3,   /* no entry: skip `total` bytes */
     FMM_ENTRY_TOMBSTONE = 1 << 4, /* no value: removed, or a bare lease */
     FMM_ENTRY_COMPRESSED = 1 << 5,
-    FMM_ENTRY_KEY_BYTES = 1 << 6, /* the kind of key, low bit */
+    FMM_ENTRY_KEY_BYTES = 1 << 6, /* the key is bytes, not text */
     FMM_ENTRY_MODSEQ = 1 << 7,    /* an extension word */
     FMM_ENTRY_INTEGER = 1 << 8,   /* an extension word is the value */
     FMM_ENTRY_LEASE = 1 << 9,     /* three extension words */
-    FMM_ENTRY_KEY_OWN = 1 << 10,  /* the kind of key, high bit */
+    FMM_ENTRY_KEY_OWN = 1 << 10,  /* the key is the engine's own: internal */
     FMM_ENTRY_SPLIT = 1 << 11,    /* the value says where its parts are */
-    /* Kept for what is to come: refused as damage in version 3. */
-    FMM_ENTRY_TAGGED = 1 << 12,
-    FMM_ENTRY_KNOWN = (1 << 12) - 1
+    FMM_ENTRY_TAGGED = 1 << 12,   /* two extension words for each tag */
+    FMM_ENTRY_SCOPED = 1 << 13,   /* an extension word, part of the key */
+    FMM_ENTRY_KNOWN = (1 << 14) - 1
 };
+
+/* The kind of a key is two of the flags. */
+#define FMM_ENTRY_KIND_SHIFT 6u
+#define FMM_ENTRY_KIND (FMM_ENTRY_KEY_BYTES | FMM_ENTRY_KEY_OWN)
+static_assert(FMM_KEY_BYTES << FMM_ENTRY_KIND_SHIFT == FMM_ENTRY_KEY_BYTES,
+              "kind");
+static_assert(FMM_KEY_INTERNAL << FMM_ENTRY_KIND_SHIFT == FMM_ENTRY_KEY_OWN,
+              "kind");
+/* Entries with one of these have extension words. */
+#define FMM_ENTRY_EXTENDED                                    \
+    (FMM_ENTRY_MODSEQ | FMM_ENTRY_INTEGER | FMM_ENTRY_LEASE | \
+     FMM_ENTRY_TAGGED | FMM_ENTRY_SCOPED)

@@ -41,7 +41,7 @@ read_locked(struct fmm_cache *cache, const struct fmm_read *read)
     }
     status = FMM_MISS;
     if (fmm_page_find(&hold.page, read->key, &found)) {
-        bool gone = fmm_entry_gone(&found.entry, read->call->now_ms);
+        bool gone = fmm_read_gone(cache, &found.entry, read->call->now_ms);
         fmm_entry_lease(&found.entry, read->lease);
         fmm_page_describe(&hold.page, &found, cache->created_ms,
                           read->call->now_ms, read->meta);
@@ -130,7 +130,7 @@ take_locked(struct taking *t, struct fmm_page *page)
     if (!fmm_page_find(page, t->key, &old)) {
         return take_bare(t, page, NULL);
     }
-    bool visible = !fmm_entry_gone(&old.entry, now_ms);
+    bool visible = !fmm_read_gone(t->cache, &old.entry, now_ms);
     bool roomy = (old.entry.flags & FMM_ENTRY_LEASE) != 0;
     if (visible && !(t->refresh && roomy)) {
         return FMM_EXISTS;
@@ -144,7 +144,7 @@ take_locked(struct taking *t, struct fmm_page *page)
         return FMM_OK;
     }
     if (!fmm_entry_bare(&old.entry) &&
-        !fmm_entry_expired(&old.entry, now_ms)) {
+        !fmm_read_expired(t->cache, &old.entry, now_ms)) {
         return FMM_STALE; /* a tombstone, which would refuse the value */
     }
     if (old.word & FMM_SLOT_DIRTY) { /* expired, and not yet written back */
@@ -246,7 +246,7 @@ store_locked(const struct fmm_hold *hold, const struct fmm_call *call,
         return FMM_MISS;
     }
     bool live = !fmm_entry_bare(&old.entry) &&
-                !fmm_entry_expired(&old.entry, call->now_ms);
+                !fmm_read_expired(hold->cache, &old.entry, call->now_ms);
     enum fmm_status status =
         fmm_insert_allowed(live ? &old : NULL, source->store);
     return status == FMM_OK

@@ -8,6 +8,7 @@
 
 /* One look at one page. The tails are loaded before any slot. */
 struct look {
+    const struct fmm_cache *cache;
     const struct fmm_read *read;
     struct fmm_page page;
     uint64_t tail[2];
@@ -69,7 +70,7 @@ take_found(const struct look *look, const struct fmm_found *found)
     const struct fmm_read *read = look->read;
     const struct fmm_entry *entry = &found->entry;
     uint64_t now_ms = read->call->now_ms;
-    bool gone = fmm_entry_gone(entry, now_ms);
+    bool gone = fmm_read_gone(look->cache, entry, now_ms);
     bool split = (entry->flags & FMM_ENTRY_SPLIT) != 0 && read->parts != NULL;
     bool fits = FMM_BOUND(read_capacity, entry->value_len <= read->capacity);
     if (FMM_UNLIKELY(split)) {
@@ -140,7 +141,8 @@ find(struct look *look, struct fmm_found *found)
 static inline enum fmm_status
 look_once(const struct fmm_cache *cache, const struct fmm_read *read)
 {
-    struct look look = {.read = read, .created_ms = cache->created_ms};
+    struct look look = {
+        .cache = cache, .read = read, .created_ms = cache->created_ms};
     struct fmm_found found;
     fmm_page_glance(cache->base, &cache->geometry, read->key->page,
                     &look.page);
@@ -163,4 +165,40 @@ fmm_read_entry(const struct fmm_cache *cache, const struct fmm_read *read)
 {
     enum fmm_status status = look_once(cache, read);
     return FMM_LIKELY(status != LAPPED) ? status : look_again(cache, read);
+}
+
+/* --------------------------------------------------------------- groups */
+
+uint64_t
+fmm_read_generation(const struct fmm_cache *cache, const struct fmm_key *key,
+                    uint64_t now_ms)
+{
+    const struct fmm_call call = {.now_ms = now_ms, .brief = true};
+    uint64_t generation = 0;
+    struct fmm_meta meta;
+    const struct fmm_read read = {.call = &call,
+                                  .key = key,
+                                  .buffer = &generation,
+                                  .capacity = sizeof(generation),
+                                  .meta = &meta};
+    enum fmm_status status = fmm_read_entry(cache, &read);
+    return status == FMM_OK && meta.type == FMM_TYPE_INT ? generation : 0;
+}
+
+FMM_NOINLINE bool
+fmm_read_tags_hold(const struct fmm_cache *cache,
+                   const struct fmm_entry *entry, uint64_t now_ms)
+{
+    struct fmm_tag tags[FMM_TAGS_MAX];
+    struct fmm_key key;
+    uint32_t count = fmm_entry_tags(entry, tags);
+    for (uint32_t i = 0; i < count; i++) {
+        fmm_tag_key(cache, &tags[i], &key);
+        uint64_t now = fmm_read_generation(cache, &key, now_ms);
+        if ((now == 0 || now != tags[i].generation) &&
+            !FMM_MUTANT_IS(tags_unread)) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -1,6 +1,7 @@
 /* Reading without a lock: load tails, load slot, copy, check the tail. */
 #pragma once
 
+#include "fmm_entry.h"
 #include "fmm_file.h"
 
 /* What to do with what is found. */
@@ -18,3 +19,30 @@ struct fmm_read {
  * value, of a read with `parts`, is in these. */
 enum fmm_status fmm_read_entry(const struct fmm_cache *cache,
                                const struct fmm_read *read);
+
+/* The generation that a record has now, 0 when there is none. Takes no lock,
+ * and so may be asked while any page is held. */
+uint64_t fmm_read_generation(const struct fmm_cache *cache,
+                             const struct fmm_key *key, uint64_t now_ms);
+/* Whether all tags of an entry still have its generations. */
+bool fmm_read_tags_hold(const struct fmm_cache *cache,
+                        const struct fmm_entry *entry, uint64_t now_ms);
+
+/* Over, by its lifetime or by a tag of it. */
+static inline bool
+fmm_read_expired(const struct fmm_cache *cache, const struct fmm_entry *entry,
+                 uint64_t now_ms)
+{
+    return fmm_entry_expired(entry, now_ms) ||
+           (FMM_UNLIKELY(entry->flags & FMM_ENTRY_TAGGED) &&
+            !fmm_read_tags_hold(cache, entry, now_ms));
+}
+
+/* Nothing that a reader may see, as of fmm_entry_gone(), or by a tag. */
+static inline bool
+fmm_read_gone(const struct fmm_cache *cache, const struct fmm_entry *entry,
+              uint64_t now_ms)
+{
+    return (entry->flags & FMM_ENTRY_TOMBSTONE) != 0 ||
+           fmm_read_expired(cache, entry, now_ms);
+}

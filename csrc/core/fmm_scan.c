@@ -3,16 +3,25 @@
 
 #include "fmm_hold.h"
 #include "fmm_mutant.h"
+#include "fmm_read.h"
+
+/* What a walk over a page is looking for. */
+struct search {
+    const struct fmm_hold *hold;
+    uint64_t now_ms;
+    uint64_t scope;
+};
 
 /* Whether a slot names a value that can be seen now, of a key that is the
- * user's. */
+ * user's, in that scope. */
 static bool
-load_value(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
-           struct fmm_found *out)
+load_value(const struct search *search, uint32_t slot, struct fmm_found *out)
 {
-    return fmm_page_load_slot(page, slot, out) &&
-           !fmm_entry_gone(&out->entry, now_ms) &&
-           fmm_entry_kind(&out->entry) <= FMM_KEY_BYTES;
+    const struct fmm_hold *hold = search->hold;
+    return fmm_page_load_slot(&hold->page, slot, out) &&
+           fmm_entry_kind(&out->entry) <= FMM_KEY_BYTES &&
+           fmm_entry_scope(&out->entry) == search->scope &&
+           !fmm_read_gone(hold->cache, &out->entry, search->now_ms);
 }
 
 static uint32_t
@@ -43,19 +52,20 @@ record_size(const struct fmm_meta *meta, bool values)
 }
 
 static void
-scan_locked(const struct fmm_cache *cache, const struct fmm_call *call,
-            const struct fmm_page *page, struct fmm_scan *scan)
+scan_locked(const struct fmm_hold *hold, const struct fmm_call *call,
+            struct fmm_scan *scan)
 {
+    const struct search search = {hold, call->now_ms, scan->scope};
     struct fmm_found found;
     struct fmm_meta meta;
     scan->used = 0;
     scan->cursor = 0;
-    for (uint32_t slot = 0; slot < count_slots(page); slot++) {
-        if (!load_value(page, slot, call->now_ms, &found)) {
+    for (uint32_t slot = 0; slot < count_slots(&hold->page); slot++) {
+        if (!load_value(&search, slot, &found)) {
             continue;
         }
-        fmm_page_describe(page, &found, cache->created_ms, call->now_ms,
-                          &meta);
+        fmm_page_describe(&hold->page, &found, hold->cache->created_ms,
+                          call->now_ms, &meta);
         uint64_t size = record_size(&meta, scan->values);
         if (FMM_BOUND(scan_capacity,
                       fmm_fits(scan->used, size, scan->capacity))) {
@@ -83,11 +93,11 @@ fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
     if (status != FMM_OK) {
         return status;
     }
-    scan_locked(cache, call, &hold.page, scan);
+    scan_locked(&hold, call, scan);
     if (FMM_UNLIKELY(!FMM_BOUND(
             scan_size, scan->used <= largest_scan(&cache->geometry)))) {
         fmm_hold_repair(&hold.page); /* slots that share entries */
-        scan_locked(cache, call, &hold.page, scan);
+        scan_locked(&hold, call, scan);
     }
     fmm_hold_release(&hold);
     return scan->used <= scan->capacity ? FMM_OK : FMM_TOO_SMALL;
@@ -118,8 +128,9 @@ fmm_count_page(struct fmm_cache *cache, const struct fmm_call *call,
     if (status != FMM_OK) {
         return status;
     }
+    const struct search search = {&hold, call->now_ms, 0};
     for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
-        if (load_value(&hold.page, slot, call->now_ms, &found)) {
+        if (load_value(&search, slot, &found)) {
             *count += 1;
         }
     }
@@ -131,15 +142,16 @@ fmm_count_page(struct fmm_cache *cache, const struct fmm_call *call,
 
 /* Drop one slot's entry if it is meant. Returns 1 for a value. */
 static uint64_t
-drop_slot(const struct fmm_page *page, uint32_t slot, uint64_t now_ms,
+drop_slot(const struct fmm_hold *hold, uint32_t slot, uint64_t now_ms,
           enum fmm_drop what, bool keep_dirty)
 {
+    const struct fmm_page *page = &hold->page;
     struct fmm_found found;
     if (!fmm_page_load_slot(page, slot, &found)) {
         fmm_index_publish(&page->index, slot, 0);
         return 0;
     }
-    bool expired = fmm_entry_expired(&found.entry, now_ms);
+    bool expired = fmm_read_expired(hold->cache, &found.entry, now_ms);
     bool dirty = (found.word & FMM_SLOT_DIRTY) != 0;
     if ((what == FMM_DROP_EXPIRED && !expired) || (keep_dirty && dirty)) {
         return 0;
@@ -163,8 +175,7 @@ fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
     }
     for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
         if (fmm_index_word(&hold.page.index, slot) != 0) {
-            *dropped +=
-                drop_slot(&hold.page, slot, call->now_ms, what, keep_dirty);
+            *dropped += drop_slot(&hold, slot, call->now_ms, what, keep_dirty);
         }
     }
     if (what == FMM_DROP_ALL && !keep_dirty) {

@@ -90,7 +90,7 @@ cache_reattach(struct cache_object *self, bool required)
 
 /* ----------------------------------------------------------------- opening */
 
-static PyObject *
+PyObject *
 cache_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
           PyObject *Py_UNUSED(kwargs))
 {
@@ -101,6 +101,7 @@ cache_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
         return NULL;
     }
     self->state = state;
+    self->root = self;
     self->forks = fmm_forks();
     self->expire_ms = self->tombstone_ms = self->lock_timeout_ms = -1;
     return (PyObject *)self;
@@ -343,11 +344,12 @@ cache_finalize(PyObject *self)
     PyErr_Restore(type, value, traceback);
 }
 
-static int
+int
 cache_traverse(PyObject *object, visitproc visit, void *arg)
 {
     struct cache_object *self = (struct cache_object *)object;
     Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->parent);
     Py_VISIT(self->codec.dumps);
     Py_VISIT(self->codec.loads);
     Py_VISIT(self->codec.compress);
@@ -359,10 +361,12 @@ cache_traverse(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
-static int
+int
 cache_clear_references(PyObject *object)
 {
     struct cache_object *self = (struct cache_object *)object;
+    self->root = self; /* a namespace is closed without its parent */
+    Py_CLEAR(self->parent);
     Py_CLEAR(self->codec.dumps);
     Py_CLEAR(self->codec.loads);
     Py_CLEAR(self->codec.compress);
@@ -374,7 +378,7 @@ cache_clear_references(PyObject *object)
     return 0;
 }
 
-static void
+void
 cache_dealloc(PyObject *object)
 {
     struct cache_object *self = (struct cache_object *)object;
@@ -385,6 +389,7 @@ cache_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     cache_detach(self);
     cache_clear_references(object);
+    Py_CLEAR(self->record);
     Py_CLEAR(self->path);
     Py_CLEAR(self->path_bytes);
     type->tp_free(object);
@@ -393,10 +398,16 @@ cache_dealloc(PyObject *object)
 
 /* -------------------------------------------------------------- attributes */
 
-static struct cache_object *
+static const struct cache_object *
 cache_of(PyObject *object)
 {
     return (struct cache_object *)object;
+}
+
+static const struct fmm_info *
+info_of(PyObject *object)
+{
+    return &cache_of(object)->root->info;
 }
 
 static PyObject *
@@ -409,32 +420,32 @@ get_share_file(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 get_cache_size(PyObject *self, void *Py_UNUSED(closure))
 {
-    const struct fmm_info *info = &cache_of(self)->info;
+    const struct fmm_info *info = info_of(self);
     return PyLong_FromUnsignedLongLong(info->page_size * info->num_pages);
 }
 
 static PyObject *
 get_page_size(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLongLong(cache_of(self)->info.page_size);
+    return PyLong_FromUnsignedLongLong(info_of(self)->page_size);
 }
 
 static PyObject *
 get_num_pages(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLong(cache_of(self)->info.num_pages);
+    return PyLong_FromUnsignedLong(info_of(self)->num_pages);
 }
 
 static PyObject *
 get_serializer(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyUnicode_FromString(cache_of(self)->info.serializer);
+    return PyUnicode_FromString(info_of(self)->serializer);
 }
 
 static PyObject *
 get_compressor(PyObject *self, void *Py_UNUSED(closure))
 {
-    const char *name = cache_of(self)->info.compressor;
+    const char *name = info_of(self)->compressor;
     return name[0] == '\0' ? Py_NewRef(Py_None) : PyUnicode_FromString(name);
 }
 
@@ -451,16 +462,16 @@ get_expire_time(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 get_closed(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(cache_of(self)->map == NULL);
+    return PyBool_FromLong(cache_of(self)->root->map == NULL);
 }
 
 static PyObject *
 get_created(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(cache_of(self)->info.created);
+    return PyBool_FromLong(info_of(self)->created);
 }
 
-static PyGetSetDef cache_attributes[] = {
+PyGetSetDef cache_attributes[] = {
     {"share_file", get_share_file, NULL, share_file_doc, NULL},
     {"cache_size", get_cache_size, NULL, cache_size_doc, NULL},
     {"page_size", get_page_size, NULL, page_size_doc, NULL},
@@ -475,55 +486,15 @@ static PyGetSetDef cache_attributes[] = {
 
 /* ---------------------------------------------------------------- the type */
 
-static int
-cache_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
-{
-    return value != NULL ? cache_assign(cache_of(self), key, value)
-                         : cache_delete(cache_of(self), key);
-}
-
-#define FAST(name)                                        \
-    {                                                     \
-#name, (PyCFunction)(void (*)(void))cache_##name, \
-            METH_FASTCALL | METH_KEYWORDS, name##_doc     \
-    }
-
 static PyMethodDef cache_methods[] = {
-    FAST(get),
-    FAST(get_entry),
-    FAST(get_many),
-    FAST(multi_get),
-    FAST(exists),
-    FAST(set),
-    FAST(add),
-    FAST(replace),
-    FAST(set_many),
-    FAST(multi_set),
-    FAST(setdefault),
-    FAST(incr),
-    FAST(decr),
-    FAST(touch),
-    FAST(remove),
-    FAST(get_and_remove),
-    FAST(pop),
-    FAST(delete_many),
-    FAST(expire),
-    FAST(get_and_set),
-    FAST(lock),
-    FAST(empty),
-    FAST(get_statistics),
+    FAST_METHOD(empty),
+    FAST_METHOD(get_statistics),
     {"clear", cache_clear, METH_NOARGS, clear_doc},
     {"purge", cache_purge, METH_NOARGS, purge_doc},
     {"flush", cache_flush, METH_NOARGS, flush_doc},
     {"close", cache_close_method, METH_NOARGS, close_doc},
-    {"_scan", cache_scan, METH_O, scan_doc},
     {"_stats", cache_stats, METH_NOARGS, stats_doc},
     {"_check_page", cache_check_page, METH_VARARGS, check_page_doc},
-    {"_lease_take", cache_lease_take, METH_VARARGS, lease_take_doc},
-    {"_lease_peek", cache_lease_peek, METH_VARARGS, lease_peek_doc},
-    {"_lease_extend", cache_lease_extend, METH_VARARGS, lease_extend_doc},
-    {"_lease_store", cache_lease_store, METH_VARARGS, lease_store_doc},
-    {"_lease_release", cache_lease_release, METH_VARARGS, lease_release_doc},
     {"_info", cache_info, METH_NOARGS, info_doc},
     {"_detach", cache_detach_method, METH_NOARGS, detach_doc},
     {"_configure", (PyCFunction)(void (*)(void))cache_configure,
@@ -535,19 +506,12 @@ static PyMethodDef cache_methods[] = {
 
 static PyType_Slot cache_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)cache_doc},
-    {Py_tp_new, cache_new},
     {Py_tp_init, cache_init},
     {Py_tp_traverse, cache_traverse},
     {Py_tp_clear, cache_clear_references},
     {Py_tp_finalize, cache_finalize},
     {Py_tp_dealloc, cache_dealloc},
     {Py_tp_methods, cache_methods},
-    {Py_tp_getset, cache_attributes},
-    {Py_tp_iter, cache_iter},
-    {Py_mp_length, cache_length},
-    {Py_mp_subscript, cache_subscript},
-    {Py_mp_ass_subscript, cache_ass_subscript},
-    {Py_sq_contains, cache_contains},
     {0, NULL},
 };
 

@@ -24,8 +24,13 @@ struct codec {
     size_t compress_min_size;
 };
 
+/* A cache, or a namespace in one: that has no file of its own, but that of
+ * its root, and neither callbacks nor work at exit. */
 struct cache_object {
     PyObject_HEAD struct module_state *state;
+    struct cache_object *root;   /* who has the file: a cache has it itself */
+    struct cache_object *parent; /* of a namespace: what it is in; owned */
+    PyObject *record;        /* of a namespace: the key of its record, bytes */
     struct mapping *map;     /* NULL: closed */
     size_t sections;         /* user code inside this cache, all threads */
     uint64_t checked_ms;     /* when the file was last seen to be there */
@@ -44,6 +49,13 @@ struct cache_object {
     PyObject *path_bytes; /* the same for the system */
     struct fmm_info info; /* of the file; stays after close() */
 };
+
+/* The parts of the type that caches and namespaces share. */
+PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+int cache_traverse(PyObject *object, visitproc visit, void *arg);
+int cache_clear_references(PyObject *object);
+void cache_dealloc(PyObject *object);
+extern PyGetSetDef cache_attributes[];
 
 /* Leave the file without the work due at exit; fine when closed. */
 void cache_detach(struct cache_object *self);

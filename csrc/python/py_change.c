@@ -113,7 +113,7 @@ incr_from_args(struct cache_object *self, const char *function,
     const struct args_spec spec = {function, list, 1, 2};
     PyObject *out[4] = {NULL, NULL, NULL, NULL};
     struct incr_op i;
-    i.store = (struct fmm_store){.dirty = self->write_back};
+    i.store = (struct fmm_store){.dirty = self->write_back, .keep_tags = true};
     if (args_parse(&spec, args, out) < 0 || parse_numbers(out, sign, &i) < 0) {
         return NULL;
     }
@@ -122,7 +122,8 @@ incr_from_args(struct cache_object *self, const char *function,
         store_forget_missing(self, out[0]) < 0) {
         return NULL;
     }
-    if (key_from_object(out[0], &i.op.key) < 0 || op_begin(self, &i.op) < 0 ||
+    if (key_from_object(out[0], &i.op.key) < 0 ||
+        op_begin_store(self, &i.op) < 0 ||
         expiry_resolve(self, &expiry, i.op.call.now_ms, self->expire_ms,
                        &i.store.expire_at) < 0) {
         return NULL;

@@ -158,7 +158,8 @@ Raises:\n\
     TypeError: The key is of another type.");
 
 const char set_doc[] = PyDoc_STR(
-"set($self, /, key, value, expire_time=None, *, expire_on=None, modseq=None)\n\
+"set($self, /, key, value, expire_time=None, *, expire_on=None, modseq=None,\
+ tags=())\n\
 --\n\
 \n\
 Store a value.\n\
@@ -173,6 +174,8 @@ Args:\n\
         such as \"10s\" or \"now\"; 0 is never, ``None`` the default.\n\
     expire_on: Seconds since 1970, 0 for never; wins over `expire_time`.\n\
     modseq: Refuse to replace a value or tombstone with a greater number.\n\
+    tags: An iterable of 16 str or bytes at most; ``invalidate_tag`` of one\n\
+        of them makes the value void.\n\
 \n\
 Returns:\n\
     Whether it was stored: False when it does not fit, or when a tombstone\n\
@@ -185,7 +188,8 @@ Raises:\n\
     LockError: Called by code that the cache called.");
 
 const char add_doc[] = PyDoc_STR(
-"add($self, /, key, value, expire_time=None, *, expire_on=None, modseq=None)\n\
+"add($self, /, key, value, expire_time=None, *, expire_on=None, modseq=None,\
+ tags=())\n\
 --\n\
 \n\
 Store a value only if the key has none, in one step.\n\
@@ -196,6 +200,7 @@ Args:\n\
     expire_time: Lifetime, as in ``set``.\n\
     expire_on: Seconds since 1970, as in ``set``.\n\
     modseq: As in ``set``.\n\
+    tags: As in ``set``.\n\
 \n\
 Returns:\n\
     Whether it was stored.\n\
@@ -206,7 +211,7 @@ Raises:\n\
 
 const char replace_doc[] = PyDoc_STR(
 "replace($self, /, key, value, expire_time=None, *, expire_on=None,\
- modseq=None)\n\
+ modseq=None, tags=())\n\
 --\n\
 \n\
 Store a value only if the key has one, in one step.\n\
@@ -217,6 +222,7 @@ Args:\n\
     expire_time: Lifetime, as in ``set``.\n\
     expire_on: Seconds since 1970, as in ``set``.\n\
     modseq: As in ``set``.\n\
+    tags: As in ``set``.\n\
 \n\
 Returns:\n\
     Whether it was stored.\n\
@@ -226,7 +232,7 @@ Raises:\n\
     ValueError: An argument is out of its range.");
 
 const char set_many_doc[] = PyDoc_STR(
-"set_many($self, /, mapping, expire_time=None, *, expire_on=None)\n\
+"set_many($self, /, mapping, expire_time=None, *, expire_on=None, tags=())\n\
 --\n\
 \n\
 Store many values, each as ``set`` does.\n\
@@ -235,6 +241,7 @@ Args:\n\
     mapping: A mapping, or an iterable of pairs of key and value.\n\
     expire_time: Lifetime, as in ``set``.\n\
     expire_on: Seconds since 1970, as in ``set``.\n\
+    tags: As in ``set``, of all of them.\n\
 \n\
 Returns:\n\
     A list of the keys that were not stored.\n\
@@ -560,39 +567,6 @@ const char check_page_doc[] = PyDoc_STR(
 \n\
 Return entries, live bytes, dead bytes and the problem of a page, and how\n\
 many slots of it are in use, sound or not.");
-
-const char lease_take_doc[] = PyDoc_STR(
-"_lease_take($self, key, ms, refresh=False, /)\n\
---\n\
-\n\
-Take the right to compute a key: \"taken\" and its token, \"leased\" and the\n\
-id of the process that has it, \"exists\" and 0 when there is a value, or\n\
-\"refused\" and 0 when none could be stored.");
-
-const char lease_peek_doc[] = PyDoc_STR(
-"_lease_peek($self, key, /)\n\
---\n\
-\n\
-Return who has the lease of a key: the id of the process, when it was taken,\n\
-in whole seconds since 1970, and when it ends, in seconds. None: nobody has.");
-
-const char lease_extend_doc[] = PyDoc_STR(
-"_lease_extend($self, key, token, ms, /)\n\
---\n\
-\n\
-Let a lease end that long from now; tell whether it was still there.");
-
-const char lease_store_doc[] = PyDoc_STR(
-"_lease_store($self, key, value, token, expire_time=None, leasable=False, /)\n\
---\n\
-\n\
-Store what was computed, if the lease is still there; tell whether it was.");
-
-const char lease_release_doc[] = PyDoc_STR(
-"_lease_release($self, key, token, /)\n\
---\n\
-\n\
-Give a lease back; tell whether it was still there.");
 
 const char info_doc[] = PyDoc_STR(
 "_info($self, /)\n\

@@ -23,7 +23,7 @@ large_run(struct fmm_cache *cache, struct op *op)
 {
     struct large *large = (struct large *)op;
     struct fmm_key *key = &large->key;
-    fmm_key_init(cache, key, key->data, key->len, key->kind);
+    fmm_key_hash(cache, key);
     enum fmm_status status =
         fmm_split_store(cache, &op->call, key, &large->split, &large->ticket);
     op->key.page = large->split.page; /* who waits waits for that one */
@@ -90,7 +90,8 @@ void
 large_drop(const struct cache_object *self, const struct fmm_parts *parts)
 {
     const struct fmm_call call = {.now_ms = op_now(self)};
-    if (parts->length != 0 && self->map != NULL) {
-        fmm_split_drop(self->map->cache, &call, parts);
+    const struct mapping *map = self->root->map;
+    if (parts->length != 0 && map != NULL) {
+        fmm_split_drop(map->cache, &call, parts);
     }
 }

@@ -2,6 +2,7 @@
 #include "py_args.h"
 #include "py_methods.h"
 #include "py_store.h"
+#include "py_tags.h"
 
 struct lease_op {
     struct op op;
@@ -51,7 +52,8 @@ cache_lease_take(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "OK|p:_lease_take", &key, &duration_ms,
                           &refresh) ||
         store_forget_missing(self, key) < 0 ||
-        key_from_object(key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
+        key_from_object(key, &l.op.key) < 0 ||
+        op_begin_store(self, &l.op) < 0) {
         return NULL;
     }
     l.duration_ms = duration_ms;
@@ -140,13 +142,17 @@ cache_lease_store(PyObject *object, PyObject *args)
     struct store_request request = {.modseq = NULL};
     struct compute_op c = {.store = {.store = {.dirty = self->write_back}}};
     struct encoded encoded;
+    PyObject *tags = NULL;
     unsigned long long token;
     int leasable = 0;
-    if (!PyArg_ParseTuple(args, "OOK|Op:_lease_store", &request.key,
+    if (!PyArg_ParseTuple(args, "OOK|OpO!:_lease_store", &request.key,
                           &request.value, &token, &request.expiry.time,
-                          &leasable) ||
+                          &leasable, &PyBytes_Type, &tags) ||
         value_encode(self, request.value, &encoded) < 0) {
         return NULL;
+    }
+    if (tags != NULL) {
+        tags_put(tags, &c.store.store);
     }
     c.store.value = &encoded.value;
     c.token = token;

@@ -33,7 +33,7 @@ held_take(struct cache_object *self, struct held *held, PyObject *key,
     held->bytes = NULL;
     do {
         if (key_from_object(key, &held->op.key) < 0 ||
-            op_begin(self, &held->op) < 0) {
+            op_begin_store(self, &held->op) < 0) {
             return -1;
         }
         if (timeout_ms != NULL) {
@@ -94,8 +94,8 @@ int
 held_resolve(const struct cache_object *self, const struct held *held,
              const struct store_request *request, struct fmm_store *store)
 {
-    *store =
-        (struct fmm_store){.mode = FMM_STORE_SET, .dirty = self->write_back};
+    *store = (struct fmm_store){
+        .mode = FMM_STORE_SET, .dirty = self->write_back, .keep_tags = true};
     if (modseq_from_object(request->modseq, &store->modseq,
                            &store->has_modseq) < 0) {
         return -1;

@@ -1,5 +1,5 @@
-/* The methods of _core.Cache: py_cache.c lists them, py_docs.h documents
- * them. */
+/* The methods of _core.Keyspace and _core.Cache: py_space.c and py_cache.c
+ * list them, py_docs.h documents them. */
 #pragma once
 
 #include "py_cache.h"
@@ -7,6 +7,13 @@
 #define DECLARE_METHOD(name)                                           \
     PyObject *name(struct cache_object *self, PyObject *const *values, \
                    Py_ssize_t count, PyObject *names)
+
+/* An entry of a list of methods. */
+#define FAST_METHOD(name)                                 \
+    {                                                     \
+#name, (PyCFunction)(void (*)(void))cache_##name, \
+            METH_FASTCALL | METH_KEYWORDS, name##_doc     \
+    }
 
 /* py_read.c */
 DECLARE_METHOD(cache_get);
@@ -40,6 +47,10 @@ int cache_delete(struct cache_object *self, PyObject *key);
 /* py_multi.c */
 DECLARE_METHOD(cache_multi_get);
 DECLARE_METHOD(cache_multi_set);
+
+/* py_tags.c */
+PyObject *cache_read_tags(PyObject *self, PyObject *tags);
+PyObject *cache_invalidate_tag(PyObject *self, PyObject *tag);
 
 /* py_lease.c */
 PyObject *cache_lease_take(PyObject *self, PyObject *args);

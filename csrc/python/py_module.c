@@ -119,9 +119,10 @@ import_one(struct module_state *state, const struct import_row *row)
 }
 
 static PyTypeObject *
-make_type(PyObject *module, PyType_Spec *spec)
+make_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base)
 {
-    return (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, spec,
+                                                    (PyObject *)base);
 }
 
 static int
@@ -134,11 +135,16 @@ core_exec(PyObject *module)
         }
     }
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
-    state->cache_type = make_type(module, &cache_spec);
-    state->item_type = make_type(module, &item_spec);
-    state->scanner_type = make_type(module, &scanner_spec);
+    state->space_type = make_type(module, &space_spec, NULL);
+    if (state->space_type == NULL) {
+        return -1;
+    }
+    state->cache_type = make_type(module, &cache_spec, state->space_type);
+    state->item_type = make_type(module, &item_spec, NULL);
+    state->scanner_type = make_type(module, &scanner_spec, NULL);
     if (state->pickle_protocol == NULL || state->cache_type == NULL ||
         state->item_type == NULL || state->scanner_type == NULL ||
+        PyModule_AddType(module, state->space_type) < 0 ||
         PyModule_AddType(module, state->cache_type) < 0) {
         return -1;
     }
@@ -152,6 +158,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
         Py_VISIT(*state_place(state, imports[i].place));
     }
+    Py_VISIT(state->space_type);
     Py_VISIT(state->cache_type);
     Py_VISIT(state->item_type);
     Py_VISIT(state->scanner_type);
@@ -166,6 +173,7 @@ core_clear(PyObject *module)
         Py_CLEAR(*state_place(state, imports[i].place));
     }
     Py_CLEAR(state->pickle_protocol);
+    Py_CLEAR(state->space_type);
     Py_CLEAR(state->cache_type);
     Py_CLEAR(state->item_type);
     Py_CLEAR(state->scanner_type);

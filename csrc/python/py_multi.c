@@ -54,7 +54,8 @@ batch_key(struct fmm_cache *cache, struct batch *batch, Py_ssize_t i)
 {
     const struct fmm_key *page_key = &batch->op.key;
     struct fmm_key *key = &batch->list[i];
-    fmm_key_init(cache, key, key->data, key->len, key->kind);
+    key->scope = page_key->scope;
+    fmm_key_hash(cache, key);
     key->hash ^=
         page_key->kind == FMM_KEY_BYTES ? ~page_key->hash : page_key->hash;
     key->page = page_key->page;
@@ -254,7 +255,7 @@ multi_set_run(struct cache_object *self, struct multi_set *m,
 {
     struct op *op = &m->batch.op;
     m->store.dirty = self->write_back;
-    if (op_begin(self, op) < 0 ||
+    if (op_begin_store(self, op) < 0 ||
         expiry_resolve(self, expiry, op->call.now_ms, self->expire_ms,
                        &m->store.expire_at) < 0) {
         return -1;

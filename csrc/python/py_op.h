@@ -33,15 +33,26 @@ op_now(const struct cache_object *self)
     return fmm_now_ms() + (uint64_t)self->state->travel_ms;
 }
 
+/* The scope of keys in a namespace that has no generation: no entry has it. */
+#define SPACE_NONE UINT64_MAX
+
+/* Read, or make, the generation of a namespace: the scope of `op`, which has
+ * begun. Returns 0, or -1 with an exception. */
+int space_find(struct cache_object *self, struct op *op);
+int space_make(struct cache_object *self, struct op *op);
+/* Raise Error: the record of a namespace or tag finds no room. Returns -1. */
+int space_raise_no_room(const struct cache_object *self);
+
 /* Start: refuse re-entry, look after the file, tell the time. `key` is the
  * caller's. Returns 0, or -1 with an exception. */
 static inline int
 op_begin(struct cache_object *self, struct op *op)
 {
+    struct cache_object *root = self->root;
     uint64_t now_ms = fmm_now_ms();
-    if (UNLIKELY(self->sections != 0 ||
-                 now_ms - self->checked_ms >= FILE_CHECK_MS) &&
-        op_begin_slow(self, now_ms) < 0) {
+    if (UNLIKELY(root->sections != 0 ||
+                 now_ms - root->checked_ms >= FILE_CHECK_MS) &&
+        op_begin_slow(root, now_ms) < 0) {
         return -1;
     }
     op->call.now_ms = now_ms + (uint64_t)self->state->travel_ms;
@@ -51,7 +62,18 @@ op_begin(struct cache_object *self, struct op *op)
     op->timeout_ms = self->lock_timeout_ms;
     op->pinned = NULL;
     op->pin = false;
-    return 0;
+    op->key.scope = 0;
+    return LIKELY(self->parent == NULL) ? 0 : space_find(self, op);
+}
+
+/* The same for what may store: a namespace without a generation gets one. */
+static inline int
+op_begin_store(struct cache_object *self, struct op *op)
+{
+    if (op_begin(self, op) < 0) {
+        return -1;
+    }
+    return LIKELY(op->key.scope != SPACE_NONE) ? 0 : space_make(self, op);
 }
 
 /* Make the call of an operation that has begun. Returns a status >= 0 other
@@ -59,10 +81,11 @@ op_begin(struct cache_object *self, struct op *op)
 static inline int
 op_call(struct cache_object *self, struct op *op, op_run run)
 {
-    if (UNLIKELY(self->map == NULL)) {
+    const struct mapping *map = self->root->map;
+    if (UNLIKELY(map == NULL)) {
         return cache_raise_closed(self);
     }
-    enum fmm_status status = run(self->map->cache, op);
+    enum fmm_status status = run(map->cache, op);
     if (LIKELY((status == FMM_OK || status == FMM_MISS) &&
                !self->sigbus_guard)) {
         return (int)status;
@@ -86,5 +109,5 @@ int op_call_long(struct cache_object *self, struct op *op, op_run run);
 static inline void
 op_hash(const struct fmm_cache *cache, struct op *op)
 {
-    fmm_key_init(cache, &op->key, op->key.data, op->key.len, op->key.kind);
+    fmm_key_hash(cache, &op->key);
 }

@@ -207,8 +207,8 @@ take_bytes(struct cache_object *self, struct take_op *t)
     }
 }
 
-/* Put back what cannot be decoded, unless the key has a new value. Keeps
- * the exception that is set. */
+/* Put back what cannot be decoded, unless the key has a new value, or it had
+ * tags, which are not known any more. Keeps the exception that is set. */
 static void
 put_back(struct cache_object *self, const struct take_op *t, PyObject *bytes)
 {
@@ -229,7 +229,8 @@ put_back(struct cache_object *self, const struct take_op *t, PyObject *bytes)
                   .dirty = t->meta.dirty},
     };
     store.op.key = t->remove.op.key;
-    if (op_begin(self, &store.op) == 0) {
+    if (!t->meta.tagged && op_begin(self, &store.op) == 0) {
+        store.op.key.scope = t->remove.op.key.scope; /* that of its time */
         (void)writeback_store(self, &store);
     }
     PyErr_Clear();

@@ -20,8 +20,9 @@ struct scan_op {
 static enum fmm_status
 run_scan(struct fmm_cache *cache, struct op *op)
 {
-    return fmm_scan_page(cache, &op->call, op->key.page,
-                         ((struct scan_op *)op)->scan);
+    struct fmm_scan *scan = ((struct scan_op *)op)->scan;
+    scan->scope = op->key.scope;
+    return fmm_scan_page(cache, &op->call, op->key.page, scan);
 }
 
 static int
@@ -95,7 +96,7 @@ scan_walk_next(struct cache_object *self, struct scan_walk *walk,
         return -1;
     }
     while (!next_record(walk, record)) {
-        if (walk->page >= self->info.num_pages) {
+        if (walk->page >= self->root->info.num_pages) {
             return 0;
         }
         if (copy_alone(self, walk) < 0) {

@@ -9,7 +9,7 @@
 
 struct section {
     struct section *previous, *next; /* in the module's state */
-    struct cache_object *cache;      /* owned */
+    struct cache_object *cache;      /* a root; owned */
     struct mapping *map;             /* pinned; NULL: no page is held */
     struct fmm_parts displaced;      /* to be removed when the page is free */
     struct fmm_guard guard;
@@ -27,7 +27,7 @@ void section_leave(struct section *section);
 /* Whether the page is held by this process, not by its parent. */
 bool section_holds(const struct section *section);
 
-/* LockError when the current thread is inside a section of the cache, or
- * holds that page of the same file through another object. */
+/* LockError when the current thread is inside a section of the cache, a root,
+ * or holds that page of the same file through another object. */
 int section_refuse_reentry(const struct cache_object *cache);
 int section_refuse_page(const struct cache_object *cache, uint32_t page);

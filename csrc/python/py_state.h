@@ -21,7 +21,7 @@
 struct section;
 
 struct module_state {
-    PyTypeObject *cache_type, *item_type, *scanner_type;
+    PyTypeObject *space_type, *cache_type, *item_type, *scanner_type;
     /* fastmmap.errors */
     PyObject *error, *format_error, *corrupt_error;
     PyObject *lock_error, *lock_timeout, *closed_error;
@@ -42,4 +42,4 @@ struct module_state {
 struct module_state *state_of_type(PyTypeObject *type);
 
 /* Types, made by py_module.c from these. */
-extern PyType_Spec cache_spec, item_spec, scanner_spec;
+extern PyType_Spec space_spec, cache_spec, item_spec, scanner_spec;

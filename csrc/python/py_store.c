@@ -4,6 +4,7 @@
 #include "py_callback.h"
 #include "py_methods.h"
 #include "py_read.h"
+#include "py_tags.h"
 
 int
 store_tell(struct cache_object *self, const struct store_request *request,
@@ -24,7 +25,7 @@ store_encoded(struct cache_object *self, const struct store_request *request,
               struct store_op *store)
 {
     if (key_from_object(request->key, &store->op.key) < 0 ||
-        op_begin(self, &store->op) < 0 ||
+        op_begin_store(self, &store->op) < 0 ||
         expiry_resolve(self, &request->expiry, store->op.call.now_ms,
                        self->expire_ms, &store->store.expire_at) < 0) {
         return -1;
@@ -35,13 +36,17 @@ store_encoded(struct cache_object *self, const struct store_request *request,
                : store_tell(self, request, status, &store->store);
 }
 
-int
-store_request(struct cache_object *self, const struct store_request *request)
+static int
+store_with_tags(struct cache_object *self, const struct store_request *request,
+                PyObject *tags)
 {
     struct encoded encoded;
     struct store_op store;
     store.store =
         (struct fmm_store){.mode = request->mode, .dirty = self->write_back};
+    if (UNLIKELY(tags != NULL)) {
+        tags_put(tags, &store.store);
+    }
     if (modseq_from_object(request->modseq, &store.store.modseq,
                            &store.store.has_modseq) < 0) {
         return -1;
@@ -59,16 +64,34 @@ store_request(struct cache_object *self, const struct store_request *request)
     return status;
 }
 
+/* Read the tags before the value is encoded: what it says is older. */
+COLD static int
+store_reading_tags(struct cache_object *self,
+                   const struct store_request *request)
+{
+    PyObject *tags = cache_read_tags((PyObject *)self, request->tags);
+    int status = tags != NULL ? store_with_tags(self, request, tags) : -1;
+    Py_XDECREF(tags);
+    return status;
+}
+
+int
+store_request(struct cache_object *self, const struct store_request *request)
+{
+    return LIKELY(request->tags == NULL) ? store_with_tags(self, request, NULL)
+                                         : store_reading_tags(self, request);
+}
+
 /* --------------------------------------------------- set, add and replace */
 
-static const char *const set_names[] = {"key",       "value",  "expire_time",
-                                        "expire_on", "modseq", NULL};
+static const char *const set_names[] = {
+    "key", "value", "expire_time", "expire_on", "modseq", "tags", NULL};
 
 static int
 parse_request(const struct args_spec *spec, const struct args *args,
               struct store_request *request)
 {
-    PyObject *out[5] = {NULL, NULL, NULL, NULL, NULL};
+    PyObject *out[6] = {NULL, NULL, NULL, NULL, NULL, NULL};
     if (LIKELY(args->names == NULL && args->count == 2)) {
         out[0] = args->values[0];
         out[1] = args->values[1];
@@ -80,6 +103,7 @@ parse_request(const struct args_spec *spec, const struct args *args,
     request->value = out[1];
     request->expiry = (struct expiry_args){out[2], out[3]};
     request->modseq = out[4];
+    request->tags = out[5];
     return 0;
 }
 
@@ -138,7 +162,7 @@ store_raise_refused(const struct cache_object *self, PyObject *key, int status)
         PyExc_ValueError,
         "%U: the value of key %.200R does not fit: key and value take "
         "at most %llu bytes here; a larger cache takes more",
-        self->path, key, (unsigned long long)self->info.max_value);
+        self->path, key, (unsigned long long)self->root->info.max_value);
 }
 
 int
@@ -218,18 +242,24 @@ store_pairs(PyObject *mapping)
     return pairs;
 }
 
-/* Store one pair; a key that was refused is appended to `refused`. */
-static int
-set_pair(struct cache_object *self, const struct expiry_args *expiry,
-         PyObject *pair, PyObject *refused)
+/* Store pairs alike; returns a list of the keys that were refused. */
+static PyObject *
+set_pairs(struct cache_object *self, struct store_request *request,
+          PyObject *pairs, PyObject *tags)
 {
-    const struct store_request request = {
-        .key = PyTuple_GET_ITEM(pair, 0),
-        .value = PyTuple_GET_ITEM(pair, 1),
-        .expiry = *expiry,
-    };
-    int status = store_request(self, &request);
-    return status <= 0 ? status : PyList_Append(refused, request.key);
+    PyObject *refused = PyList_New(0);
+    for (Py_ssize_t i = 0; refused != NULL && i < PyList_GET_SIZE(pairs);
+         i++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, i);
+        request->key = PyTuple_GET_ITEM(pair, 0);
+        request->value = PyTuple_GET_ITEM(pair, 1);
+        int status = store_with_tags(self, request, tags);
+        if (status < 0 ||
+            (status > 0 && PyList_Append(refused, request->key) < 0)) {
+            Py_CLEAR(refused);
+        }
+    }
+    return refused;
 }
 
 PyObject *
@@ -237,21 +267,21 @@ cache_set_many(struct cache_object *self, PyObject *const *values,
                Py_ssize_t count, PyObject *names)
 {
     static const char *const list[] = {"mapping", "expire_time", "expire_on",
-                                       NULL};
+                                       "tags", NULL};
     static const struct args_spec spec = {"set_many", list, 1, 2};
-    PyObject *out[3] = {NULL, NULL, NULL};
+    PyObject *out[4] = {NULL, NULL, NULL, NULL}, *tags = NULL, *refused = NULL;
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
     }
-    const struct expiry_args expiry = {out[1], out[2]};
+    struct store_request request = {.expiry = {out[1], out[2]}};
     PyObject *pairs = store_pairs(out[0]);
-    PyObject *refused = pairs != NULL ? PyList_New(0) : NULL;
-    for (Py_ssize_t i = 0; refused != NULL && i < PyList_GET_SIZE(pairs);
-         i++) {
-        if (set_pair(self, &expiry, PyList_GET_ITEM(pairs, i), refused) < 0) {
-            Py_CLEAR(refused);
-        }
+    if (pairs != NULL && out[3] != NULL) {
+        tags = cache_read_tags((PyObject *)self, out[3]);
     }
+    if (pairs != NULL && (tags != NULL || out[3] == NULL)) {
+        refused = set_pairs(self, &request, pairs, tags);
+    }
+    Py_XDECREF(tags);
     Py_XDECREF(pairs);
     return refused;
 }

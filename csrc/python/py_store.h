@@ -9,6 +9,7 @@ struct store_request {
     PyObject *key, *value;
     struct expiry_args expiry;
     PyObject *modseq;
+    PyObject *tags; /* an iterable */
     enum fmm_store_mode mode;
 };
 

@@ -205,7 +205,7 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
     ticket->displaced.length = 0;
     int status = op_call(self, op, run);
     while (UNLIKELY(status == FMM_DIRTY)) {
-        int again = make_room(self, ticket, NULL, &progress);
+        int again = make_room(self->root, ticket, NULL, &progress);
         if (again <= 0) {
             return again < 0 ? -1 : FMM_NO_ROOM;
         }

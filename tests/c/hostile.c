@@ -22,11 +22,14 @@ static struct fmm_key
 some_key(const struct hostile *h)
 {
     static char names[KEYS][4];
+    static const enum fmm_key_kind kinds[] = {FMM_KEY_TEXT, FMM_KEY_BYTES,
+                                              FMM_KEY_INTERNAL};
     uint64_t n = check_random_below(KEYS);
     struct fmm_key key;
     int length = snprintf(names[n], sizeof(names[n]), "k%u", (unsigned)n);
-    fmm_key_init(h->cache, &key, names[n], (size_t)length,
-                 (enum fmm_key_kind)(n % 4));
+    fmm_key_init(h->cache, &key, names[n], (size_t)length, kinds[n % 3]);
+    key.scope = n % 5 == 4 ? n % 2 + 1 : 0;
+    fmm_key_hash(h->cache, &key);
     return key;
 }
 
@@ -37,14 +40,17 @@ some_page(const struct hostile *h)
 }
 
 static struct fmm_store
-some_store(void)
+some_store(const struct hostile *h)
 {
-    uint64_t bits = check_random_below(256);
+    uint64_t bits = check_random_below(1024);
     return (struct fmm_store){
+        .tags = h->tags,
+        .tag_count = bits & 512 ? (uint32_t)check_random_below(5) : 0,
+        .keep_tags = bits & 256,
         .mode = (enum fmm_store_mode)(bits % 3),
         .expire_at = bits & 4 ? 0 : call.now_ms + SECOND,
         .has_modseq = (bits & 24) == 0,
-        .modseq = bits >> 5,
+        .modseq = bits >> 5 & 7,
         .dirty = (bits & 96) == 0,
     };
 }
@@ -53,7 +59,7 @@ void
 hostile_set(struct hostile *h)
 {
     static const unsigned char data[4096];
-    struct fmm_store store = some_store();
+    struct fmm_store store = some_store(h);
     struct fmm_key key = some_key(h);
     struct fmm_value value = {
         .data = data, .len = check_random_below(900), .type = 2};
@@ -63,7 +69,7 @@ hostile_set(struct hostile *h)
 static void
 some_change(struct hostile *h)
 {
-    struct fmm_store store = some_store();
+    struct fmm_store store = some_store(h);
     struct fmm_removal removal = {.has_modseq = store.dirty, .modseq = 5};
     struct fmm_key key = some_key(h);
     int64_t result;
@@ -116,6 +122,7 @@ some_scan(struct hostile *h)
     size_t given = check_random_below(capacity);
     struct fmm_scan scan = {.buffer = records + capacity - given,
                             .values = given & 1,
+                            .scope = given & 6 ? 0 : 1 + given / 8 % 2,
                             .capacity = given};
     struct fmm_meta meta;
     const void *key, *value;
@@ -157,7 +164,7 @@ some_lease(struct hostile *h)
         .data = data, .len = check_random_below(sizeof(data)), .type = 2};
     uint64_t pick = check_random_below(16);
     const struct fmm_lease_store how = {
-        .token = h->lease.token, .store = some_store(), .leasable = pick & 1};
+        .token = h->lease.token, .store = some_store(h), .leasable = pick & 1};
     uint64_t since;
     fmm_lease_peek(h->cache, &call, &key, &h->lease, &since);
     if (pick < 8) {
@@ -175,6 +182,28 @@ some_lease(struct hostile *h)
     }
 }
 
+/* On the record of a tag, whose id is that of some key, or of a namespace. */
+static void
+some_group(struct hostile *h)
+{
+    struct fmm_key key = some_key(h);
+    struct fmm_tag *tag = &h->tags[check_random_below(4)];
+    uint64_t pick = check_random_below(8), generation;
+    if (pick & 1) {
+        tag->id = fmm_tag_id(h->cache, &key);
+        fmm_tag_key(h->cache, tag, &key);
+    }
+    if (pick < 6) {
+        generation = tag->generation;
+        fmm_group_make(h->cache, &call, &key, &generation, &h->ticket);
+        fmm_group_find(h->cache, &call, &key, &generation);
+        tag->generation = generation;
+    }
+    else {
+        fmm_group_end(h->cache, &call, &key);
+    }
+}
+
 /* What user code does while it holds a page. */
 static void
 some_guarded(struct hostile *h)
@@ -183,7 +212,7 @@ some_guarded(struct hostile *h)
     struct fmm_key key = some_key(h);
     struct fmm_value value = {
         .data = data, .len = check_random_below(sizeof(data)), .type = 2};
-    struct fmm_store store = some_store();
+    struct fmm_store store = some_store(h);
     struct fmm_removal removal = {.has_modseq = store.has_modseq};
     struct fmm_guard guard;
     struct fmm_meta meta;
@@ -232,6 +261,9 @@ hostile_operation(struct hostile *h)
     case 8:
     case 9:
         some_lease(h);
+        break;
+    case 10:
+        some_group(h);
         break;
     default:
         hostile_set(h);

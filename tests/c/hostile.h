@@ -11,6 +11,7 @@ struct hostile {
     struct fmm_cache *cache;
     struct fmm_ticket ticket; /* the last one that was handed out */
     struct fmm_lease lease;   /* the last one that was seen */
+    struct fmm_tag tags[4];   /* as they were seen last */
 };
 
 /* One operation. */

@@ -16,8 +16,12 @@ struct kind {
     const char *key, *text;
     int64_t integer;
     enum fmm_key_kind kind;
+    uint64_t scope;
+    uint32_t tags;
     bool compressed, is_integer, tombstone, has_modseq, leased;
 };
+
+static struct fmm_tag some_tags[FMM_TAGS_MAX + 1];
 
 static const struct fmm_lease some_lease = {.token = UINT64_C(0x123456789),
                                             .deadline = 66666,
@@ -43,8 +47,19 @@ static const struct kind kinds[] = {
      .integer = 7,
      .has_modseq = true,
      .leased = true},
-    {.key = "seven77", .text = "x", .kind = FMM_KEY_SCOPED},
     {.key = "seven77", .text = "x", .kind = FMM_KEY_INTERNAL},
+    {.key = "s", .text = "scoped", .scope = UINT64_MAX},
+    {.key = "s", .text = "x", .scope = 1, .kind = FMM_KEY_BYTES},
+    {.key = "s", .text = "x", .scope = 1, .kind = FMM_KEY_INTERNAL},
+    {.key = "g", .text = "tagged", .tags = 1},
+    {.key = "g", .text = "tagged", .tags = FMM_TAGS_MAX},
+    {.key = "all",
+     .is_integer = true,
+     .integer = 7,
+     .scope = 5,
+     .tags = 3,
+     .has_modseq = true,
+     .leased = true},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -62,13 +77,19 @@ make(const struct kind *kind, struct made *out)
     *out = (struct made){
         .key = {.data = kind->key,
                 .len = strlen(kind->key),
+                .scope = kind->scope,
                 .hash = UINT64_C(0x1122334455667788),
                 .kind = kind->kind},
         .value = {.data = kind->text, .type = 9},
         .store = {.expire_at = 77777,
                   .modseq = UINT64_MAX - 1,
-                  .has_modseq = kind->has_modseq},
+                  .has_modseq = kind->has_modseq,
+                  .tags = some_tags,
+                  .tag_count = kind->tags},
     };
+    for (uint32_t i = 0; i <= FMM_TAGS_MAX; i++) {
+        some_tags[i] = (struct fmm_tag){i + 1, UINT64_MAX - i};
+    }
     out->value.compressed = kind->compressed;
     if (kind->is_integer) {
         out->value.data = &kind->integer;
@@ -101,6 +122,15 @@ check_lease(const struct fmm_entry *entry, const struct kind *kind)
 }
 
 static void
+check_groups(const struct fmm_entry *entry, const struct kind *kind)
+{
+    struct fmm_tag tags[FMM_TAGS_MAX];
+    CHECK(fmm_entry_scope(entry) == kind->scope);
+    REQUIRE(fmm_entry_tags(entry, tags) == kind->tags);
+    CHECK(memcmp(tags, some_tags, kind->tags * sizeof(tags[0])) == 0);
+}
+
+static void
 check_value(const struct fmm_entry *entry, const struct made *made)
 {
     char found[64];
@@ -126,6 +156,7 @@ check_meta(const struct fmm_entry *entry, const struct kind *kind)
     CHECK_EQ(meta.compressed, kind->compressed);
     CHECK_EQ(meta.tombstone, kind->tombstone);
     CHECK_EQ(meta.key_kind, kind->kind);
+    CHECK_EQ(meta.tagged, kind->tags != 0);
     CHECK_EQ(meta.size, entry->total);
     CHECK(!meta.expired);
     fmm_entry_describe(entry, 1000, 77777, &meta);
@@ -149,6 +180,7 @@ all_kinds_of_entries_read_back_as_written(void)
         check_value(&entry, &made);
         check_meta(&entry, &kinds[i]);
         check_lease(&entry, &kinds[i]);
+        check_groups(&entry, &kinds[i]);
     }
 }
 
@@ -264,7 +296,7 @@ flags_that_do_not_fit_together_are_refused(void)
     CHECK(!loads(0, first(40, FMM_ENTRY_INTEGER, 2, 1), 0));
     CHECK(!loads(0, first(48, FMM_ENTRY_INTEGER, 1, 1), 0));
     CHECK(!loads(0, first(32, FMM_ENTRY_INTEGER, 1, 1), 0));
-    for (unsigned flag = FMM_ENTRY_TAGGED; flag < 0x10000; flag *= 2) {
+    for (unsigned flag = FMM_ENTRY_SCOPED * 2; flag < 0x10000; flag *= 2) {
         CHECK(!loads(0, first(40, flag, 2, 0), 0));
     }
 }
@@ -278,6 +310,33 @@ what_says_where_parts_are_is_as_long_as_that(void)
     CHECK(!loads(0, first(72, FMM_ENTRY_SPLIT, 2, 0), 0));
     CHECK(!loads(0, first(32, FMM_ENTRY_SPLIT, 2, 0), 0));
     CHECK(!loads(0, first(40, FMM_ENTRY_SPLIT | FMM_ENTRY_INTEGER, 1, 1), 0));
+}
+
+static void
+a_scope_has_a_word_and_each_tag_two(void)
+{
+    const unsigned both = FMM_ENTRY_SCOPED | FMM_ENTRY_TAGGED;
+    const unsigned internal = FMM_ENTRY_KEY_OWN | FMM_ENTRY_TAGGED;
+    CHECK(loads(0, first(40, FMM_ENTRY_SCOPED, 2, 1), 0));
+    CHECK(!loads(0, first(40, FMM_ENTRY_SCOPED, 2, 0), 0));
+    CHECK(loads(0, first(48, FMM_ENTRY_TAGGED, 2, 2), 0));
+    CHECK(loads(0, first(288, FMM_ENTRY_TAGGED, 2, 2 * FMM_TAGS_MAX), 0));
+    CHECK(!loads(0, first(48, FMM_ENTRY_TAGGED, 2, 0), 0));
+    CHECK(!loads(0, first(48, FMM_ENTRY_TAGGED, 2, 1), 0));
+    CHECK(!loads(0, first(304, FMM_ENTRY_TAGGED, 2, 2 * FMM_TAGS_MAX + 2), 0));
+    CHECK(loads(0, first(56, both, 2, 3), 0));
+    CHECK(!loads(0, first(48, both, 2, 2), 0));
+    CHECK(!loads(0, first(48, internal, 2, 2), 0));
+}
+
+static void
+more_tags_than_may_be_do_not_fit(void)
+{
+    struct made made;
+    const struct kind kind = {.key = "g", .text = "x"};
+    make(&kind, &made);
+    made.store.tag_count = FMM_TAGS_MAX + 1;
+    CHECK_EQ(fmm_entry_size(&made.source, MAX_ENTRY), 0);
 }
 
 static void
@@ -407,6 +466,8 @@ static const struct check_case cases[] = {
     CASE(lengths_that_do_not_add_up_are_refused),
     CASE(flags_that_do_not_fit_together_are_refused),
     CASE(what_says_where_parts_are_is_as_long_as_that),
+    CASE(a_scope_has_a_word_and_each_tag_two),
+    CASE(more_tags_than_may_be_do_not_fit),
     CASE(a_lease_has_its_words_and_without_a_value_nothing_else),
     CASE(a_lease_changes_in_place),
     CASE(a_deadline_beyond_twice_the_longest_lease_is_none),

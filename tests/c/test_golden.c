@@ -20,6 +20,7 @@ struct expected {
     const char *key, *value;
     struct fmm_store store;
     int64_t number;
+    uint64_t scope;
     enum fmm_key_kind kind;
     bool compressed, is_number, hidden;
 };
@@ -30,7 +31,7 @@ static const struct expected entries[] = {
      .value = "packed",
      .kind = FMM_KEY_BYTES,
      .compressed = true},
-    {.key = "text", .value = "of a group", .kind = FMM_KEY_SCOPED},
+    {.key = "text", .value = "of a namespace", .scope = 77},
     {.key = "text", .value = "a record", .kind = FMM_KEY_INTERNAL},
     {.key = "", .value = ""},
     {.key = "a key of some length, \xc3\xa4nd not ASCII", .value = "x"},
@@ -56,6 +57,8 @@ key_of(const struct fmm_cache *cache, const struct expected *e)
 {
     struct fmm_key key;
     fmm_key_init(cache, &key, e->key, strlen(e->key), e->kind);
+    key.scope = e->scope;
+    fmm_key_hash(cache, &key);
     return key;
 }
 
@@ -126,6 +129,27 @@ store_parts(struct fmm_cache *cache)
     CHECK_EQ(fmm_set(cache, &call, &key, &head, &plainly, &ticket), FMM_OK);
 }
 
+/* The tag of a name, without its generation. */
+static struct fmm_tag
+tag_of(const struct fmm_cache *cache, const char *name)
+{
+    struct fmm_key key = text_key(cache, name);
+    return (struct fmm_tag){.id = fmm_tag_id(cache, &key)};
+}
+
+static void
+store_tagged(struct fmm_cache *cache)
+{
+    struct fmm_tag tag = tag_of(cache, "tag");
+    const struct fmm_store store = {.tags = &tag, .tag_count = 1};
+    struct fmm_ticket ticket;
+    struct fmm_key record;
+    fmm_tag_key(cache, &tag, &record);
+    CHECK_EQ(fmm_group_make(cache, &call, &record, &tag.generation, &ticket),
+             FMM_OK);
+    CHECK_EQ(set_text_as(cache, "tagged", "in a group", &store), FMM_OK);
+}
+
 static void
 store_all(struct fmm_cache *cache)
 {
@@ -149,6 +173,7 @@ store_all(struct fmm_cache *cache)
              FMM_MISS);
     store_leases(cache);
     store_parts(cache);
+    store_tagged(cache);
 }
 
 static int
@@ -239,9 +264,9 @@ its_entries_read_the_same(void)
     for (uint32_t page = 0; page < 3; page++) {
         CHECK_EQ(fmm_count_page(cache, &call, page, &values), FMM_OK);
     }
-    /* One is computed and one in parts besides; not counted are one expired,
-     * one of a group and one internal. */
-    CHECK_EQ(values, fillers + ENTRIES - 1);
+    /* One is computed, one in parts and one tagged besides; not counted are
+     * one expired, one of a namespace and one internal. */
+    CHECK_EQ(values, fillers + ENTRIES);
     /* And those without values: the expired one, the buried one, a lease. */
     CHECK_EQ(stats_of(cache).entries, values + 1 + 3);
     fmm_close(cache);
@@ -283,6 +308,19 @@ its_parts_read_the_same(void)
 }
 
 static void
+its_tags_read_the_same(void)
+{
+    struct fmm_cache *cache = open_copy();
+    struct fmm_tag tag = tag_of(cache, "tag");
+    struct fmm_key record;
+    fmm_tag_key(cache, &tag, &record);
+    CHECK(holds(cache, "tagged", "in a group"));
+    CHECK_EQ(fmm_group_end(cache, &call, &record), FMM_OK);
+    CHECK(!has(cache, "tagged"));
+    fmm_close(cache);
+}
+
+static void
 its_pages_are_sound_and_go_on_working(void)
 {
     struct fmm_cache *cache = open_copy();
@@ -303,6 +341,7 @@ static const struct check_case cases[] = {
     CASE(its_entries_read_the_same),
     CASE(its_leases_read_the_same),
     CASE(its_parts_read_the_same),
+    CASE(its_tags_read_the_same),
     CASE(its_pages_are_sound_and_go_on_working),
 };
 

@@ -97,13 +97,15 @@ a_buffer_of_the_size_that_was_told_is_enough(void)
 }
 
 static void
-set_of_kind(const char *name, enum fmm_key_kind kind)
+set_of_kind(const char *name, enum fmm_key_kind kind, uint64_t scope)
 {
     const struct fmm_store store = {.mode = FMM_STORE_SET};
     const struct fmm_value value = text_value("the value of 1");
     struct fmm_ticket ticket;
     struct fmm_key key;
     fmm_key_init(cache, &key, name, strlen(name), kind);
+    key.scope = scope;
+    fmm_key_hash(cache, &key);
     CHECK_EQ(fmm_set(cache, &call, &key, &value, &store, &ticket), FMM_OK);
 }
 
@@ -115,13 +117,19 @@ scans_show_the_keys_that_are_the_users_own(void)
     struct fmm_page_report report;
     uint64_t count = 0, dropped = 0;
     begin();
-    set_of_kind("key 1", FMM_KEY_BYTES);
-    set_of_kind("key 1", FMM_KEY_SCOPED);
-    set_of_kind("key 1", FMM_KEY_INTERNAL);
-    set_of_kind("key 1", FMM_KEY_INTERNAL); /* the same again */
-    set_of_kind("key 2", FMM_KEY_INTERNAL);
+    set_of_kind("key 1", FMM_KEY_BYTES, 0);
+    set_of_kind("key 1", FMM_KEY_BYTES, 7);
+    set_of_kind("key 1", FMM_KEY_INTERNAL, 0);
+    set_of_kind("key 1", FMM_KEY_INTERNAL, 0); /* the same again */
+    set_of_kind("key 2", FMM_KEY_INTERNAL, 7);
     CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
     CHECK_EQ(read_all(&scan), 1);
+    scan.scope = 7;
+    CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
+    CHECK_EQ(read_all(&scan), 1);
+    scan.scope = 8;
+    CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
+    CHECK_EQ(read_all(&scan), 0);
     CHECK_EQ(fmm_count_page(cache, &call, 0, &count), FMM_OK);
     CHECK_EQ(count, 1);
     CHECK_EQ(stats_of(cache).entries, 2); /* not those of internal keys */

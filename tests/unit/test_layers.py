@@ -30,7 +30,15 @@ LAYERS = (
     {"fmm_hold"},
     {"fmm_read"},
     {"fmm_parts"},
-    {"fmm_cache", "fmm_change", "fmm_dirty", "fmm_lease", "fmm_scan", "fmm_split"},
+    {
+        "fmm_cache",
+        "fmm_change",
+        "fmm_dirty",
+        "fmm_group",
+        "fmm_lease",
+        "fmm_scan",
+        "fmm_split",
+    },
     {"fmm_stats"},
 )
 LAYER_OF = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

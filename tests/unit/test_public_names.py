@@ -21,7 +21,7 @@ from fastmmap import FastMmap
 CONTRACT = {
     "get": "(key, default=None)",
     "get_entry": "(key)",
-    "set": "(key, value, expire_time=None, *, expire_on=None, modseq=None)",
+    "set": ("(key, value, expire_time=None, *, expire_on=None, modseq=None, tags=())"),
     "get_and_set": "(key, func)",
     "lock": "(key, timeout=None)",
     "exists": "(key)",
@@ -41,11 +41,15 @@ CONTRACT = {
     "touch": "(key, expire_time=None, *, expire_on=None)",
     "get_many": "(keys)",
     "delete_many": "(keys)",
-    "get_or_set": "(key, default, expire_time=None, *, timeout=None, lease_time=60)",
+    "get_or_set": (
+        "(key, default, expire_time=None, *, timeout=None, lease_time=60, tags=())"
+    ),
     "memoize": (
         "(expire_time=None, *, key=None, ignore=(), typed=False, early=0.0, stale=0, "
-        "cache_exceptions=(), timeout=None, lease_time=60)"
+        "cache_exceptions=(), timeout=None, lease_time=60, tags=())"
     ),
+    "namespace": "(name)",
+    "invalidate_tag": "(tag)",
     "stats": "()",
     "check": "()",
     "close": "()",
@@ -87,6 +91,7 @@ OPTIONS = {
 
 NAMES = [
     "FastMmap",
+    "Namespace",
     "Entry",
     "Store",
     "KEEP",
@@ -138,9 +143,9 @@ def test_signatures_are_those_of_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["add", "replace", "set_many"])
-def test_conditional_and_multiple_stores_take_lifetimes(name: str) -> None:
+def test_conditional_and_multiple_stores_take_lifetimes_and_tags(name: str) -> None:
     parameters = inspect.signature(getattr(FastMmap, name)).parameters
-    assert {"expire_time", "expire_on"} <= set(parameters)
+    assert {"expire_time", "expire_on", "tags"} <= set(parameters)
 
 
 @pytest.mark.quick

@@ -1,0 +1,85 @@
+/* The docstrings of the type Keyspace: of what caches do not do otherwise, and
+ * of tags and leases. */
+#include "py_docs.h"
+
+/* clang-format off */
+
+const char space_doc[] = PyDoc_STR(
+"Keyspace(parent, name)\n\
+--\n\
+\n\
+The operations on keys: the base of caches and of ``fastmmap.Namespace``.\n\
+\n\
+`parent` is a cache or a namespace, `name` a str.");
+
+const char space_clear_doc[] = PyDoc_STR(
+"clear($self, /)\n\
+--\n\
+\n\
+Drop everything in the namespace, at once and however much it is.\n\
+\n\
+What is being stored or computed meanwhile is dropped, too, if it began\n\
+before. The space is reclaimed when others need it.\n\
+\n\
+Returns:\n\
+    None.");
+
+const char invalidate_tag_doc[] = PyDoc_STR(
+"invalidate_tag($self, tag, /)\n\
+--\n\
+\n\
+Drop all values with a tag, at once and however many they are.\n\
+\n\
+A value is dropped, too, that is being stored or computed meanwhile by who\n\
+named the tag before. Changed values are still written back. The space is\n\
+reclaimed when others need it.\n\
+\n\
+Args:\n\
+    tag: str or bytes. A namespace has tags of its own.\n\
+\n\
+Returns:\n\
+    Whether any value could have had it.\n\
+\n\
+Raises:\n\
+    TypeError: The tag is neither str nor bytes.\n\
+    LockTimeout: The page was not to be had within ``lock_timeout``.");
+
+const char read_tags_doc[] = PyDoc_STR(
+"_read_tags($self, tags, /)\n\
+--\n\
+\n\
+Return tags as they are now, bytes, for ``_lease_store``.");
+
+const char lease_take_doc[] = PyDoc_STR(
+"_lease_take($self, key, ms, refresh=False, /)\n\
+--\n\
+\n\
+Take the right to compute a key: \"taken\" and its token, \"leased\" and the\n\
+id of the process that has it, \"exists\" and 0 when there is a value, or\n\
+\"refused\" and 0 when none could be stored.");
+
+const char lease_peek_doc[] = PyDoc_STR(
+"_lease_peek($self, key, /)\n\
+--\n\
+\n\
+Return who has the lease of a key: the id of the process, when it was taken,\n\
+in whole seconds since 1970, and when it ends, in seconds. None: nobody has.");
+
+const char lease_extend_doc[] = PyDoc_STR(
+"_lease_extend($self, key, token, ms, /)\n\
+--\n\
+\n\
+Let a lease end that long from now; tell whether it was still there.");
+
+const char lease_store_doc[] = PyDoc_STR(
+"_lease_store($self, key, value, token, expire_time=None, leasable=False,\
+ tags=b\"\", /)\n\
+--\n\
+\n\
+Store what was computed, if the lease is still there; tell whether it was.");
+
+const char lease_release_doc[] = PyDoc_STR(
+"_lease_release($self, key, token, /)\n\
+--\n\
+\n\
+Give a lease back; tell whether it was still there.");

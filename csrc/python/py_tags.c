@@ -1,0 +1,145 @@
+#include "py_tags.h"
+
+#include "py_args.h"
+#include "py_methods.h"
+#include "py_writeback.h"
+
+void
+tags_put(PyObject *tags, struct fmm_store *store)
+{
+    /* The bytes of a bytes object are aligned to 8. */
+    store->tags = (const struct fmm_tag *)(void *)PyBytes_AS_STRING(tags);
+    store->tag_count =
+        (uint32_t)((size_t)PyBytes_GET_SIZE(tags) / sizeof(*store->tags));
+}
+
+/* A tag, named like a key. */
+static int
+tag_from_object(PyObject *object, struct fmm_key *name)
+{
+    if (PyUnicode_Check(object) || PyBytes_Check(object)) {
+        return key_from_object(object, name);
+    }
+    PyErr_Format(PyExc_TypeError, "a tag must be str or bytes, not %s",
+                 Py_TYPE(object)->tp_name);
+    return -1;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+struct tags_op {
+    struct op op;
+    struct fmm_key names[FMM_TAGS_MAX];
+    struct fmm_tag tags[FMM_TAGS_MAX];
+    Py_ssize_t count;
+    struct fmm_ticket ticket;
+};
+
+/* Find the record of a tag by its name; the page is for who waits for it. */
+static void
+find_record(const struct fmm_cache *cache, struct op *op,
+            const struct fmm_key *name, struct fmm_tag *tag)
+{
+    tag->id = fmm_tag_id(cache, name);
+    fmm_tag_key(cache, tag, &op->key);
+}
+
+static enum fmm_status
+run_tags(struct fmm_cache *cache, struct op *op)
+{
+    struct tags_op *t = (struct tags_op *)op;
+    enum fmm_status status = FMM_OK;
+    for (Py_ssize_t i = 0; i < t->count && status == FMM_OK; i++) {
+        find_record(cache, op, &t->names[i], &t->tags[i]);
+        status = fmm_group_make(cache, &op->call, &op->key,
+                                &t->tags[i].generation, &t->ticket);
+    }
+    return status;
+}
+
+/* The names as a tuple. */
+static PyObject *
+names_of(PyObject *tags)
+{
+    if (PyUnicode_Check(tags) || PyBytes_Check(tags)) {
+        PyErr_Format(PyExc_TypeError,
+                     "tags is %.200R: expected an iterable of tags, such as "
+                     "[%.200R]",
+                     tags, tags);
+        return NULL;
+    }
+    PyObject *names = PySequence_Tuple(tags);
+    if (names != NULL && PyTuple_GET_SIZE(names) > (Py_ssize_t)FMM_TAGS_MAX) {
+        PyErr_Format(PyExc_ValueError,
+                     "%zd tags: a value has at most %u of them",
+                     PyTuple_GET_SIZE(names), FMM_TAGS_MAX);
+        Py_CLEAR(names);
+    }
+    return names;
+}
+
+static int
+read_names(struct cache_object *self, struct tags_op *t, PyObject *names)
+{
+    t->count = PyTuple_GET_SIZE(names);
+    if (t->count == 0) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < t->count; i++) {
+        if (tag_from_object(PyTuple_GET_ITEM(names, i), &t->names[i]) < 0) {
+            return -1;
+        }
+    }
+    if (op_begin_store(self, &t->op) < 0) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < t->count; i++) {
+        t->names[i].scope = t->op.key.scope;
+    }
+    int status = writeback_call(self, &t->op, run_tags, &t->ticket);
+    return status <= 0 ? status : space_raise_no_room(self);
+}
+
+PyObject *
+cache_read_tags(PyObject *self, PyObject *tags)
+{
+    struct tags_op t;
+    PyObject *names = names_of(tags);
+    if (names == NULL) {
+        return NULL;
+    }
+    int outcome = read_names((struct cache_object *)self, &t, names);
+    Py_DECREF(names);
+    return outcome < 0 ? NULL
+                       : PyBytes_FromStringAndSize(
+                             (const char *)t.tags,
+                             t.count * (Py_ssize_t)sizeof(t.tags[0]));
+}
+
+/* ----------------------------------------------------------- invalidating */
+
+struct end_op {
+    struct op op;
+    struct fmm_key name;
+};
+
+static enum fmm_status
+run_end(struct fmm_cache *cache, struct op *op)
+{
+    struct fmm_tag tag;
+    find_record(cache, op, &((struct end_op *)op)->name, &tag);
+    return fmm_group_end(cache, &op->call, &op->key);
+}
+
+PyObject *
+cache_invalidate_tag(PyObject *object, PyObject *tag)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct end_op e;
+    if (tag_from_object(tag, &e.name) < 0 || op_begin(self, &e.op) < 0) {
+        return NULL;
+    }
+    e.name.scope = e.op.key.scope;
+    int status = op_call(self, &e.op, run_end);
+    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+}

@@ -1,0 +1,47 @@
+"""Namespaces: views of a cache with keys of their own."""
+
+from typing import Any
+
+from fastmmap.keyspace import Keyspace
+
+
+class Namespace(Keyspace):
+    """A part of a cache: the same operations, on keys of its own.
+
+    It is made by ``FastMmap.namespace()``. Its values are in the file of the cache,
+    with the serializer, compressor and default lifetime of that. Callbacks are not
+    called for them: these know the keys of the cache only.
+
+    ``clear()`` ends the generation that all keys of the namespace are in. That is one
+    small step for all processes at once; the space of what was there is reclaimed
+    when others need it.
+
+    Args:
+        parent: A `FastMmap`, or another namespace, with which this one is cleared.
+        name: The name; any str of 500 bytes at most.
+    """
+
+    def __init__(self, parent: Keyspace, name: str) -> None:
+        super().__init__(parent, name)
+        self._parent = parent
+        self._names = (*parent._names, name)
+
+    @property
+    def name(self) -> str:
+        """The name that it was made with."""
+        return self._names[-1]
+
+    @property
+    def parent(self) -> Keyspace:
+        """The cache or namespace that it is in."""
+        return self._parent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the parent and the name."""
+        return type(self), (self._parent, self.name)
+
+    def __repr__(self) -> str:
+        """Return the path of the file and the names that lead here."""
+        state = " closed" if self.closed else ""
+        names = "/".join(self._names)
+        return f"<{type(self).__name__} {names!r} of {self.share_file!r}{state}>"

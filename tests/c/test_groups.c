@@ -1,0 +1,601 @@
+/* Groups: what is in a namespace or has tags is seen as long as the generation
+ * lasts that it was stored in, and never again. */
+#include "support.h"
+
+#include <stdlib.h>
+
+#define MINUTE (60 * SECOND)
+
+static struct fmm_cache *cache;
+static struct fmm_ticket ticket;
+
+static void
+begin(void)
+{
+    cache = new_cache(16384, 2);
+}
+
+static void
+end(void)
+{
+    check_pages(cache, true);
+    fmm_close(cache);
+}
+
+/* ------------------------------------------------------------ short forms */
+
+/* The record of a namespace. */
+static struct fmm_key
+space_key(const char *name)
+{
+    struct fmm_key key;
+    fmm_key_init(cache, &key, name, strlen(name), FMM_KEY_INTERNAL);
+    return key;
+}
+
+static uint64_t
+generation_of(const struct fmm_key *record)
+{
+    uint64_t generation = 0;
+    CHECK_EQ(fmm_group_make(cache, &call, record, &generation, &ticket),
+             FMM_OK);
+    return generation;
+}
+
+static uint64_t
+enter(const char *name)
+{
+    struct fmm_key record = space_key(name);
+    return generation_of(&record);
+}
+
+static enum fmm_status
+leave(const char *name)
+{
+    struct fmm_key record = space_key(name);
+    return fmm_group_end(cache, &call, &record);
+}
+
+static struct fmm_key
+scoped_key(uint64_t scope, const char *name)
+{
+    struct fmm_key key = text_key(cache, name);
+    key.scope = scope;
+    fmm_key_hash(cache, &key);
+    return key;
+}
+
+static enum fmm_status
+set_scoped(uint64_t scope, const char *name, const char *text)
+{
+    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    struct fmm_key key = scoped_key(scope, name);
+    struct fmm_value value = text_value(text);
+    return fmm_set(cache, &call, &key, &value, &plainly, &ticket);
+}
+
+static bool
+holds_scoped(uint64_t scope, const char *name, const char *text)
+{
+    char buffer[64];
+    struct fmm_meta meta;
+    struct fmm_key key = scoped_key(scope, name);
+    return fmm_get(cache, &call, &key, buffer, sizeof(buffer), &meta) ==
+               FMM_OK &&
+           meta.value_len == strlen(text) &&
+           memcmp(buffer, text, meta.value_len) == 0;
+}
+
+/* A tag, with the generation that it has now. */
+static struct fmm_tag
+tag(const char *name)
+{
+    struct fmm_key record, key = text_key(cache, name);
+    struct fmm_tag made = {.id = fmm_tag_id(cache, &key)};
+    fmm_tag_key(cache, &made, &record);
+    made.generation = generation_of(&record);
+    return made;
+}
+
+static enum fmm_status
+invalidate(const char *name)
+{
+    struct fmm_key record, key = text_key(cache, name);
+    struct fmm_tag wanted = {.id = fmm_tag_id(cache, &key)};
+    fmm_tag_key(cache, &wanted, &record);
+    return fmm_group_end(cache, &call, &record);
+}
+
+static struct fmm_store
+with_tag(const struct fmm_tag *one)
+{
+    return (struct fmm_store){.tags = one, .tag_count = 1};
+}
+
+/* The key holds a value with a tag that was ended since. */
+static void
+store_void(const char *name, const char *text)
+{
+    const struct fmm_tag one = tag("of the past");
+    const struct fmm_store store = with_tag(&one);
+    CHECK_EQ(set_text_as(cache, name, text, &store), FMM_OK);
+    CHECK(holds(cache, name, text));
+    CHECK_EQ(invalidate("of the past"), FMM_OK);
+}
+
+/* ------------------------------------------------------------- generations */
+
+static void
+a_generation_lasts_until_it_is_ended_and_never_comes_back(void)
+{
+    uint64_t found = 0;
+    begin();
+    struct fmm_key record = space_key("name");
+    CHECK_EQ(fmm_group_find(cache, &call, &record, &found), FMM_MISS);
+    uint64_t first = enter("name");
+    CHECK(first != 0);
+    CHECK(enter("name") == first);
+    CHECK_EQ(fmm_group_find(cache, &call, &record, &found), FMM_OK);
+    CHECK(found == first);
+    CHECK(enter("another") != first);
+    CHECK_EQ(leave("name"), FMM_OK);
+    CHECK_EQ(leave("name"), FMM_MISS);
+    CHECK_EQ(fmm_group_find(cache, &call, &record, &found), FMM_MISS);
+    uint64_t second = enter("name");
+    CHECK(second != first);
+    end();
+}
+
+static void
+a_record_that_is_no_number_is_none(void)
+{
+    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    struct fmm_value value = text_value("eight888");
+    int64_t zero = 0;
+    uint64_t found;
+    begin();
+    struct fmm_key record = space_key("name");
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(fmm_set(cache, &call, &record, &value, &plainly, &ticket),
+                 FMM_OK);
+        CHECK_EQ(fmm_group_find(cache, &call, &record, &found), FMM_MISS);
+        CHECK(enter("name") != 0);
+        CHECK_EQ(fmm_group_find(cache, &call, &record, &found), FMM_OK);
+        value =
+            (struct fmm_value){.data = &zero, .len = 8, .type = FMM_TYPE_INT};
+    }
+    end();
+}
+
+static void
+records_are_neither_counted_nor_shown(void)
+{
+    uint64_t count = 0;
+    begin();
+    enter("name");
+    tag("tag");
+    CHECK_EQ(stats_of(cache).entries, 0);
+    for (uint32_t page = 0; page < 2; page++) {
+        CHECK_EQ(fmm_count_page(cache, &call, page, &count), FMM_OK);
+    }
+    CHECK_EQ(count, 0);
+    end();
+}
+
+static void
+a_record_in_use_outlives_all_that_is_stored_meanwhile(void)
+{
+    char name[24];
+    begin();
+    uint64_t scope = enter("name");
+    const struct fmm_tag one = tag("tag");
+    for (unsigned n = 0; n < 20000; n++) {
+        snprintf(name, sizeof(name), "filler %u", n);
+        CHECK_EQ(set_filler(cache, name, 150), FMM_OK);
+        is_filler(cache, name, 150); /* for its credit */
+        if (n % 500 == 0) {
+            CHECK(enter("name") == scope);
+            CHECK(tag("tag").generation == one.generation);
+        }
+    }
+    CHECK(stats_of(cache).evictions > 15000);
+    CHECK(enter("name") == scope);
+    end();
+}
+
+/* -------------------------------------------------------------- namespaces */
+
+static void
+a_key_of_a_namespace_is_a_key_of_its_own(void)
+{
+    begin();
+    uint64_t a = enter("a"), b = enter("b");
+    CHECK_EQ(set_text(cache, "key", "plain"), FMM_OK);
+    CHECK_EQ(set_scoped(a, "key", "of a"), FMM_OK);
+    CHECK(!holds_scoped(b, "key", "of a"));
+    CHECK_EQ(set_scoped(b, "key", "of b"), FMM_OK);
+    CHECK(holds(cache, "key", "plain"));
+    CHECK(holds_scoped(a, "key", "of a"));
+    CHECK(holds_scoped(b, "key", "of b"));
+    CHECK_EQ(stats_of(cache).entries, 3);
+    CHECK_EQ(remove_text(cache, "key"), FMM_OK);
+    CHECK(holds_scoped(a, "key", "of a"));
+    end();
+}
+
+static void
+what_a_namespace_held_is_gone_when_it_is_ended(void)
+{
+    begin();
+    uint64_t old = enter("name");
+    CHECK_EQ(set_scoped(old, "key", "old"), FMM_OK);
+    CHECK_EQ(leave("name"), FMM_OK);
+    uint64_t now = enter("name");
+    CHECK(!holds_scoped(now, "key", "old"));
+    /* A store that began before shows as little. */
+    CHECK_EQ(set_scoped(old, "key", "late"), FMM_OK);
+    CHECK(!holds_scoped(now, "key", "late"));
+    CHECK_EQ(set_scoped(now, "key", "new"), FMM_OK);
+    CHECK(holds_scoped(now, "key", "new"));
+    end();
+}
+
+/* -------------------------------------------------------------------- tags */
+
+static void
+a_value_is_seen_while_all_its_tags_last(void)
+{
+    struct fmm_tag tags[FMM_TAGS_MAX];
+    char name[16];
+    begin();
+    for (unsigned ended = 0; ended < FMM_TAGS_MAX; ended++) {
+        for (unsigned i = 0; i < FMM_TAGS_MAX; i++) {
+            snprintf(name, sizeof(name), "tag %u", i);
+            tags[i] = tag(name);
+        }
+        const struct fmm_store store = {.tags = tags,
+                                        .tag_count = FMM_TAGS_MAX};
+        CHECK_EQ(set_text_as(cache, "key", "value", &store), FMM_OK);
+        CHECK(holds(cache, "key", "value"));
+        CHECK_EQ(invalidate("no tag of it"), FMM_MISS);
+        CHECK(holds(cache, "key", "value"));
+        snprintf(name, sizeof(name), "tag %u", ended);
+        CHECK_EQ(invalidate(name), FMM_OK);
+        CHECK(!holds(cache, "key", "value"));
+    }
+    end();
+}
+
+static void
+a_tag_that_was_made_anew_brings_nothing_back(void)
+{
+    begin();
+    store_void("key", "old");
+    tag("of the past");
+    CHECK(!has(cache, "key"));
+    end();
+}
+
+static void
+a_value_of_before_an_invalidation_is_never_seen(void)
+{
+    begin();
+    const struct fmm_tag before = tag("tag");
+    const struct fmm_store store = with_tag(&before);
+    CHECK_EQ(invalidate("tag"), FMM_OK);
+    CHECK_EQ(set_text_as(cache, "key", "stale", &store), FMM_OK);
+    CHECK(!has(cache, "key"));
+    tag("tag");
+    CHECK(!has(cache, "key"));
+    end();
+}
+
+static void
+tags_of_text_bytes_and_namespaces_are_not_the_same(void)
+{
+    begin();
+    struct fmm_key name = text_key(cache, "tag");
+    uint64_t text = fmm_tag_id(cache, &name);
+    name.kind = FMM_KEY_BYTES;
+    uint64_t bytes = fmm_tag_id(cache, &name);
+    name.scope = 5;
+    uint64_t scoped = fmm_tag_id(cache, &name);
+    CHECK(text != bytes && bytes != scoped && scoped != text);
+    CHECK(text != text_key(cache, "tag").hash);
+    end();
+}
+
+/* Each operation takes a void value for none. */
+
+static void
+to_readers_a_void_value_is_none(void)
+{
+    char buffer[16];
+    unsigned char records[4096];
+    struct fmm_scan scan = {.buffer = records, .capacity = sizeof(records)};
+    struct fmm_meta meta;
+    struct fmm_guard guard;
+    uint64_t count = 0;
+    begin();
+    store_void("key", "old");
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_get(cache, &call, &key, buffer, 16, &meta), FMM_MISS);
+    CHECK_EQ(fmm_get(cache, &call, &key, buffer, 1, &meta), FMM_MISS);
+    CHECK_EQ(fmm_exists(cache, &call, &key, NULL), FMM_MISS);
+    CHECK_EQ(fmm_guard_take(cache, &call, key.page, &guard), FMM_OK);
+    CHECK_EQ(fmm_get_locked(&guard, &call, &key, buffer, 16, &meta), FMM_MISS);
+    fmm_guard_release(&guard);
+    CHECK_EQ(fmm_scan_page(cache, &call, key.page, &scan), FMM_OK);
+    CHECK_EQ(scan.used, 0);
+    CHECK_EQ(fmm_count_page(cache, &call, key.page, &count), FMM_OK);
+    CHECK_EQ(count, 0);
+    end();
+}
+
+static void
+to_changes_a_void_value_is_none(void)
+{
+    const struct fmm_store added = {.mode = FMM_STORE_ADD};
+    const struct fmm_store replaced = {.mode = FMM_STORE_REPLACE};
+    begin();
+    store_void("key", "old");
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_MISS);
+    CHECK_EQ(set_text_as(cache, "key", "new", &replaced), FMM_MISS);
+    CHECK_EQ(set_text_as(cache, "key", "new", &added), FMM_OK);
+    CHECK(holds(cache, "key", "new"));
+    store_void("key", "old");
+    CHECK_EQ(remove_text(cache, "key"), FMM_MISS);
+    end();
+}
+
+static void
+a_void_number_counts_from_the_start(void)
+{
+    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    int64_t number = 41;
+    uint64_t expire_at;
+    begin();
+    const struct fmm_tag one = tag("tag");
+    const struct fmm_store store = with_tag(&one);
+    const struct fmm_value value = {
+        .data = &number, .len = 8, .type = FMM_TYPE_INT};
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_set(cache, &call, &key, &value, &store, &ticket), FMM_OK);
+    CHECK_EQ(fmm_incr(cache, &call, &key, 1, 0, &plainly, &number, &expire_at,
+                      &ticket),
+             FMM_OK);
+    CHECK_EQ(number, 42);
+    CHECK_EQ(invalidate("tag"), FMM_OK);
+    CHECK_EQ(fmm_incr(cache, &call, &key, 1, 0, &plainly, &number, &expire_at,
+                      &ticket),
+             FMM_OK);
+    CHECK_EQ(number, 1);
+    end();
+}
+
+static void
+a_void_value_refuses_no_modseq_and_a_purge_drops_it(void)
+{
+    begin();
+    const struct fmm_tag one = tag("tag");
+    struct fmm_store store = with_tag(&one);
+    uint64_t dropped = 0;
+    store.modseq = 9;
+    store.has_modseq = true;
+    CHECK_EQ(set_text_as(cache, "key", "new", &store), FMM_OK);
+    CHECK_EQ(invalidate("tag"), FMM_OK);
+    store = (struct fmm_store){.modseq = 3, .has_modseq = true};
+    CHECK_EQ(set_text_as(cache, "key", "old", &store), FMM_OK);
+    CHECK(holds(cache, "key", "old"));
+    store_void("key", "void");
+    uint32_t page = text_key(cache, "key").page;
+    CHECK_EQ(
+        fmm_drop_page(cache, &call, page, FMM_DROP_EXPIRED, true, &dropped),
+        FMM_OK);
+    CHECK_EQ(dropped, 1);
+    end();
+}
+
+static void
+a_changed_value_is_written_back_though_it_is_void(void)
+{
+    struct fmm_meta meta;
+    struct fmm_lease lease;
+    char buffer[32];
+    uint32_t cursor = 0;
+    begin();
+    const struct fmm_tag one = tag("tag");
+    struct fmm_store store = with_tag(&one);
+    store.dirty = true;
+    CHECK_EQ(set_text_as(cache, "key", "changed", &store), FMM_OK);
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_dirty_next(cache, &call, key.page, true, &cursor, &ticket),
+             FMM_MISS);
+    CHECK_EQ(invalidate("tag"), FMM_OK);
+    cursor = 0;
+    CHECK_EQ(fmm_dirty_next(cache, &call, key.page, true, &cursor, &ticket),
+             FMM_OK);
+    CHECK_EQ(
+        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
+        FMM_DIRTY);
+    CHECK_EQ(
+        fmm_dirty_read(cache, &call, &ticket, buffer, sizeof(buffer), &meta),
+        FMM_OK);
+    CHECK(memcmp(buffer, "keychanged", 10) == 0);
+    CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
+    end();
+}
+
+/* ------------------------------------------------------- tags that are kept */
+
+static void
+a_change_that_keeps_tags_is_void_with_them(void)
+{
+    const struct fmm_store keep = {.keep_tags = true};
+    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    begin();
+    for (int kept = 0; kept < 2; kept++) {
+        const struct fmm_tag one = tag("tag");
+        const struct fmm_store store = with_tag(&one);
+        CHECK_EQ(set_text_as(cache, "key", "old", &store), FMM_OK);
+        CHECK_EQ(set_text_as(cache, "key", "new", kept ? &keep : &plainly),
+                 FMM_OK);
+        CHECK(holds(cache, "key", "new"));
+        CHECK_EQ(invalidate("tag"), FMM_OK);
+        CHECK_EQ(has(cache, "key"), !kept);
+    }
+    store_void("key", "void");
+    CHECK_EQ(set_text_as(cache, "key", "new", &keep), FMM_OK);
+    CHECK(holds(cache, "key", "new"));
+    end();
+}
+
+static void
+a_number_with_a_modseq_keeps_its_tags_when_it_is_added_to(void)
+{
+    const struct fmm_store keep = {.keep_tags = true};
+    int64_t number = 41;
+    uint64_t expire_at;
+    begin();
+    const struct fmm_tag one = tag("tag");
+    struct fmm_store store = with_tag(&one);
+    store.has_modseq = true;
+    const struct fmm_value value = {
+        .data = &number, .len = 8, .type = FMM_TYPE_INT};
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_set(cache, &call, &key, &value, &store, &ticket), FMM_OK);
+    CHECK_EQ(fmm_incr(cache, &call, &key, 1, 0, &keep, &number, &expire_at,
+                      &ticket),
+             FMM_OK);
+    CHECK_EQ(number, 42);
+    CHECK_EQ(invalidate("tag"), FMM_OK);
+    CHECK(!has(cache, "key"));
+    end();
+}
+
+/* ------------------------------------------------------------------ leases */
+
+static void
+a_void_value_is_computed_anew(void)
+{
+    struct fmm_lease lease;
+    begin();
+    store_void("key", "old");
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(
+        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
+        FMM_OK);
+    const struct fmm_tag one = tag("tag");
+    const struct fmm_lease_store how = {
+        .token = lease.token, .store = with_tag(&one), .leasable = true};
+    const struct fmm_value value = text_value("new");
+    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &how, &ticket),
+             FMM_OK);
+    CHECK(holds(cache, "key", "new"));
+    CHECK_EQ(
+        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
+        FMM_EXISTS);
+    CHECK_EQ(invalidate("tag"), FMM_OK);
+    CHECK(!has(cache, "key"));
+    CHECK_EQ(
+        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
+        FMM_OK);
+    end();
+}
+
+/* --------------------------------------------------------- pages in the way */
+
+static void
+a_record_is_read_while_its_page_is_held(void)
+{
+    struct fmm_guard guards[2];
+    char buffer[16];
+    struct fmm_meta meta;
+    begin();
+    const struct fmm_tag one = tag("tag");
+    const struct fmm_store store = with_tag(&one);
+    CHECK_EQ(set_text_as(cache, "key", "value", &store), FMM_OK);
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_guard_take(cache, &call, 0, &guards[0]), FMM_OK);
+    CHECK_EQ(fmm_guard_take(cache, &call, 1, &guards[1]), FMM_OK);
+    CHECK_EQ(fmm_get_locked(&guards[key.page], &call, &key, buffer, 16, &meta),
+             FMM_OK);
+    CHECK(holds(cache, "key", "value"));
+    fmm_guard_release(&guards[0]);
+    fmm_guard_release(&guards[1]);
+    end();
+}
+
+/* -------------------------------------------------------------- processes */
+
+/* Invalidates over and over, and says so, before and after. */
+static void
+end_generations(void *shared)
+{
+    fmm_word64 *words = shared;
+    for (uint64_t i = 1; i <= 20000; i++) {
+        atomic_store(&words[0], i);
+        invalidate("tag");
+        atomic_store(&words[1], i);
+    }
+}
+
+/* What was stored before an invalidation is not seen after it, whatever the
+ * moment: a value says which invalidation had begun once its tag was read. */
+static void
+nobody_sees_a_value_from_before_an_invalidation(void)
+{
+    begin();
+    fmm_word64 *words = shared_words(2);
+    pid_t child = spawn(end_generations, words);
+    uint64_t done = 0, seen = 0;
+    while (done < 20000) {
+        char text[24] = "";
+        struct fmm_meta meta;
+        struct fmm_key key = text_key(cache, "key");
+        done = atomic_load(&words[1]);
+        if (fmm_get(cache, &call, &key, text, sizeof(text), &meta) == FMM_OK) {
+            CHECK(strtoull(text, NULL, 10) >= done);
+            seen++;
+        }
+        const struct fmm_tag one = tag("tag");
+        const struct fmm_store store = with_tag(&one);
+        snprintf(text, sizeof(text), "%llu",
+                 (unsigned long long)atomic_load(&words[0]));
+        CHECK_EQ(set_text_as(cache, "key", text, &store), FMM_OK);
+    }
+    join(child);
+    printf("%llu values seen\n", (unsigned long long)seen);
+    free_words(words, 2);
+    end();
+}
+
+static const struct check_case cases[] = {
+    CASE(a_generation_lasts_until_it_is_ended_and_never_comes_back),
+    CASE(a_record_that_is_no_number_is_none),
+    CASE(records_are_neither_counted_nor_shown),
+    CASE(a_record_in_use_outlives_all_that_is_stored_meanwhile),
+    CASE(a_key_of_a_namespace_is_a_key_of_its_own),
+    CASE(what_a_namespace_held_is_gone_when_it_is_ended),
+    CASE(a_value_is_seen_while_all_its_tags_last),
+    CASE(a_tag_that_was_made_anew_brings_nothing_back),
+    CASE(a_value_of_before_an_invalidation_is_never_seen),
+    CASE(tags_of_text_bytes_and_namespaces_are_not_the_same),
+    CASE(to_readers_a_void_value_is_none),
+    CASE(to_changes_a_void_value_is_none),
+    CASE(a_void_number_counts_from_the_start),
+    CASE(a_void_value_refuses_no_modseq_and_a_purge_drops_it),
+    CASE(a_changed_value_is_written_back_though_it_is_void),
+    CASE(a_change_that_keeps_tags_is_void_with_them),
+    CASE(a_number_with_a_modseq_keeps_its_tags_when_it_is_added_to),
+    CASE(a_void_value_is_computed_anew),
+    CASE(a_record_is_read_while_its_page_is_held),
+    CASE(nobody_sees_a_value_from_before_an_invalidation),
+};
+
+int
+main(int argc, char **argv)
+{
+    return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
+}
