@@ -204,11 +204,11 @@ mutate_entry(const struct fmm_geometry *g, unsigned char *page)
     case 6:
         mutate_half(entry + 28, UINT32_MAX);
         break;
-    case 7: /* extension words: those of a lease among them */
+    case 7: /* extension words: those of a lease or of tags among them */
         if (total >= FMM_ENTRY_HEADER + 8 && total <= left) {
             mutate_word(entry + FMM_ENTRY_HEADER +
                             8 * mutate_below(fmm_min(
-                                    5, (total - FMM_ENTRY_HEADER) / 8)),
+                                    9, (total - FMM_ENTRY_HEADER) / 8)),
                         call.now_ms);
         }
         break;
@@ -243,7 +243,8 @@ forge_entry(const struct fmm_geometry *g, unsigned char *page)
     copy[4] = (unsigned char)((total - start - key_len) |
                               mutate_below(4) * FMM_ENTRY_COMPRESSED |
                               mutate_below(2) * FMM_ENTRY_MODSEQ);
-    copy[5] = (unsigned char)mutate_below(4); /* integer, lease */
+    /* Integer and lease; or what groups have, too. */
+    copy[5] = (unsigned char)mutate_below(mutate_below(2) ? 4 : 64);
     copy[6] = FMM_TYPE_INT;
     copy[7] = (unsigned char)words;
     memcpy(copy + start, entry + old_key, key_len);

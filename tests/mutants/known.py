@@ -5,7 +5,9 @@ from __future__ import annotations
 _BY_CATCHER = {
     "test_entry": "entry_aligned entry_place total_aligned total_fits "
     "entry_flags entry_parts entry_words integer_alone integer_type "
-    "entry_no_padding lease_alone split_length",
+    "entry_no_padding lease_alone split_length tag_count tag_words "
+    "internal_untagged",
+    "test_groups": "tags_unread",
     "test_entry@asan": "entry_header",
     "test_ring": "position_lap position_place head_of_tail stay_not_finished",
     "test_header": "header_magic header_order header_version header_word "
@@ -59,5 +61,6 @@ QUICK: list[str] = (
     "add_before_lease token_first lease_store_unchecked lease_from_living "
     "slot_before_tails misses_unchecked identity_before_locks name_before_content "
     "entry_header entry_parts total_fits position_place header_size slot_bits "
-    "slot_in_bucket held_capacity scan_capacity ticket_ring tail_within_ring"
+    "slot_in_bucket held_capacity scan_capacity ticket_ring tail_within_ring "
+    "tag_words tags_unread"
 ).split()

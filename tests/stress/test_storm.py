@@ -28,6 +28,8 @@ MODES = (
     "get_and_set",
     "lock",
     "get_or_set",
+    "tags",
+    "namespaces",
     "write_back",
     "forks",
 )
@@ -44,6 +46,7 @@ SABOTAGES = {
     "twice": ("incr", {"stale"}),
     "race": ("get_and_set", {"lost"}),
     "late": ("get_or_set", {"stale"}),
+    "deaf": ("tags", {"stale"}),
     "silent": ("write_back", {"lost"}),
 }
 

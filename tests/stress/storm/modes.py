@@ -353,7 +353,7 @@ class GetOrSet(Mode):
     def write(self, worker: Worker) -> None:
         key = self.pick(worker)
         sequence = worker.start(key)
-        worker.cache.remove(name(key))
+        self.invalidate(worker.cache, key)
         worker.acknowledge(key, sequence)
         self.verify(worker, worker.random.randrange(worker.journal.keys))
 
@@ -364,7 +364,33 @@ class GetOrSet(Mode):
             sequence = worker.journal.started(key)[owner]
             return worker.values.make(Origin(key, owner, sequence))
 
-        return worker.cache.get_or_set(name(key), compute)
+        return self.compute(worker.cache, key, compute)
+
+    def invalidate(self, cache: Any, key: int) -> None:
+        cache.remove(name(key))
+
+    def compute(self, cache: Any, key: int, func: Any) -> Any:
+        return cache.get_or_set(name(key), func)
+
+
+class Tags(GetOrSet):
+    """The same; each value has tags, of which one is its own."""
+
+    def invalidate(self, cache: Any, key: int) -> None:
+        cache.invalidate_tag(name(key))
+
+    def compute(self, cache: Any, key: int, func: Any) -> Any:
+        return cache.get_or_set(name(key), func, tags=[name(key), "all"])
+
+
+class Namespaces(GetOrSet):
+    """The same; each value is in a namespace of its own, in another."""
+
+    def invalidate(self, cache: Any, key: int) -> None:
+        cache.namespace("outer").namespace(name(key)).clear()
+
+    def compute(self, cache: Any, key: int, func: Any) -> Any:
+        return cache.namespace("outer").namespace(name(key)).get_or_set("key", func)
 
 
 MODES: dict[str, Mode] = {
@@ -379,6 +405,8 @@ MODES: dict[str, Mode] = {
     "get_and_set": GetAndSet(),
     "lock": Lock(),
     "get_or_set": GetOrSet(),
+    "tags": Tags(),
+    "namespaces": Namespaces(),
     "write_back": WriteBack(),
     "forks": Forks(),
 }

@@ -105,6 +105,13 @@ class Late(FastMmap):
         return super().get_or_set(key, default, *arguments, **options)
 
 
+class Deaf(FastMmap):
+    """Does not hear of each invalidation."""
+
+    def invalidate_tag(self, tag: Any) -> bool:
+        return False if seldom(50) else super().invalidate_tag(tag)
+
+
 class Silent(FastMmap):
     """Does not call `write_cb` each time."""
 
@@ -116,5 +123,17 @@ class Silent(FastMmap):
 
 SABOTAGES: dict[str, Any] = {
     kind.__name__.lower(): kind
-    for kind in (Drop, Lose, Tear, Stale, Hold, Empty, Twice, Race, Late, Silent)
+    for kind in (
+        Drop,
+        Lose,
+        Tear,
+        Stale,
+        Hold,
+        Empty,
+        Twice,
+        Race,
+        Late,
+        Deaf,
+        Silent,
+    )
 }
