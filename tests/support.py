@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import fastmmap
-from fastmmap import FastMmap
+from fastmmap import FastMmap, Namespace
 
 MakeCache = Callable[..., FastMmap]
 _Scenario = TypeVar("_Scenario", bound="Scenario")
@@ -30,6 +30,11 @@ _Scenario = TypeVar("_Scenario", bound="Scenario")
 def one(*_: object) -> int:
     """Return 1, whatever the value was: for `get_and_set`."""
     return 1
+
+
+def inner(cache: FastMmap) -> Namespace:
+    """Return a namespace in a namespace of a cache."""
+    return cache.namespace("outer").namespace("inner")
 
 
 # Every operation, for tests that try them all.
@@ -72,6 +77,11 @@ OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
     "get_or_set": lambda cache: cache.get_or_set("key", 1),
     "memoize": lambda cache: cache.memoize(key=lambda: "key")(lambda: 1)(),
     "setdefault": lambda cache: cache.setdefault("key", 1),
+    "set with tags": lambda cache: cache.set("key", 1, tags=["a", "b"]),
+    "invalidate_tag": lambda cache: cache.invalidate_tag("a"),
+    "get of a namespace": lambda cache: inner(cache).get("key"),
+    "set of a namespace": lambda cache: inner(cache).set("key", 1),
+    "clear of a namespace": lambda cache: inner(cache).clear(),
 }
 
 _LAUNCHER = """

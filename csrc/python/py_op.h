@@ -7,6 +7,7 @@
 #pragma once
 
 #include "py_cache.h"
+#include "py_space.h"
 
 /* What each needs; the first member of a struct that holds the rest. */
 struct op {
@@ -32,16 +33,6 @@ op_now(const struct cache_object *self)
 {
     return fmm_now_ms() + (uint64_t)self->state->travel_ms;
 }
-
-/* The scope of keys in a namespace that has no generation: no entry has it. */
-#define SPACE_NONE UINT64_MAX
-
-/* Read, or make, the generation of a namespace: the scope of `op`, which has
- * begun. Returns 0, or -1 with an exception. */
-int space_find(struct cache_object *self, struct op *op);
-int space_make(struct cache_object *self, struct op *op);
-/* Raise Error: the record of a namespace or tag finds no room. Returns -1. */
-int space_raise_no_room(const struct cache_object *self);
 
 /* Start: refuse re-entry, look after the file, tell the time. `key` is the
  * caller's. Returns 0, or -1 with an exception. */

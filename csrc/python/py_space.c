@@ -1,5 +1,7 @@
 /* Namespaces: the type _core.Keyspace, the operations on keys that caches
  * have, too, and how a namespace finds the generation that its keys are in. */
+#include "py_space.h"
+
 #include "py_docs.h"
 #include "py_methods.h"
 #include "py_writeback.h"

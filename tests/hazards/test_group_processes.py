@@ -164,8 +164,7 @@ def test_clears_beside_readers_and_writers_leave_nothing_old(
     readers = [threading.Thread(target=read) for _ in range(4)]
     for reader in readers:
         reader.start()
-    until = time.monotonic() + 1
-    while time.monotonic() < until:
+    for _ in range(40):
         source[0] += 1
         space.clear()
         source[1] = source[0]
@@ -173,7 +172,7 @@ def test_clears_beside_readers_and_writers_leave_nothing_old(
     stop.set()
     for reader in readers:
         reader.join(30)
-    assert not stale and source[0] > 10
+    assert not stale
 
 
 def use_in_a_fork(path: str) -> list[Any]:
