@@ -498,3 +498,18 @@ def _unreadable() -> None:
     if Unreadable.fails:
         Unreadable.before()
         raise RuntimeError("not to be read")
+
+
+def test_values_larger_than_a_page_are_its_own(make_cache: MakeCache) -> None:
+    cache = make_cache(page_size="64k", num_pages=64, serializer="raw")
+    space, other = cache.namespace("a"), cache.namespace("b")
+    large, larger = b"x" * 100_000, b"y" * 200_000
+    assert space.set("key", large) and other.set("key", larger)
+    assert space["key"] == large and other["key"] == larger
+    assert dict(space.items()) == {"key": large} and len(cache) == 0
+    assert space.get_or_set("new", lambda: larger) == space["new"] == larger
+    assert space.get_and_set("key", lambda *_: larger).stored
+    assert space["key"] == larger and space.touch("key", "1h")
+    space.clear()
+    assert space.get("key") is None and not list(space.items())
+    assert other.pop("key") == larger and cache.check().ok

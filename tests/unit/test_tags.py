@@ -373,3 +373,22 @@ class Unreadable:
 def _unreadable() -> None:
     if Unreadable.fails:
         raise RuntimeError("not to be read")
+
+
+# ---------------------------------------------------------------- large values
+
+
+@pytest.mark.parametrize("size", [*range(48_600, 49_100, 36), 120_000])
+def test_values_of_any_size_take_all_tags(make_cache: MakeCache, size: int) -> None:
+    """In an entry, or in parts: also those that just fit without tags."""
+    cache = make_cache(page_size="128k", num_pages=16, serializer="raw")
+    tags = [f"tag {number}" for number in range(16)]
+    value = (bytes(range(251)) * 500)[:size]
+    assert cache.set("key", value, tags=tags)
+    assert cache["key"] == value and dict(cache.items()) == {"key": value}
+    cache.invalidate_tag("tag 15")
+    assert "key" not in cache and cache.get("key") is None and not list(cache.items())
+    assert cache.get_or_set("key", lambda: value, tags=tags) == cache["key"] == value
+    assert cache.get_and_set("key", lambda *_: value + b"more").stored
+    cache.invalidate_tag("tag 0")
+    assert cache.get("key") is None and cache.check().ok
