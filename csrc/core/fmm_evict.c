@@ -282,10 +282,18 @@ is_cleaning(const struct fmm_work *work, uint32_t ring)
     return fmm_page_dead(work->page, ring) > size / DEAD_SHARE;
 }
 
+/* The record of a group: with it all go that name its generation. */
+static bool
+is_record(const struct tail *tail)
+{
+    const uint16_t both = FMM_ENTRY_KEY_OWN | FMM_ENTRY_INTEGER;
+    return (tail->found.entry.flags & both) == both;
+}
+
 /* Leave it where it is and let it count as the newest. Costs the free
  * bytes, so only when they are fewer than a copy would take; and what was
- * just cleaned is lost again, so then only to make room for a large entry, and
- * for what somebody is at work on: being written back, it would stop every
+ * just cleaned is lost again, so then only to make room for a large entry, for
+ * the record of a group, and for what somebody is at work on: being written back, it would stop every
  * later set. */
 static bool
 tail_stay(struct fmm_work *work, const struct tail *tail)
@@ -296,8 +304,8 @@ tail_stay(struct fmm_work *work, const struct tail *tail)
     bool worth = free_bytes < tail->length ||
                  (spent && free_bytes == tail->length) ||
                  (wanted && !fmm_ring_has_room(tail->ring, tail->length));
-    bool may = wanted || work->large || !is_cleaning(work, FMM_RING_M) ||
-               FMM_MUTANT_IS(stay_for_small);
+    bool may = wanted || work->large || is_record(tail) ||
+               !is_cleaning(work, FMM_RING_M) || FMM_MUTANT_IS(stay_for_small);
     if (!worth || !may || !FMM_BOUND(stays, work->stays > 0)) {
         return false;
     }

@@ -97,8 +97,8 @@ struct fmm_control {
     fmm_word64 lock;
     fmm_word64 head[2];
     /* Advisory, guarded by the lock, recounted after a death. */
-    uint64_t live[2];    /* bytes of entries that slots name, per ring */
-    uint64_t entries;    /* slots in use */
+    uint64_t live[2]; /* bytes of entries that slots name, per ring */
+    uint64_t entries; /* slots in use */
     uint64_t reserved1;
     uint64_t recount_at; /* position of M's tail for the next recount */
     /* Line 2, counters of readers (calls with `count` only). */
