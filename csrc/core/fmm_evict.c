@@ -37,8 +37,9 @@ ghost_bucket(const struct fmm_page *page, uint64_t hash)
 {
     const struct fmm_geometry *geometry = page->geometry;
     uint32_t buckets = geometry->ghosts / FMM_GHOST_BUCKET;
-    void *ghosts = page->at + geometry->ghosts_at;
-    return (uint32_t *)ghosts +
+    uint64_t behind_hints = geometry->ghosts_at - geometry->hints_at;
+    void *hints = page->index.hints;
+    return (uint32_t *)hints + behind_hints / sizeof(uint32_t) +
            (size_t)fmm_hash_bucket(hash, buckets) * FMM_GHOST_BUCKET;
 }
 

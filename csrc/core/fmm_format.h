@@ -1,8 +1,11 @@
 /* Everything that is in the file: structs, magic, versions, limits.
  *
- *   header 4 KiB | control blocks, one per page | page 0 | page 1 | ...
+ *   header 4 KiB | control block of page 0 | ... of page 1 | ...
+ *                | index, hints and ghosts of page 0 | ... of page 1 | ...
+ *                | rings S and M of page 0 | ... of page 1 | ...
  *
- *   page:  index | hints | ghosts | ring S | ring M
+ * What is looked up first lies together: pages of a power of two with their
+ * index in front would put it on the same few sets of the processor's TLB.
  *
  *   index   u64 slot words in buckets of 8, one cache line each
  *   hints   u32 per slot: credit and last access
@@ -37,7 +40,7 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 3u
+#define FMM_VERSION 4u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u

@@ -54,18 +54,20 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
         (uint32_t)align_up(page_size / FMM_GHOST_SPAN, FMM_GHOST_BUCKET);
     g.hints_at = slots * sizeof(uint64_t);
     g.ghosts_at = g.hints_at + slots * sizeof(uint32_t);
-    g.ring_at[FMM_RING_S] =
+    g.index_size =
         align_up(g.ghosts_at + g.ghosts * sizeof(uint32_t), FMM_RING_ALIGN);
-    uint64_t rest = page_size - g.ring_at[FMM_RING_S];
-    g.ring_size[FMM_RING_S] = rest / 5 / FMM_RING_ALIGN * FMM_RING_ALIGN;
-    g.ring_at[FMM_RING_M] = g.ring_at[FMM_RING_S] + g.ring_size[FMM_RING_S];
-    g.ring_size[FMM_RING_M] = page_size - g.ring_at[FMM_RING_M];
+    g.rings_size = page_size - g.index_size;
+    g.ring_size[FMM_RING_S] =
+        g.rings_size / 5 / FMM_RING_ALIGN * FMM_RING_ALIGN;
+    g.ring_at[FMM_RING_M] = g.ring_size[FMM_RING_S];
+    g.ring_size[FMM_RING_M] = g.rings_size - g.ring_size[FMM_RING_S];
     g.ring_shift[FMM_RING_S] = fmm_geometry_shift(g.ring_size[FMM_RING_S]);
     g.ring_shift[FMM_RING_M] = fmm_geometry_shift(g.ring_size[FMM_RING_M]);
-    g.pages_at =
+    g.indexes_at =
         align_up(FMM_HEADER_SIZE + (uint64_t)num_pages * FMM_CONTROL_SIZE,
                  FMM_HEADER_SIZE);
-    g.file_size = g.pages_at + page_size * num_pages;
+    g.rings_at = g.indexes_at + g.index_size * num_pages;
+    g.file_size = g.rings_at + g.rings_size * num_pages;
     *out = g;
     return true;
 }

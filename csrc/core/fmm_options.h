@@ -9,10 +9,13 @@
 struct fmm_geometry {
     uint64_t file_size;
     uint64_t page_size;
-    uint64_t pages_at; /* file offset of page 0 */
-    uint64_t hints_at; /* the rest: offsets in a page */
+    uint64_t indexes_at; /* file offset of the index part of page 0 */
+    uint64_t index_size; /* bytes of each */
+    uint64_t hints_at;   /* offsets in it */
     uint64_t ghosts_at;
-    uint64_t ring_at[2];
+    uint64_t rings_at;     /* file offset of the rings of page 0 */
+    uint64_t rings_size;   /* bytes of both */
+    uint64_t ring_at[2];   /* offsets in them */
     uint64_t ring_size[2]; /* bytes */
     uint32_t ring_shift[2];
     uint32_t num_pages;

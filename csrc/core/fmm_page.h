@@ -11,7 +11,7 @@
 
 /* Pointers into the map, bounds from private memory. */
 struct fmm_page {
-    unsigned char *at;
+    unsigned char *rings;
     const struct fmm_geometry *geometry;
     struct fmm_control *control;
     struct fmm_index index;
@@ -35,13 +35,14 @@ static inline void
 fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
                 uint32_t number, struct fmm_page *out)
 {
-    void *at = base + geometry->pages_at + geometry->page_size * number;
-    void *hints = (unsigned char *)at + geometry->hints_at;
+    unsigned char *at =
+        base + geometry->indexes_at + geometry->index_size * number;
+    void *slots = at, *hints = at + geometry->hints_at;
     void *control = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
-    out->at = at;
+    out->rings = base + geometry->rings_at + geometry->rings_size * number;
     out->geometry = geometry;
     out->control = control;
-    out->index = (struct fmm_index){at, hints, geometry->buckets};
+    out->index = (struct fmm_index){slots, hints, geometry->buckets};
     out->number = number;
 }
 
@@ -50,7 +51,7 @@ static inline void
 fmm_page_ring(const struct fmm_page *page, uint32_t ring, struct fmm_ring *out)
 {
     const struct fmm_geometry *geometry = page->geometry;
-    out->base = page->at + geometry->ring_at[ring];
+    out->base = page->rings + geometry->ring_at[ring];
     out->size = geometry->ring_size[ring];
     out->shift = geometry->ring_shift[ring];
     out->head_word = &page->control->head[ring];

@@ -27,15 +27,13 @@ static void
 spoil_one(void)
 {
     const struct fmm_geometry *g = &cache->geometry;
-    uint64_t page =
-        g->pages_at + g->page_size * check_random_below(g->num_pages);
+    uint64_t index = g->rings_at - g->indexes_at;
     uint64_t pick = check_random_below(8);
     fmm_word64 *word =
-        pick < 2 ? some_word(FMM_HEADER_SIZE,
-                             g->num_pages * (uint64_t)FMM_CONTROL_SIZE)
-        : pick < 5
-            ? some_word(page, g->ring_at[0])
-            : some_word(page + g->ring_at[0], g->page_size - g->ring_at[0]);
+        pick < 2   ? some_word(FMM_HEADER_SIZE,
+                               g->num_pages * (uint64_t)FMM_CONTROL_SIZE)
+        : pick < 5 ? some_word(g->indexes_at, index)
+                   : some_word(g->rings_at, g->file_size - g->rings_at);
     uint64_t in_block = (uint64_t)((unsigned char *)(uintptr_t)word -
                                    cache->base - FMM_HEADER_SIZE) %
                         FMM_CONTROL_SIZE;
@@ -98,8 +96,8 @@ pages_of_random_bytes_do_no_harm(void)
         struct hostile h;
         begin(&h, 1);
         const struct fmm_geometry *g = &cache->geometry;
-        uint64_t end_at = round % 2 ? g->file_size : g->pages_at + 512;
-        for (uint64_t at = g->pages_at; at < end_at; at += 8) {
+        uint64_t end_at = round % 2 ? g->file_size : g->indexes_at + 512;
+        for (uint64_t at = g->indexes_at; at < end_at; at += 8) {
             *(fmm_word64 *)(void *)(cache->base + at) = check_random();
         }
         for (int i = 0; i < 300; i++) {

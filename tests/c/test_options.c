@@ -138,19 +138,23 @@ check_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets)
     struct fmm_geometry g;
     REQUIRE(fmm_geometry_layout(page_size, num_pages, buckets, &g));
     uint64_t slots = (uint64_t)buckets * FMM_BUCKET_SLOTS;
-    CHECK(g.pages_at >=
+    CHECK(g.indexes_at >=
           FMM_HEADER_SIZE + (uint64_t)num_pages * FMM_CONTROL_SIZE);
-    CHECK_EQ(g.pages_at % 4096, 0);
+    CHECK_EQ(g.indexes_at % 4096, 0);
     CHECK(g.hints_at >= 8 * slots && g.hints_at % 4 == 0);
     CHECK(g.ghosts_at >= g.hints_at + 4 * slots && g.ghosts_at % 4 == 0);
-    CHECK(g.ring_at[0] >= g.ghosts_at + 4 * (uint64_t)g.ghosts);
+    CHECK(g.index_size >= g.ghosts_at + 4 * (uint64_t)g.ghosts);
     CHECK(g.ghosts >= page_size / FMM_GHOST_SPAN && g.ghosts % 8 == 0);
-    CHECK_EQ(g.ring_at[0] % 64, 0);
-    CHECK_EQ(g.ring_at[1], g.ring_at[0] + g.ring_size[0]);
-    CHECK_EQ(g.ring_at[1] + g.ring_size[1], page_size);
+    CHECK_EQ(g.index_size % 64, 0);
+    CHECK_EQ(g.rings_at, g.indexes_at + g.index_size * num_pages);
+    CHECK_EQ(g.ring_at[0], 0);
+    CHECK_EQ(g.ring_at[1], g.ring_size[0]);
+    CHECK_EQ(g.ring_at[1] % 64, 0);
+    CHECK_EQ(g.ring_at[1] + g.ring_size[1], g.rings_size);
+    CHECK_EQ(g.index_size + g.rings_size, page_size);
     CHECK(g.ring_size[0] > 0 && g.ring_size[0] * 3 < g.ring_size[1]);
     CHECK(g.ring_size[0] * 6 > g.ring_size[1]);
-    CHECK_EQ(g.file_size, g.pages_at + page_size * num_pages);
+    CHECK_EQ(g.file_size, g.indexes_at + page_size * num_pages);
     CHECK(fmm_geometry_max_entry(&g) <= g.ring_size[1] / 2);
 }
 

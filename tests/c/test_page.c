@@ -41,10 +41,12 @@ the_parts_of_a_page_lie_in_its_bytes(void)
 {
     begin();
     const struct fmm_geometry *g = &cache->geometry;
-    unsigned char *at = cache->base + g->pages_at + g->page_size;
+    unsigned char *at = cache->base + g->indexes_at + g->index_size;
+    unsigned char *rings = cache->base + g->rings_at + g->rings_size;
     CHECK((uintptr_t)page.index.slots == (uintptr_t)at);
     CHECK((uintptr_t)page.index.hints == (uintptr_t)(at + g->hints_at));
-    CHECK(page.ring[0].base == at + g->ring_at[0]);
+    CHECK(page.ring[0].base == rings);
+    CHECK(page.ring[1].base == rings + g->ring_size[0]);
     CHECK(page.ring[1].base + page.ring[1].size == cache->base + g->file_size);
     CHECK((unsigned char *)page.control ==
           cache->base + FMM_HEADER_SIZE + FMM_CONTROL_SIZE);
@@ -173,15 +175,22 @@ a_reset_page_is_empty_and_usable(void)
 }
 
 static void
+spoil(void *part, uint64_t size)
+{
+    unsigned char *at = part;
+    for (uint64_t i = 0; i < size; i++) {
+        at[i] = (unsigned char)check_random();
+    }
+}
+
+static void
 a_page_of_any_bytes_can_be_reset(void)
 {
     for (int round = 0; round < 200; round++) {
         begin();
-        unsigned char *at =
-            cache->base + cache->geometry.pages_at + cache->geometry.page_size;
-        for (uint64_t i = 0; i < cache->geometry.page_size; i++) {
-            at[i] = (unsigned char)check_random();
-        }
+        const struct fmm_geometry *g = &cache->geometry;
+        spoil(page.index.slots, g->index_size);
+        spoil(page.rings, g->rings_size);
         for (int ring = 0; ring < 2; ring++) {
             page.control->head[ring] = check_random();
             page.control->tail[ring] = check_random();

@@ -41,10 +41,14 @@ size_t image_mutate(uint8_t *data, size_t size, size_t max_size);
 /* Whoever held its lock is gone. */
 void image_unlock(struct fmm_cache *cache);
 
-/* Change one field of a page in place: `control` is its block, `page` its
- * `page_size` bytes. Knows the format, repairs nothing. */
-void mutate_page(const struct fmm_geometry *geometry, unsigned char *control,
-                 unsigned char *page);
+/* The bytes of a page, wherever its parts lie. */
+struct page_parts {
+    unsigned char *control, *index, *rings;
+};
+
+/* Change one field of a page in place. Knows the format, repairs nothing. */
+void mutate_page(const struct fmm_geometry *geometry,
+                 const struct page_parts *page);
 /* Numbers for mutators. */
 void mutate_seed(unsigned seed);
 uint64_t mutate_random(void);

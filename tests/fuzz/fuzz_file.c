@@ -207,8 +207,11 @@ mutate_body(unsigned char *input, size_t size)
         unsigned char *body = malloc(g.file_size);
         REQUIRE(body != NULL);
         memcpy(body + FMM_HEADER_SIZE, input + BODY_AT, size - BODY_AT);
-        mutate_page(&g, body + FMM_HEADER_SIZE + n * FMM_CONTROL_SIZE,
-                    body + g.pages_at + n * g.page_size);
+        const struct page_parts page = {body + FMM_HEADER_SIZE +
+                                            n * FMM_CONTROL_SIZE,
+                                        body + g.indexes_at + n * g.index_size,
+                                        body + g.rings_at + n * g.rings_size};
+        mutate_page(&g, &page);
         memcpy(input + BODY_AT, body + FMM_HEADER_SIZE, size - BODY_AT);
         free(body);
     }

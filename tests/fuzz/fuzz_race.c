@@ -81,7 +81,7 @@ word_of(struct fmm_cache *cache, uint64_t where)
     unsigned char *byte =
         at < FMM_CONTROL_SIZE
             ? cache->base + FMM_HEADER_SIZE + at
-            : cache->base + g->pages_at + at - FMM_CONTROL_SIZE;
+            : cache->base + g->indexes_at + at - FMM_CONTROL_SIZE;
     return (fmm_word64 *)(void *)byte;
 }
 
@@ -128,8 +128,10 @@ write_script(const struct fmm_geometry *g, const unsigned char *image,
              unsigned char *copy, struct script_step *steps)
 {
     size_t count = 0, words = (FMM_CONTROL_SIZE + g->page_size) / 8;
+    unsigned char *index = copy + FMM_CONTROL_SIZE;
+    const struct page_parts page = {copy, index, index + g->index_size};
     for (int i = 0; i < 3; i++) {
-        mutate_page(g, copy, copy + FMM_CONTROL_SIZE);
+        mutate_page(g, &page);
     }
     for (size_t i = 0; i < words && count < SCRIPT_STEPS; i++) {
         if (memcmp(copy + 8 * i, image + 8 * i, 8) != 0) {

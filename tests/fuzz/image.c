@@ -36,7 +36,7 @@ image_load(struct fmm_cache *cache, const uint8_t *data, size_t size)
     const struct fmm_geometry *g = &cache->geometry;
     unsigned char *control = cache->base + FMM_HEADER_SIZE;
     input_copy(control, FMM_CONTROL_SIZE, data, size, IMAGE_CONTROL_AT);
-    input_copy(cache->base + g->pages_at, g->page_size, data, size,
+    input_copy(cache->base + g->indexes_at, g->page_size, data, size,
                IMAGE_PAGE_AT);
     if (size < 2 || (data[1] & 15) != 15) {
         image_unlock(cache);

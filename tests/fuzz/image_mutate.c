@@ -15,8 +15,11 @@ mutate_fields(uint8_t *data, size_t size, size_t max_size)
     unsigned char *copy = calloc(1, whole);
     REQUIRE(copy != NULL);
     memcpy(copy, data, size < whole ? size : whole);
+    unsigned char *index = copy + IMAGE_PAGE_AT;
+    const struct page_parts page = {copy + IMAGE_CONTROL_AT, index,
+                                    index + g->index_size};
     for (uint64_t i = 1 + mutate_below(4); i > 0; i--) {
-        mutate_page(g, copy + IMAGE_CONTROL_AT, copy + IMAGE_PAGE_AT);
+        mutate_page(g, &page);
     }
     memcpy(data, copy, whole);
     free(copy);

@@ -121,9 +121,9 @@ slot_count(const struct fmm_geometry *g)
 
 /* A slot word: moved, copied, pointed elsewhere, marked. */
 static void
-mutate_slot(const struct fmm_geometry *g, unsigned char *page)
+mutate_slot(const struct fmm_geometry *g, const struct page_parts *page)
 {
-    uint64_t *slots = (uint64_t *)(void *)page;
+    uint64_t *slots = (uint64_t *)(void *)page->index;
     uint64_t *one = &slots[mutate_below(slot_count(g))];
     const uint64_t other = slots[mutate_below(slot_count(g))];
     switch (mutate_below(6)) {
@@ -148,8 +148,8 @@ mutate_slot(const struct fmm_geometry *g, unsigned char *page)
 
 /* The entry that a slot word names, NULL when it lies outside. */
 static unsigned char *
-entry_of(const struct fmm_geometry *g, unsigned char *page, uint64_t word,
-         uint64_t *left)
+entry_of(const struct fmm_geometry *g, const struct page_parts *page,
+         uint64_t word, uint64_t *left)
 {
     uint64_t ring = word & FMM_SLOT_RING ? FMM_RING_M : FMM_RING_S;
     uint64_t offset = (word & FMM_SLOT_OFFSET) * 8;
@@ -157,14 +157,14 @@ entry_of(const struct fmm_geometry *g, unsigned char *page, uint64_t word,
         return NULL;
     }
     *left = g->ring_size[ring] - offset;
-    return page + g->ring_at[ring] + offset;
+    return page->rings + g->ring_at[ring] + offset;
 }
 
 /* Some slot that is used, NULL when none is. */
 static uint64_t *
-some_slot(const struct fmm_geometry *g, unsigned char *page)
+some_slot(const struct fmm_geometry *g, const struct page_parts *page)
 {
-    uint64_t *slots = (uint64_t *)(void *)page;
+    uint64_t *slots = (uint64_t *)(void *)page->index;
     uint64_t start = mutate_below(slot_count(g));
     for (uint64_t i = 0; i < slot_count(g); i++) {
         uint64_t *slot = &slots[(start + i) % slot_count(g)];
@@ -176,7 +176,7 @@ some_slot(const struct fmm_geometry *g, unsigned char *page)
 }
 
 static void
-mutate_entry(const struct fmm_geometry *g, unsigned char *page)
+mutate_entry(const struct fmm_geometry *g, const struct page_parts *page)
 {
     uint64_t left = 0;
     const uint64_t *slot = some_slot(g, page);
@@ -221,7 +221,7 @@ mutate_entry(const struct fmm_geometry *g, unsigned char *page)
  * more than it has room for lies outside. Its slot goes along: its key
  * still finds it. */
 static void
-forge_entry(const struct fmm_geometry *g, unsigned char *page)
+forge_entry(const struct fmm_geometry *g, const struct page_parts *page)
 {
     uint64_t *slot = some_slot(g, page);
     uint64_t left = 0, ring = mutate_below(4) ? FMM_RING_M : FMM_RING_S;
@@ -253,23 +253,21 @@ forge_entry(const struct fmm_geometry *g, unsigned char *page)
         memcpy(copy, &total, sizeof(total));
     }
     uint64_t at = g->ring_size[ring] - total - 8 * mutate_below(2);
-    memcpy(page + g->ring_at[ring] + at, copy, total);
+    memcpy(page->rings + g->ring_at[ring] + at, copy, total);
     *slot = (*slot & ~(FMM_SLOT_OFFSET | FMM_SLOT_RING)) | at / 8 |
             (ring ? FMM_SLOT_RING : 0);
 }
 
 void
-mutate_page(const struct fmm_geometry *g, unsigned char *control,
-            unsigned char *page)
+mutate_page(const struct fmm_geometry *g, const struct page_parts *page)
 {
-    uint64_t index_end = g->ring_at[0];
     switch (mutate_below(11)) {
     case 0:
     case 1:
-        mutate_position(g, control);
+        mutate_position(g, page->control);
         break;
     case 2:
-        mutate_counter(control, g->page_size);
+        mutate_counter(page->control, g->page_size);
         break;
     case 3:
     case 4:
@@ -280,8 +278,8 @@ mutate_page(const struct fmm_geometry *g, unsigned char *control,
         forge_entry(g, page);
         break;
     case 7: /* hints, ghosts */
-        mutate_half(page + g->hints_at +
-                        4 * mutate_below((index_end - g->hints_at) / 4),
+        mutate_half(page->index + g->hints_at +
+                        4 * mutate_below((g->index_size - g->hints_at) / 4),
                     UINT32_MAX);
         break;
     default:

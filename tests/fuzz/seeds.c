@@ -67,7 +67,7 @@ seed_pages(size_t script)
             input[1] = 0;
             memcpy(input + IMAGE_CONTROL_AT, cache->base + FMM_HEADER_SIZE,
                    FMM_CONTROL_SIZE);
-            memcpy(input + IMAGE_PAGE_AT, cache->base + g->pages_at,
+            memcpy(input + IMAGE_PAGE_AT, cache->base + g->indexes_at,
                    g->page_size);
             fill_random(input + size - script, script);
             write_seed(input, size);
