@@ -204,26 +204,34 @@ set_parts(struct fmm_entry *entry)
 }
 
 bool
-fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
-                   struct fmm_entry *out)
+fmm_entry_load_first(const unsigned char *ring, uint64_t size, uint64_t offset,
+                     struct fmm_entry *out)
 {
     if (!FMM_BOUND(entry_aligned, (offset & 7u) == 0) ||
         !FMM_BOUND(entry_place, fmm_fits(offset, 8, size))) {
         return false;
     }
     const unsigned char *at = ring + offset;
-    __builtin_prefetch(at + 64);
     uint64_t first = fmm_load_shared(at);
     out->at = at;
     out->total = (uint32_t)first;
     out->flags = (uint16_t)(first >> 32);
     out->type = (uint8_t)(first >> 48);
     out->words = (uint8_t)(first >> 56);
-    if (!FMM_BOUND(total_aligned, (out->total & 7u) == 0) ||
-        !FMM_BOUND(total_min, out->total >= FMM_ENTRY_PADDING_MIN) ||
-        !FMM_BOUND(total_fits, fmm_fits(offset, out->total, size))) {
+    return FMM_BOUND(total_aligned, (out->total & 7u) == 0) &&
+           FMM_BOUND(total_min, out->total >= FMM_ENTRY_PADDING_MIN) &&
+           FMM_BOUND(total_fits, fmm_fits(offset, out->total, size));
+}
+
+bool
+fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
+                   struct fmm_entry *out)
+{
+    if (!fmm_entry_load_first(ring, size, offset, out)) {
         return false;
     }
+    const unsigned char *at = out->at;
+    __builtin_prefetch(at + 64);
     if (out->flags & FMM_ENTRY_PADDING) {
         return true;
     }

@@ -38,6 +38,9 @@ void fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
  * can be no entry. */
 bool fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
                     struct fmm_entry *out);
+/* Its first word alone, of whatever lies there: `total` and `flags`. */
+bool fmm_entry_load_first(const unsigned char *ring, uint64_t size,
+                          uint64_t offset, struct fmm_entry *out);
 /* The same for the next thing of a log, padding included: then only
  * `total` and `flags` are set. */
 bool fmm_entry_load_any(const unsigned char *ring, uint64_t size,

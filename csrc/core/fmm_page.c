@@ -2,6 +2,8 @@
 
 #include "fmm_mutant.h"
 
+#define BUCKETS_AHEAD 3u /* whose entries are on their way in a recount */
+
 void
 fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
               uint32_t number, struct fmm_page *out)
@@ -143,24 +145,67 @@ fmm_page_reset(struct fmm_page *page)
     fmm_page_recount(page);
 }
 
+/* What the slots of a page name, counted. */
+struct tally {
+    uint64_t live[2];
+    uint64_t entries, internal;
+};
+
+/* Ask for the headers of the entries that a bucket names. */
+static void
+prefetch_entries(const struct fmm_page *page, uint32_t bucket)
+{
+    for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
+        uint32_t slot = bucket * FMM_BUCKET_SLOTS + i;
+        uint64_t word = fmm_index_word(&page->index, slot);
+        const struct fmm_ring *ring = &page->ring[fmm_slot_ring(word)];
+        if (fmm_slot_offset(word) < ring->size) {
+            __builtin_prefetch(ring->base + fmm_slot_offset(word));
+        }
+    }
+}
+
+/* The first word of an entry is enough: the counters are advisory. */
+static void
+count_slot(const struct fmm_page *page, uint32_t slot, struct tally *tally)
+{
+    uint64_t word = fmm_index_word(&page->index, slot);
+    uint32_t id = fmm_slot_ring(word);
+    const struct fmm_ring *ring = &page->ring[id];
+    struct fmm_entry entry;
+    if ((word & FMM_SLOT_USED) != 0 &&
+        fmm_entry_load_first(ring->base, ring->size, fmm_slot_offset(word),
+                             &entry)) {
+        tally->live[id] += entry.total;
+        tally->entries++;
+        tally->internal += fmm_entry_kind(&entry) == FMM_KEY_INTERNAL;
+    }
+}
+
+/* Entries lie in no order: without asking ahead, each is a wait for memory. */
+static void
+count_slots(const struct fmm_page *page, struct tally *tally)
+{
+    for (uint32_t bucket = 0; bucket < page->index.buckets; bucket++) {
+        if (bucket + BUCKETS_AHEAD < page->index.buckets) {
+            prefetch_entries(page, bucket + BUCKETS_AHEAD);
+        }
+        for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
+            count_slot(page, bucket * FMM_BUCKET_SLOTS + i, tally);
+        }
+    }
+}
+
 FMM_COLD void
 fmm_page_recount(const struct fmm_page *page)
 {
     struct fmm_control *control = page->control;
-    uint64_t live[2] = {0, 0}, entries = 0, internal = 0;
-    uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
-    struct fmm_found found;
-    for (uint32_t slot = 0; slot < slots; slot++) {
-        if (fmm_page_load_slot(page, slot, &found)) {
-            live[found.ring] += found.entry.total;
-            entries++;
-            internal += fmm_entry_kind(&found.entry) == FMM_KEY_INTERNAL;
-        }
-    }
-    fmm_count_store(&control->live[FMM_RING_S], live[FMM_RING_S]);
-    fmm_count_store(&control->live[FMM_RING_M], live[FMM_RING_M]);
-    fmm_count_store(&control->entries, entries);
-    fmm_count_store(&control->internal, internal);
+    struct tally tally = {.entries = 0};
+    count_slots(page, &tally);
+    fmm_count_store(&control->live[FMM_RING_S], tally.live[FMM_RING_S]);
+    fmm_count_store(&control->live[FMM_RING_M], tally.live[FMM_RING_M]);
+    fmm_count_store(&control->entries, tally.entries);
+    fmm_count_store(&control->internal, tally.internal);
     control->recount_at = page->ring[FMM_RING_M].tail +
                           (FMM_RECOUNT_LAPS << page->ring[FMM_RING_M].shift);
 }
