@@ -9,6 +9,7 @@
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
 #define DEAD_SHARE 12u     /* more dead bytes than that are cleaned */
+#define SLOTS_SHARE 16u    /* fewer free slots than one in so many are few */
 
 /* Whether an entry of that length is too large for ring S. */
 static bool
@@ -267,6 +268,16 @@ tail_copy(struct fmm_work *work, const struct tail *tail, uint32_t ring_id)
     return true;
 }
 
+/* Where slots are what is wanting, entries leave for want of one, whatever the
+ * bytes: reclaiming what they leave would be work for nothing. */
+static bool
+lacks_slots(const struct fmm_page *page)
+{
+    uint64_t slots = (uint64_t)page->index.buckets * FMM_BUCKET_SLOTS;
+    return !FMM_MUTANT_IS(clean_without_slots) &&
+           page->control->entries > slots - slots / SLOTS_SHARE;
+}
+
 /* Whether there are dead bytes enough to give up: then they are reclaimed by
  * moving what lives between them, and nobody has to leave the ring or to pay.
  * The cost of cleaning by the share of dead bytes: M. Rosenblum and
@@ -280,7 +291,8 @@ is_cleaning(const struct fmm_work *work, uint32_t ring)
                            : FMM_MUTANT_IS(probation_uncleaned)) {
         return false;
     }
-    return fmm_page_dead(work->page, ring) > size / DEAD_SHARE;
+    return fmm_page_dead(work->page, ring) > size / DEAD_SHARE &&
+           !lacks_slots(work->page);
 }
 
 /* The record of a group: with it all go that name its generation. */
@@ -294,8 +306,8 @@ is_record(const struct tail *tail)
 /* Leave it where it is and let it count as the newest. Costs the free
  * bytes, so only when they are fewer than a copy would take; and what was
  * just cleaned is lost again, so then only to make room for a large entry, for
- * the record of a group, and for what somebody is at work on: being written back, it would stop every
- * later set. */
+ * the record of a group, and for what somebody is at work on: being written
+ * back, it would stop every later set. */
 static bool
 tail_stay(struct fmm_work *work, const struct tail *tail)
 {

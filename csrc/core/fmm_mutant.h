@@ -34,6 +34,7 @@ enum {
     FMM_MUTANT_buckets_min,
     FMM_MUTANT_chain_within_ring,
     FMM_MUTANT_clean_late,
+    FMM_MUTANT_clean_without_slots,
     FMM_MUTANT_compressor_end,
     FMM_MUTANT_count_of_entries,
     FMM_MUTANT_counter,

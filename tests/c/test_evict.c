@@ -678,6 +678,18 @@ a_page_of_entries_being_written_back_does_not_hang_a_set(void)
     fmm_close(own);
 }
 
+/* Each new entry takes the slot of another, whose bytes are dead then. */
+static void
+where_slots_are_wanting_nothing_is_cleaned(void)
+{
+    begin(64 * KIB, 16);
+    set_numbers(0, 10000, 104);
+    struct fmm_stats stats = stats_of(cache);
+    CHECK(stats.slot_evictions > 5000);
+    CHECK(stats.moved_bytes < stats.stores * 104 / 2);
+    end();
+}
+
 /* Counters, and the place of the next recount, are anybody's bytes. */
 static void
 a_recount_that_would_never_come_is_made_at_once(void)
@@ -719,6 +731,7 @@ static const struct check_case cases[] = {
     CASE(clean_entries_go_while_dirty_ones_wait),
     CASE(a_write_back_that_never_succeeds_does_not_block_the_page),
     CASE(a_page_of_entries_being_written_back_does_not_hang_a_set),
+    CASE(where_slots_are_wanting_nothing_is_cleaned),
     CASE(a_recount_that_would_never_come_is_made_at_once),
 };
 
