@@ -162,7 +162,7 @@ engine_set(struct engine *engine, const struct request *request, size_t n,
     struct fmm_call call = {.now_ms = engine->start_ms + n};
     struct fmm_store store = {0};
     key_of(engine, request, text, &key);
-    struct fmm_value value = {engine->buffer, 0, 0, false};
+    struct fmm_value value = {.data = engine->buffer};
     value.len = request->size > key.len ? request->size - key.len : 0;
     if (request->lifetime != 0) {
         store.expire_at = call.now_ms + request->lifetime;

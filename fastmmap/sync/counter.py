@@ -1,6 +1,6 @@
 """`Counter`: a number that all processes count."""
 
-from fastmmap.cache import FastMmap
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync.naming import key_of
 from fastmmap.types import Lifetime
 
@@ -22,7 +22,7 @@ class Counter:
     """
 
     def __init__(
-        self, cache: FastMmap, name: str, *, expire_time: Lifetime = None
+        self, cache: Keyspace, name: str, *, expire_time: Lifetime = None
     ) -> None:
         self._cache, self._name, self._expire_time = cache, name, expire_time
         self._key = key_of("counter", name)

@@ -3,7 +3,7 @@
 from typing import Optional, Union
 
 from fastmmap import waiting
-from fastmmap.cache import FastMmap
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync import number
 from fastmmap.sync.naming import key_of
 from fastmmap.types import KEEP, Entry, Keep, Key
@@ -39,7 +39,7 @@ class Event:
         TypeError: The name is no str.
     """
 
-    def __init__(self, cache: FastMmap, name: str) -> None:
+    def __init__(self, cache: Keyspace, name: str) -> None:
         self._cache, self._name = cache, name
         self._key = key_of("event", name)
 

@@ -3,14 +3,14 @@
 from typing import Any, Union
 
 from fastmmap import waiting
-from fastmmap.cache import FastMmap
 from fastmmap.errors import LockTimeout
+from fastmmap.keyspace import Keyspace
 from fastmmap.single_flight import ABSENT
 from fastmmap.types import Key
 
 
 def _steps(
-    cache: FastMmap, key: Key, timeout: Union[int, float, None]
+    cache: Keyspace, key: Key, timeout: Union[int, float, None]
 ) -> waiting.Steps[Any]:
     waiting.check_timeout(timeout)
     with waiting.Patience(timeout) as patience:
@@ -26,7 +26,7 @@ def _steps(
 
 
 def wait_for_key(
-    cache: FastMmap, key: Key, timeout: Union[int, float, None] = None
+    cache: Keyspace, key: Key, timeout: Union[int, float, None] = None
 ) -> Any:
     """Wait until a key has a value, whoever stores it.
 
@@ -48,7 +48,7 @@ def wait_for_key(
 
 
 async def wait_for_key_async(
-    cache: FastMmap, key: Key, timeout: Union[int, float, None] = None
+    cache: Keyspace, key: Key, timeout: Union[int, float, None] = None
 ) -> Any:
     """Wait like `wait_for_key`, and let the event loop go on meanwhile.
 

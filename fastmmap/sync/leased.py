@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Optional, Union
 
 from fastmmap import single_flight
-from fastmmap.cache import FastMmap
 from fastmmap.errors import Error, LockError, LockLost
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync.acquirable import Acquirable, caller
 from fastmmap.types import Lifetime
 
@@ -54,7 +54,7 @@ class Leased(Acquirable):
 
     def __init__(
         self,
-        cache: FastMmap,
+        cache: Keyspace,
         name: str,
         keys: list[str],
         lease_time: Lifetime,

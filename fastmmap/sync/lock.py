@@ -2,7 +2,7 @@
 
 from typing import Optional, Union
 
-from fastmmap.cache import FastMmap
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync.leased import Holder, Leased
 from fastmmap.sync.naming import key_of
 from fastmmap.types import Lifetime
@@ -31,7 +31,7 @@ class Lock(Leased):
 
     def __init__(
         self,
-        cache: FastMmap,
+        cache: Keyspace,
         name: str,
         *,
         lease_time: Lifetime = "never",

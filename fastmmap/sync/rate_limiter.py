@@ -5,8 +5,8 @@ from operator import index
 from typing import Optional, TypeVar, Union
 
 from fastmmap import _core, durations, waiting
-from fastmmap.cache import FastMmap
 from fastmmap.errors import LockError
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync import number
 from fastmmap.sync.naming import key_of
 from fastmmap.types import KEEP, Entry, Keep, Key, Lifetime, Store
@@ -45,7 +45,7 @@ class RateLimiter:
 
     def __init__(
         self,
-        cache: FastMmap,
+        cache: Keyspace,
         name: str,
         limit: int,
         period: Lifetime = 1,

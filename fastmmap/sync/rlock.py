@@ -5,8 +5,8 @@ import threading
 import weakref
 from typing import Any, Optional, Union
 
-from fastmmap.cache import FastMmap
 from fastmmap.errors import LockError
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync.acquirable import Acquirable, caller
 from fastmmap.sync.leased import Holder
 from fastmmap.sync.lock import Lock
@@ -16,7 +16,7 @@ from fastmmap.types import Lifetime
 class _Nesting:
     """The locks of one name that each thread or task of this process has."""
 
-    def __init__(self, cache: FastMmap) -> None:
+    def __init__(self, cache: Keyspace) -> None:
         self.cache = cache  # it lives as long as its id is used
         #: As often as it was taken: the one that was taken first, which is held.
         self.taken: dict[tuple[int, object], list[Lock]] = {}
@@ -42,7 +42,7 @@ def _me() -> tuple[int, object]:
     return os.getpid(), caller()
 
 
-def _nesting_of(cache: FastMmap, name: str) -> _Nesting:
+def _nesting_of(cache: Keyspace, name: str) -> _Nesting:
     """Return what all objects of one name and cache object share."""
     with _guard:
         place = (id(cache), name)
@@ -70,7 +70,7 @@ class RLock(Acquirable):
 
     def __init__(
         self,
-        cache: FastMmap,
+        cache: Keyspace,
         name: str,
         *,
         lease_time: Lifetime = "never",

@@ -2,7 +2,7 @@
 
 from typing import Union
 
-from fastmmap.cache import FastMmap
+from fastmmap.keyspace import Keyspace
 from fastmmap.sync.leased import Holder, Leased
 from fastmmap.sync.naming import key_of
 from fastmmap.types import Lifetime
@@ -32,7 +32,7 @@ class Semaphore(Leased):
 
     def __init__(
         self,
-        cache: FastMmap,
+        cache: Keyspace,
         name: str,
         value: int = 1,
         *,

@@ -39,6 +39,14 @@ def in_thread(function: Any, *arguments: Any) -> Any:
     return found[0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_namespace_has_names_of_its_own(cache: FastMmap, kind: Any) -> None:
+    inside = cache.namespace("inside")
+    with kind(cache, "a"), kind(inside, "a"):
+        assert in_thread(kind(inside, "a").acquire, False) is False
+    assert in_thread(kind(inside, "a").acquire, False) is True
+
+
 @pytest.mark.quick
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_at_a_time_has_it_by_its_name(cache: FastMmap, kind: Any) -> None:
