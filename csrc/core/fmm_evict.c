@@ -303,6 +303,17 @@ is_record(const struct tail *tail)
     return (tail->found.entry.flags & both) == both;
 }
 
+/* A part of a value that nobody has read: what a writer leaves that is killed
+ * before its commit, and what was replaced while its page was busy. Others
+ * have no reason to make way for it. */
+static bool
+is_unread_part(const struct fmm_work *work, const struct tail *tail)
+{
+    return !FMM_MUTANT_IS(unread_parts_stay) &&
+           fmm_entry_kind(&tail->found.entry) == FMM_KEY_INTERNAL &&
+           !is_record(tail) && fmm_hint_credit(hint_of(work, tail)) == 0;
+}
+
 /* Leave it where it is and let it count as the newest. Costs the free
  * bytes, so only when they are fewer than a copy would take; and what was
  * just cleaned is lost again, so then only to make room for a large entry, for
@@ -340,7 +351,8 @@ retire_main(struct fmm_work *work)
         tail_pass(&tail);
         return FMM_OK;
     }
-    bool spared = is_wanted(work, &tail) || is_cleaning(work, FMM_RING_M);
+    bool spared = is_wanted(work, &tail) || (is_cleaning(work, FMM_RING_M) &&
+                                             !is_unread_part(work, &tail));
     bool paid =
         (!spared || FMM_MUTANT_IS(spared_pays)) && can_pay(work, &tail);
     if (paid || spared) {
@@ -411,7 +423,7 @@ retire_probation(struct fmm_work *work)
         tail_pass(&tail);
         return FMM_OK;
     }
-    if (is_cleaning(work, FMM_RING_S)) {
+    if (is_cleaning(work, FMM_RING_S) && !is_unread_part(work, &tail)) {
         if (tail_copy(work, &tail, FMM_RING_S)) {
             return FMM_OK;
         }

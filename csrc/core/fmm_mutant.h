@@ -129,6 +129,7 @@ enum {
     FMM_MUTANT_total_aligned,
     FMM_MUTANT_total_fits,
     FMM_MUTANT_total_min,
+    FMM_MUTANT_unread_parts_stay,
     FMM_MUTANT_write_in_place,
 };
 #endif

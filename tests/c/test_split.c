@@ -243,6 +243,7 @@ static void
 with_a_page_held_a_busy_page_is_passed_by(void)
 {
     const struct fmm_value value = {.data = sent, .len = LARGEST};
+    const struct fmm_call once = {.now_ms = call.now_ms};
     struct fmm_guard guard, others;
     struct fmm_split split = {.value = &value, .guard = &guard};
     begin();
@@ -251,7 +252,7 @@ with_a_page_held_a_busy_page_is_passed_by(void)
     uint32_t busy = (key.page + 2) % PAGES;
     CHECK_EQ(fmm_guard_take(cache, &call, busy, &others), FMM_OK);
     CHECK_EQ(fmm_guard_take(cache, &call, key.page, &guard), FMM_OK);
-    CHECK_EQ(store_parts(&split, &key), FMM_OK);
+    CHECK_EQ(fmm_split_store(cache, &once, &key, &split, &ticket), FMM_OK);
     CHECK(fmm_guard_release(&guard));
     CHECK(fmm_guard_release(&others));
     CHECK_EQ(store_head(&split, &key), FMM_OK);
@@ -408,6 +409,32 @@ a_longer_life_is_one_of_all_parts(void)
     end();
 }
 
+/* As writers leave them that are killed before the commit. */
+static void
+leave_parts(const char *name, size_t length)
+{
+    const struct fmm_value value = {.data = sent, .len = length};
+    struct fmm_split split = {.value = &value};
+    struct fmm_key key = text_key(cache, name);
+    CHECK_EQ(store_parts(&split, &key), FMM_OK);
+}
+
+static void
+parts_that_nobody_asks_for_go_before_a_value(void)
+{
+    begin();
+    for (uint32_t n = 0; n < 500; n++) {
+        size_t length = 9000 + n % 7 * 3000;
+        ticket.displaced.length = 0;
+        CHECK_EQ(set_large("key", length, n), FMM_OK);
+        fmm_split_drop(cache, &call, &ticket.displaced);
+        CHECK(is_large("key", length, n));
+        leave_parts("key", 9000 + n % 5 * 3000);
+        CHECK(is_large("key", length, n));
+    }
+    end();
+}
+
 /* ------------------------------------------------- beside those who write */
 
 static void
@@ -498,6 +525,7 @@ static const struct check_case cases[] = {
     CASE(what_replaces_a_value_tells_its_parts),
     CASE(an_evicted_value_tells_its_parts),
     CASE(a_longer_life_is_one_of_all_parts),
+    CASE(parts_that_nobody_asks_for_go_before_a_value),
     CASE(a_reader_sees_each_value_whole_and_never_none),
     CASE(a_killed_writer_leaves_one_value_or_the_other),
 };
