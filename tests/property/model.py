@@ -80,6 +80,8 @@ class Model:
     takes: Callable[[Any], bool] = lambda value: True  #: the serializer does
     broken: bool = False  #: write_cb fails
     records: dict[Any, Record] = field(default_factory=dict)
+    #: What else a record may be: a read tells no evicted tombstone from one.
+    doubts: dict[Any, Record] = field(default_factory=dict)
     lost: int = 0
 
     # ------------------------------------------------------------- records
@@ -278,13 +280,21 @@ class Model:
         return Step(self.visible(old) is not None, None)
 
     def drop(self, only_expired: bool, keep_dirty: bool) -> int:
-        """Drop records; return how many of them were no tombstones."""
+        """Drop records; return how many of them may have been no tombstones."""
+
+        def stays(record: Record) -> bool:
+            live = only_expired and self.live(record) is not None
+            return live or (keep_dirty and record.dirty)
+
         count = 0
         for key, record in list(self.records.items()):
-            if (only_expired and self.live(record)) or (keep_dirty and record.dirty):
-                continue
-            count += record.kind != TOMBSTONE
-            del self.records[key]
+            doubt = self.doubts.pop(key, None)
+            gone = [r for r in (record, doubt) if r is not None and not stays(r)]
+            count += any(r.kind != TOMBSTONE for r in gone)
+            left = [r for r in (record, doubt) if r is not None and stays(r)]
+            self.keep(key, left[0] if left else None)
+            if len(left) == 2:
+                self.doubts[key] = left[1]
         return count
 
     # ------------------------------------------------- what really happened
@@ -307,7 +317,8 @@ class Model:
         if not self.write_back or call[0] != "write":
             return False
         _, name, value, expire_on = call
-        for key in self.named(name):
+        # Of two with the same name and value the one that the call is about.
+        for key in sorted(self.named(name), key=lambda key: not flushed(key)):
             record = self.records[key]
             if record.dirty and same(
                 (record.value, record.expire_on), (value, expire_on)
@@ -320,23 +331,31 @@ class Model:
     def settle(self, key: Any, spec: Spec, result: Any, calls: list) -> None:
         """Take over what a call did; fail if it may not be so."""
         old = self.records.get(key)
-        wanted = []
-        for guess in self.guesses(old):
-            for fits in self.rooms():
-                step = self.with_room(fits, spec, guess)
-                wanted.append(step)
-                if same(step.result, result) and same(list(step.calls), calls):
-                    self.lost += guess is None and self.live(old) is not None
-                    self.keep(key, step.record)
-                    return
-        raise AssertionError(
+        wanted = [
+            (guess, self.with_room(fits, spec, guess))
+            for guess in self.guesses(key, old)
+            for fits in self.rooms()
+        ]
+        possible = [
+            (guess, step.record)
+            for guess, step in wanted
+            if same(step.result, result) and same(list(step.calls), calls)
+        ]
+        assert possible, (
             f"key {key!r}: {result!r} with calls {calls}; wanted one of {wanted}"
         )
+        guess, record = possible[0]
+        self.lost += guess is None and self.live(old) is not None
+        self.keep(key, record)
+        for _, other in possible[1:]:
+            if other is not None and not same(other, record):
+                self.doubts[key] = other
 
-    def guesses(self, old: Old) -> list[Old]:
+    def guesses(self, key: Any, old: Old) -> list[Old]:
         """Return what the record may be by now: a clean one may be evicted."""
         evictable = old is not None and self.may_evict and not old.dirty
-        return [old, None] if evictable else [old]
+        doubt = [self.doubts[key]] if key in self.doubts else []
+        return [old, *doubt, *([None] if evictable else [])]
 
     def rooms(self) -> list[bool]:
         """Return whether there is room: not where dirty values cannot leave."""
@@ -351,6 +370,7 @@ class Model:
             self.fits = fits
 
     def keep(self, key: Any, record: Old) -> None:
+        self.doubts.pop(key, None)
         if record is None:
             self.records.pop(key, None)
         else:

@@ -80,6 +80,7 @@ class ObjectsMachine(CacheMachine):
         self.cache.close()
         self.put(self.another(init_file=True))
         self.model.records.clear()
+        self.model.doubts.clear()
         self.model.lost = 0
 
     @rule(key=keys, rarely=st.integers(0, 3))
