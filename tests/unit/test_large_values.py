@@ -297,13 +297,15 @@ def test_a_writer_killed_at_any_time_leaves_a_whole_value(
             [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE
         )
         assert writer.stdout is not None
-        with writer.stdout as ready:
-            assert ready.readline() == b"ready\n"
-            for _ in range(20 + round_ * 10):
-                value = cache["key"]
-                assert value == value[:1] * len(value)
-        writer.send_signal(signal.SIGKILL)
-        writer.wait(60)
+        try:
+            with writer.stdout as ready:
+                assert ready.readline() == b"ready\n"
+                for _ in range(20 + round_ * 10):
+                    value = cache["key"]
+                    assert value == value[:1] * len(value)
+        finally:
+            writer.send_signal(signal.SIGKILL)
+            writer.wait(60)
         value = cache["key"]
         assert value == value[:1] * len(value)
     assert cache.check().ok
