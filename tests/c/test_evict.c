@@ -363,6 +363,34 @@ some_room_is_kept_free(void)
     end();
 }
 
+/* Of so many sets those that reclaimed anything. */
+static unsigned
+count_reclaiming_sets(unsigned times)
+{
+    unsigned count = 0;
+    while (times-- > 0) {
+        uint64_t before[] = {page.control->tail[0], page.control->tail[1]};
+        overwrite(50, 100, 1);
+        count += before[0] != page.control->tail[0] ||
+                 before[1] != page.control->tail[1];
+    }
+    return count;
+}
+
+/* Each set that overwrites leaves as much to reclaim as it took: one in ten
+ * reclaims it for all. */
+static void
+dead_bytes_are_reclaimed_several_at_a_time(void)
+{
+    begin(256 * KIB, 128);
+    set_numbers(0, 50, 100);
+    overwrite(50, 100, 5000); /* by now the rings are round */
+    unsigned reclaiming = count_reclaiming_sets(5000);
+    CHECK(reclaiming > 100 && reclaiming < 5000 / 5);
+    CHECK_EQ(page.control->evictions, 0);
+    end();
+}
+
 static void
 keep_hot(unsigned from, unsigned to, size_t total)
 {
@@ -720,6 +748,7 @@ static const struct check_case cases[] = {
     CASE(expired_entries_are_no_evictions),
     CASE(a_set_moves_little_however_hot_the_page_is),
     CASE(some_room_is_kept_free),
+    CASE(dead_bytes_are_reclaimed_several_at_a_time),
     CASE(hot_entries_stay_in_place_when_copies_are_too_dear),
     CASE(what_a_set_stored_is_there_when_it_returns),
     CASE(while_cleaning_no_entry_stays_for_a_small_one),
