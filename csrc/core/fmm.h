@@ -110,6 +110,7 @@ struct fmm_key {
     uint64_t hash;
     uint32_t page;
     enum fmm_key_kind kind;
+    uint64_t hashed_by; /* fmm_serial() of whom hash and page are; 0: none */
 };
 
 /* One tag of a value: which, and its generation when the value was made. */
@@ -204,8 +205,11 @@ struct fmm_guard {
 /* A key of no namespace, with hash and page. */
 void fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
                   const void *data, size_t len, enum fmm_key_kind kind);
-/* Compute hash and page of a key whose other members are set. */
+/* Compute hash and page of a key whose other members are set, and ask for
+ * what it will be looked up in: the earlier, the less is waited for it. */
 void fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key);
+/* A number of an open cache that no other of this process has or had. */
+uint64_t fmm_serial(const struct fmm_cache *cache);
 
 /* Copy the value of a live entry into `buffer` and describe it. Takes no
  * lock but after 16 overruns. FMM_TOO_SMALL: meta->value_len bytes are

@@ -43,6 +43,18 @@ fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
     fmm_key_hash(cache, key);
 }
 
+/* Ask for the lines of the index, and for that of the tails. */
+static inline void
+prefetch(const struct fmm_cache *cache, const struct fmm_key *key)
+{
+    struct fmm_candidates c;
+    struct fmm_page page;
+    fmm_page_glance(cache->base, &cache->geometry, key->page, &page);
+    fmm_index_candidates(page.index.buckets, key->hash, &c);
+    fmm_index_prefetch(&page.index, &c);
+    __builtin_prefetch(page.control);
+}
+
 void
 fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key)
 {
@@ -50,6 +62,14 @@ fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key)
     const uint64_t seed[2] = {cache->seed[0] ^ key->scope, cache->seed[1]};
     key->hash = fmm_hash(seed, key->data, key->len);
     key->page = fmm_hash_page(key->hash, cache->geometry.num_pages);
+    key->hashed_by = cache->serial;
+    prefetch(cache, key);
+}
+
+uint64_t
+fmm_serial(const struct fmm_cache *cache)
+{
+    return cache->serial;
 }
 
 /* --------------------------------------------------------------- guards */

@@ -15,20 +15,6 @@ struct change {
     struct fmm_ticket *ticket;
 };
 
-/* Take the page of the key. The index is asked for before: while a lock is
- * taken, the processor fetches what is under way and begins nothing new. */
-static enum fmm_status
-take(struct fmm_cache *cache, const struct fmm_call *call,
-     const struct fmm_key *key, struct fmm_hold *hold_out)
-{
-    struct fmm_candidates c;
-    struct fmm_page *page = &hold_out->page;
-    fmm_page_glance(cache->base, &cache->geometry, key->page, page);
-    fmm_index_candidates(page->index.buckets, key->hash, &c);
-    fmm_index_prefetch(&page->index, &c);
-    return fmm_hold_take(cache, call, key->page, hold_out);
-}
-
 /* The key's entry, expired or not; NULL when there is none. */
 static const struct fmm_found *
 find(const struct change *c, struct fmm_found *room)
@@ -117,7 +103,7 @@ fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
 {
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, ticket_out};
-    enum fmm_status status = take(cache, call, key, &hold);
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
     if (status == FMM_OK) {
         status = set(&c, value, store);
         fmm_hold_release(&hold);
@@ -212,7 +198,7 @@ fmm_remove(struct fmm_cache *cache, const struct fmm_call *call,
 {
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, ticket_out};
-    enum fmm_status status = take(cache, call, key, &hold);
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
     if (status == FMM_OK) {
         status = take_away(&c, removal, was_dirty_out);
         fmm_hold_release(&hold);
@@ -311,7 +297,7 @@ fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, ticket_out};
     struct addition a = {store, delta, initial, 0, 0};
-    enum fmm_status status = take(cache, call, key, &hold);
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
     if (status != FMM_OK) {
         return status;
     }
@@ -332,7 +318,7 @@ fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, NULL};
     struct fmm_found room;
-    enum fmm_status status = take(cache, call, key, &hold);
+    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
     if (status != FMM_OK) {
         return status;
     }

@@ -420,7 +420,9 @@ copy_header(struct fmm_cache *cache, const struct fmm_header *header)
 static void
 finish(struct opening *o)
 {
+    static fmm_word64 opened;
     struct fmm_cache *cache = o->cache;
+    cache->serial = atomic_fetch_add(&opened, 1) + 1;
     cache->fd = o->fd;
     cache->device = o->stat.device;
     cache->inode = o->stat.inode;

@@ -10,6 +10,7 @@
 /* Private to the process; the geometry never changes while it is open. */
 struct fmm_cache {
     unsigned char *base;       /* the map */
+    uint64_t serial;           /* see fmm_serial() */
     struct fmm_header *header; /* in it */
     struct fmm_geometry geometry;
     uint64_t seed[2];

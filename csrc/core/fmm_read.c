@@ -121,7 +121,6 @@ find(struct look *look, struct fmm_found *found)
     const struct fmm_key *key = look->read->key;
     struct fmm_candidates c;
     fmm_index_candidates(look->page.index.buckets, key->hash, &c);
-    fmm_index_prefetch(&look->page.index, &c);
     load_tails(look);
     uint32_t matches = fmm_index_tagged(&look->page.index, &c);
     while (matches) {

@@ -89,6 +89,8 @@ key_from_object_slow(PyObject *object, struct fmm_key *key)
         return -1;
     }
     key->len = (size_t)len;
+    key->scope = 0;
+    key->hashed_by = 0;
     return key->data == NULL ? -1 : 0;
 }
 

@@ -36,6 +36,8 @@ key_from_object(PyObject *object, struct fmm_key *key)
         key->data = PyUnicode_DATA(object);
         key->len = (size_t)PyUnicode_GET_LENGTH(object);
         key->kind = FMM_KEY_TEXT;
+        key->scope = 0;
+        key->hashed_by = 0;
         return 0;
     }
     return key_from_object_slow(object, key);

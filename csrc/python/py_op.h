@@ -6,6 +6,7 @@
  * replaced, the object attaches to the new one, and the call is repeated. */
 #pragma once
 
+#include "py_args.h"
 #include "py_cache.h"
 #include "py_space.h"
 
@@ -32,6 +33,32 @@ static inline uint64_t
 op_now(const struct cache_object *self)
 {
     return fmm_now_ms() + (uint64_t)self->state->travel_ms;
+}
+
+/* Hash the key, unless it was for this file. Each run does, for the file may
+ * be another by then. */
+static inline void
+op_hash(const struct fmm_cache *cache, struct op *op)
+{
+    if (UNLIKELY(op->key.hashed_by != fmm_serial(cache))) {
+        fmm_key_hash(cache, &op->key);
+    }
+}
+
+/* Give the operation its key, before it begins. In a cache, what the key is
+ * looked up in is on its way from memory from now on; in a namespace, that is
+ * known only once its generation is. Returns 0, or -1 with an exception. */
+static inline int
+op_set_key(const struct cache_object *self, PyObject *key, struct op *op)
+{
+    const struct mapping *map = self->root->map;
+    if (key_from_object(key, &op->key) < 0) {
+        return -1;
+    }
+    if (LIKELY(map != NULL && self->parent == NULL)) {
+        op_hash(map->cache, op);
+    }
+    return 0;
 }
 
 /* Start: refuse re-entry, look after the file, tell the time. `key` is the
@@ -95,10 +122,3 @@ int op_refuse_damaged(const struct cache_object *self,
 
 /* The same without the GIL from the start, for calls that take long. */
 int op_call_long(struct cache_object *self, struct op *op, op_run run);
-
-/* Hash the key. Each run does, for the file may be another by then. */
-static inline void
-op_hash(const struct fmm_cache *cache, struct op *op)
-{
-    fmm_key_hash(cache, &op->key);
-}

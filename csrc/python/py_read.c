@@ -142,7 +142,7 @@ read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
 {
     struct reading reading;
     *known_missing = false;
-    if (key_from_object(key, &reading.op.key) < 0 ||
+    if (op_set_key(self, key, &reading.op) < 0 ||
         op_begin(self, &reading.op) < 0) {
         return -1;
     }
@@ -223,7 +223,7 @@ cache_contains(PyObject *object, PyObject *key)
 {
     struct cache_object *self = (struct cache_object *)object;
     struct exists_op e;
-    if (key_from_object(key, &e.op.key) < 0 || op_begin(self, &e.op) < 0) {
+    if (op_set_key(self, key, &e.op) < 0 || op_begin(self, &e.op) < 0) {
         return -1;
     }
     e.op.call.brief = true;
@@ -260,7 +260,7 @@ cache_get_entry(struct cache_object *self, PyObject *const *values,
     PyObject *key = NULL;
     if (args_parse(&entry_spec, &(struct args){values, count, names}, &key) <
             0 ||
-        key_from_object(key, &reading.op.key) < 0 ||
+        op_set_key(self, key, &reading.op) < 0 ||
         op_begin(self, &reading.op) < 0) {
         return NULL;
     }

@@ -56,12 +56,20 @@ run_space(struct fmm_cache *cache, struct op *op)
     return status;
 }
 
+/* It is a part of the key, whose hash is another from now on. */
+static void
+set_scope(struct op *op, uint64_t scope)
+{
+    op->key.scope = scope;
+    op->key.hashed_by = 0;
+}
+
 NOINLINE int
 space_find(struct cache_object *self, struct op *op)
 {
     struct space_op s = {.op = *op, .space = self};
     int status = op_call(self, &s.op, run_space);
-    op->key.scope = status == FMM_OK ? s.op.key.scope : SPACE_NONE;
+    set_scope(op, status == FMM_OK ? s.op.key.scope : SPACE_NONE);
     return status < 0 ? -1 : 0;
 }
 
@@ -83,7 +91,7 @@ space_make(struct cache_object *self, struct op *op)
     if (status != FMM_OK) {
         return status < 0 ? -1 : space_raise_no_room(self);
     }
-    op->key.scope = s.op.key.scope;
+    set_scope(op, s.op.key.scope);
     return 0;
 }
 
@@ -104,9 +112,11 @@ space_clear(PyObject *object, PyObject *Py_UNUSED(ignored))
         cache_raise_closed(self);
         return NULL;
     }
-    op.key.data = PyBytes_AS_STRING(self->record);
-    op.key.len = (size_t)PyBytes_GET_SIZE(self->record);
-    op.key.kind = FMM_KEY_INTERNAL;
+    op.key = (struct fmm_key){
+        .data = PyBytes_AS_STRING(self->record),
+        .len = (size_t)PyBytes_GET_SIZE(self->record),
+        .kind = FMM_KEY_INTERNAL,
+    };
     if (op_begin(self->parent, &op) < 0 || op_call(self, &op, run_end) < 0) {
         return NULL;
     }

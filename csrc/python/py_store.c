@@ -1,6 +1,5 @@
 #include "py_store.h"
 
-#include "py_args.h"
 #include "py_callback.h"
 #include "py_methods.h"
 #include "py_read.h"
@@ -24,8 +23,7 @@ static int
 store_encoded(struct cache_object *self, const struct store_request *request,
               struct store_op *store)
 {
-    if (key_from_object(request->key, &store->op.key) < 0 ||
-        op_begin_store(self, &store->op) < 0 ||
+    if (op_begin_store(self, &store->op) < 0 ||
         expiry_resolve(self, &request->expiry, store->op.call.now_ms,
                        self->expire_ms, &store->store.expire_at) < 0) {
         return -1;
@@ -55,7 +53,8 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
         store_forget_missing(self, request->key) < 0) {
         return -1;
     }
-    if (value_encode(self, request->value, &encoded) < 0) {
+    if (op_set_key(self, request->key, &store.op) < 0 ||
+        value_encode(self, request->value, &encoded) < 0) {
         return -1;
     }
     store.value = &encoded.value;

@@ -394,6 +394,24 @@ a_cache_holds_many_keys(void)
     end();
 }
 
+static void
+a_key_says_by_which_open_cache_it_was_hashed(void)
+{
+    struct fmm_key key;
+    struct fmm_key none = {.data = "key", .len = 3};
+    begin();
+    struct fmm_cache *other = open_path(scratch("cache"));
+    CHECK(fmm_serial(cache) != 0 && fmm_serial(other) != 0);
+    CHECK(fmm_serial(cache) != fmm_serial(other));
+    fmm_key_init(other, &key, "key", 3, FMM_KEY_TEXT);
+    CHECK_EQ(key.hashed_by, fmm_serial(other));
+    fmm_key_hash(cache, &key);
+    CHECK_EQ(key.hashed_by, fmm_serial(cache));
+    CHECK_EQ(none.hashed_by, 0);
+    fmm_close(other);
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(a_key_holds_what_was_set_last),
     CASE(text_and_bytes_are_two_keys),
@@ -413,6 +431,7 @@ static const struct check_case cases[] = {
     CASE(a_page_that_is_held_is_busy_for_writers),
     CASE(a_page_that_does_not_exist_is_refused),
     CASE(a_cache_holds_many_keys),
+    CASE(a_key_says_by_which_open_cache_it_was_hashed),
 };
 
 CHECK_MAIN(cases)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from support import MakeCache, Scenario, heard, run_scenario, say
 
-from fastmmap import CorruptError, FastMmap
+from fastmmap import ClosedError, CorruptError, FastMmap
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -59,6 +59,34 @@ def test_every_operation_follows(
     fresh = make_cache(init_file=True, cache_size="512k")
     use(user)
     assert fresh.get("key") == 1
+
+
+class Replacing:
+    """A value that puts another file in the place of the cache while it is pickled."""
+
+    def __init__(self, replace: Callable[[], object]) -> None:
+        self.replace = replace
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        self.replace()
+        return str, ("made meanwhile",)
+
+
+@pytest.mark.parametrize("name", ["set", "add", "__setitem__"])
+def test_a_file_replaced_while_a_value_is_pickled_gets_the_value(
+    make_cache: MakeCache, name: str
+) -> None:
+    user = make_cache()
+    made: list[FastMmap] = []
+    value = Replacing(lambda: made.append(make_cache(init_file=True, num_pages=3)))
+    getattr(user, name)("key", value)
+    assert made[-1].get("key") == user.get("key") == "made meanwhile"
+
+
+def test_a_cache_closed_while_a_value_is_pickled_says_so(make_cache: MakeCache) -> None:
+    user = make_cache()
+    with pytest.raises(ClosedError):
+        user.set("key", Replacing(user.close))
 
 
 def test_a_lock_block_across_a_replacement_is_no_mix(make_cache: MakeCache) -> None:
