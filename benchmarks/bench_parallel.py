@@ -130,15 +130,18 @@ def work(place: Place, names: list[str], pipe: Connection) -> None:
 
 @contextmanager
 def crew(place: Place, names: list[str], count: int) -> Iterator[list[Connection]]:
-    """Run worker processes; yield the pipes to them."""
+    """Run worker processes; yield the pipes to them.
+
+    They open their caches one after the other: of eight that make one file at the
+    same time, Cache::FastMmap kills some by SIGBUS.
+    """
     pipes = []
     for _ in range(count):
         ours, theirs = SPAWN.Pipe()
         SPAWN.Process(target=work, args=(place, names, theirs), daemon=True).start()
         theirs.close()
+        assert ours.recv() == "ready"
         pipes.append(ours)
-    for pipe in pipes:
-        assert pipe.recv() == "ready"
     try:
         yield pipes
     finally:
