@@ -50,6 +50,8 @@ LEFT_OUT = {
 THREADED = ("fastmmap", "dict", "diskcache", "lmdb")
 
 Plan = list[list[tuple[str, bool]]]
+Case = tuple[str, str, str, str]  # processes or threads, peer, mix, their number
+Samples = dict[Case, list[float]]
 
 
 class Order(NamedTuple):
@@ -186,12 +188,25 @@ def fill(place: Place, found: list[Peer]) -> list[Store]:
     return opened
 
 
+def scaling(samples: Samples) -> Samples:
+    """Return the samples as multiples of those of one worker in the same round.
+
+    The machine's mood changes from round to round, and both were in the same.
+    """
+    multiples: Samples = {}
+    for (kind, name, mix, count), rates in samples.items():
+        ones = samples[kind, name, mix, "1"]
+        pairs = zip(rates, ones, strict=True)
+        multiples[f"{kind}, scaling", name, mix, count] = [a / b for a, b in pairs]
+    return multiples
+
+
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return calls per second, by peer, mix, and number of workers."""
-    seconds, rounds = scale.pick((0.25, 4), (0.03, 2), (0.005, 2))
+    seconds, rounds = scale.pick((0.125, 8), (0.03, 2), (0.005, 2))
     counts = scale.pick((1, 2, 4, 8), (1, 2), (1, 2))
     mixes = scale.pick(tuple(MIXES), tuple(MIXES)[1:3], ("90 % gets",))
-    cases: dict[tuple[str, ...], Callable[[], float]] = {}
+    cases: dict[Case, Callable[[], float]] = {}
     with ExitStack() as stack:
         place = stack.enter_context(servers.place())
         found = peers.available(place, skipped, MODULES)
@@ -214,4 +229,5 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
         for store in stores:
             store.close()
     versions = {peer.name: peer.version for peer in found}
-    return report(scale, skipped, versions=versions, results=summaries(samples))
+    results = summaries({**samples, **scaling(samples)})
+    return report(scale, skipped, versions=versions, results=results)

@@ -54,8 +54,8 @@ def speedup(mix: str) -> Callable[[Results], float]:
     """Return the throughput of two processes as a multiple of one's."""
 
     def compute(results: Results) -> float:
-        rates = results["results"]["processes"][ENGINE][mix]
-        return float(rates["2"][MEDIAN] / rates["1"][MEDIAN])
+        multiples = results["results"]["processes, scaling"][ENGINE][mix]
+        return float(multiples["2"][MEDIAN])
 
     return compute
 

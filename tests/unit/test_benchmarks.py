@@ -68,6 +68,16 @@ def test_results_are_nested_by_their_names() -> None:
     assert list(nested) == ["a", "b"] and list(nested["b"]) == ["x"]
 
 
+def test_scaling_compares_workers_of_the_same_round() -> None:
+    import bench_parallel
+
+    case = ("processes", "somebody", "90 % gets")
+    rates = {(*case, "1"): [100.0, 50.0, 10.0], (*case, "2"): [190.0, 100.0, 18.0]}
+    scaling = bench_parallel.scaling(rates)
+    kind = ("processes, scaling", *case[1:])
+    assert scaling == {(*kind, "1"): [1.0] * 3, (*kind, "2"): [1.9, 2.0, 1.8]}
+
+
 def test_report_says_what_it_depends_on(tmp_path: Path) -> None:
     import runner
 
