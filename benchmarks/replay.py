@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Sequence
@@ -20,10 +21,16 @@ Counts = dict[str, int]
 
 
 def build() -> None:
-    """Build replay.c with the engine; needs make and a C compiler."""
+    """Build replay.c with the engine; needs make and a C compiler.
+
+    One process at a time: tests that run side by side build it in one place.
+    """
     environment = {**os.environ, "LD_PRELOAD": ""}
-    command = ["make", "--no-print-directory", "-C", str(ROOT / "benchmarks")]
-    subprocess.run(command, check=True, env=environment)
+    directory = ROOT / "benchmarks"
+    command = ["make", "--no-print-directory", "-C", str(directory)]
+    with (directory / "Makefile").open() as makefile:
+        fcntl.flock(makefile, fcntl.LOCK_EX)
+        subprocess.run(command, check=True, env=environment)
 
 
 def parse(line: str) -> tuple[str, Counts]:
