@@ -54,7 +54,7 @@ def prepare(directory: Path, scale: Scale, skipped: Skipped) -> dict[str, Path]:
             traces.unpack(source, files[name])
         else:
             skipped.note(name, "too long for this run")
-    count = scale.pick(400_000, 40_000, 10_000)
+    count = scale.pick(400_000, 20_000, 10_000)
     for name in traces.GENERATED:
         files[name] = directory / name
         traces.generate(name, files[name], count)

@@ -172,7 +172,7 @@ def usable(place: Place, skipped: Skipped) -> dict[str, str]:
 
 def measure(scale: Scale, skipped: Skipped) -> Figures:
     """Return requests per second, by cache."""
-    seconds, rounds = scale.pick((2.0, 4), (1.0, 1), (0.1, 1))
+    seconds, rounds = scale.pick((2.0, 4), (0.25, 1), (0.1, 1))
     paths = drawn_paths(scale.pick(20_000, 5000, 200))
     client = "wrk" if shutil.which("wrk") and scale.name != "smoke" else "Python"
     with ExitStack() as stack:
