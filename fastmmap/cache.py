@@ -4,6 +4,8 @@ Hot methods are C methods of `_core.Cache`, inherited and never wrapped.
 """
 
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Optional, TypeVar, Union
 
@@ -146,15 +148,16 @@ class FastMmap(_core.Cache, Keyspace):
             lifecycle.register(self)
         self._opener = opener
 
-    def __del__(self) -> None:
+    def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close the cache; warn when a file given by name was left open.
 
         As with files, it is a ResourceWarning, which Python hides by default.
         A private cache, a copy that came by pickle or fork, and whatever is
-        still there when the interpreter ends, are nobody's oversight.
+        still there when the interpreter ends, are nobody's oversight. By then
+        this module may be empty: what asks for the end came with the method.
         """
         try:
-            if self._opener and not self.closed:
+            if self._opener and not self.closed and not _ending():
                 lifecycle.warn_unclosed(self, self._opener)
         finally:
             super().__del__()

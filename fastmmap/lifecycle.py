@@ -7,7 +7,6 @@ of them, whose `close()` knows that the work is not theirs.
 
 import atexit
 import os
-import sys
 import warnings
 import weakref
 from typing import TYPE_CHECKING
@@ -54,11 +53,8 @@ def register(cache: "FastMmap") -> None:
 
 
 def warn_unclosed(cache: "FastMmap", opener: int) -> None:
-    """Warn that a cache goes unclosed, in the process that opened it.
-
-    Not while the interpreter ends: a cache may be used until then.
-    """
-    if opener == os.getpid() and not sys.is_finalizing():
+    """Warn that a cache goes unclosed, in the process that opened it."""
+    if opener == os.getpid():
         # Level 3 is where the last reference went: past __del__ and this.
         warnings.warn(
             f"unclosed cache {cache!r}", ResourceWarning, stacklevel=3, source=cache

@@ -7,6 +7,7 @@ task: so that one whose lease was lost does not give back that of the next.
 
 import os
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Optional, Union
 
@@ -158,10 +159,15 @@ class Leased(Acquirable):
         """Leave out what this process holds: a copy holds nothing."""
         return {**self.__dict__, "_holds": []}
 
-    def __del__(self) -> None:
-        """Give back what is held: nobody else could."""
-        process = os.getpid()
+    def __del__(self, _process: Callable[[], int] = os.getpid) -> None:
+        """Give back what is held: nobody else could.
+
+        Also when the interpreter ends and this module is empty already.
+        """
+        process = _process()
         for hold in getattr(self, "_holds", ()):
             if hold.process == process:
-                with suppress(Error):  # closed by now: it ends with the process
+                try:
                     self._cache._lease_release(hold.key, hold.token)
+                except Error:  # closed by now: it ends with the process
+                    pass

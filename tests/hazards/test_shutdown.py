@@ -186,6 +186,16 @@ next(iterator)
 del kept
 """,
     "an item": "kept = make().lock('key')",
+    "a module that a server keeps": """
+import ctypes, types
+kept = types.ModuleType("kept")
+kept.cache = make()
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+ours = [name for name in sys.modules if name.startswith("fastmmap")]
+sys.modules["kept"] = kept
+for name in ours:  # the interpreter empties those that came last first
+    sys.modules[name] = sys.modules.pop(name)
+""",
     "an exception": """
 try:
     raise RuntimeError(make())
@@ -215,6 +225,35 @@ def test_a_cache_left_in(path: str, place: str) -> None:
     assert lines.count("changed=1") == 1
     assert len(lines) == len(set(lines))
     assert not os.path.exists(path)
+
+
+MAKE_IDLE = """
+def make(**options):
+    cache = FastMmap(path, cache_size="64k", unlink_on_exit=False, **options)
+    cache.set("key", 1)
+    return cache
+"""
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+def test_a_cache_without_work_left_in(path: str, place: str) -> None:
+    """It goes in silence, though the modules may be gone before it."""
+    ends_well(MAKE_IDLE + PLACES[place], path)
+    with FastMmap(path) as cache:
+        assert cache.get("key") == 1
+
+
+def test_a_lock_left_where_modules_are_gone_before_it_is_given_back(path: str) -> None:
+    lock = """
+from fastmmap.sync import Lock
+def make():
+    lock = Lock(FastMmap(path, cache_size="64k", unlink_on_exit=False), "one")
+    lock.acquire()
+    return lock
+"""
+    ends_well(lock + PLACES["a module that a server keeps"], path)
+    with FastMmap(path) as cache:
+        assert cache.stats().entries == 0
 
 
 ATEXIT = """
