@@ -80,9 +80,10 @@ def main() -> None:
     program = str(Path(sys.executable).with_name("uwsgi"))
     command = [program, "--wsgi-file", os.path.abspath(__file__)]
     options = ["--master", "--processes", "3", "--http-socket", f"{host}:{port}"]
+    mercy = ["--worker-reload-mercy", "3"]  # for one that overlooked its signal
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [*command, *options, "--die-on-term"],
+            [*command, *options, "--die-on-term", *mercy],
             env={**os.environ, "PAGES": folder},
             stderr=subprocess.DEVNULL,
         )
