@@ -1,10 +1,9 @@
 """Run pytest on every CPython of this machine, one after the other.
 
 The one in use runs the whole suite; the others leave out what is marked
-``servers``, or with ``--quick`` run only what is marked ``quick``. Each run writes
-its counts, as JUnit XML, into ``build/reports``. Exits with 1
-unless every run passed some tests and failed none. Further arguments go to
-pytest.
+``once``, or with ``--quick`` run only what is marked ``quick``. Each run writes its
+counts, as JUnit XML, into ``build/reports``. Exits with 1 unless every run passed
+some tests and failed none. Further arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def main() -> int:
     arguments, options = parser.parse_known_args()
     shutil.rmtree(REPORTS, ignore_errors=True)
     first, *others = discover()
-    part = ("-m", "quick" if arguments.quick else "not servers")
+    part = ("-m", "quick" if arguments.quick else "not once")
     failed = [] if run(first, *options) else [first.minor]
     failed += [other.minor for other in others if not run(other, *part, *options)]
     if failed:

@@ -30,7 +30,7 @@ KEYS = 20
 #: Recycling takes time: one of each, and a preloaded one.
 RECYCLED = (*CLASSES, PRELOADED[0], *UWSGI[:2])
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.once
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=attrgetter("name"))
 
 

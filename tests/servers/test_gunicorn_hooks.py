@@ -21,7 +21,7 @@ from serving import (
 
 KEYS = 20
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.once
 every_class = pytest.mark.parametrize(
     "kind", [*CLASSES, PRELOADED[0]], ids=attrgetter("name")
 )

@@ -81,6 +81,7 @@ def test_writers_killed_at_random_break_no_promise(tmp_path: Path, mode: str) ->
     assert figures["reads"] > 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("sabotage", SABOTAGES)
 def test_the_storm_notices_a_cache_that_is_broken(
     tmp_path: Path, sabotage: str

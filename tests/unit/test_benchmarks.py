@@ -386,6 +386,7 @@ def replayed(
     return counts
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("policy", PLAIN)
 def test_a_simulated_policy_hits_as_often_as_the_plain_one(
     policy: str, replay_program: None, tmp_path: Path
