@@ -80,7 +80,7 @@ def drawn_paths(count: int) -> list[str]:
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     """Wait until the server answers; it may have died instead."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + servers.START_LIMIT
     while True:
         try:
             get_pages(port, ["/page/0"])
@@ -187,7 +187,7 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
             except (RuntimeError, OSError) as error:
                 if module == OURS:
                     raise
-                skipped.note(name, f"its workers cannot start together: {error}")
+                skipped.note(name, f"its workers do not start: {error}")
                 continue
             if client == "wrk":
                 cases[(name,)] = partial(ask_with_wrk, port, script, seconds)

@@ -5,6 +5,7 @@ Which cache it uses comes in environment variables, since gunicorn imports it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -29,13 +30,18 @@ def make_page(path: str) -> bytes:
 
 
 def open_cache() -> peers.Store | None:
-    """Open the cache that the environment names; None for no cache."""
+    """Open the cache that the environment names; None for no cache.
+
+    One worker at a time: what warp_cache makes kills those that come meanwhile.
+    """
     module = os.environ["BENCH_MODULE"]
     if not module:
         return None
     place = peers.Place(**json.loads(os.environ["BENCH_PLACE"]))
     (peer,) = peers.available(place, Skipped(quiet=True), [module])
-    return peer.open(place, "raw")
+    with open(place.file("opening"), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return peer.open(place, "raw")
 
 
 cache: peers.Store | None = None
