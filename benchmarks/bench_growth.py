@@ -4,6 +4,8 @@ Random gets and sets of 64-byte values among 1,000 to 10 million entries, beside
 dict of as many; and of 1,000-byte values in full caches of 1 MiB to 4 GiB. The
 keys of a measurement are other objects than those that filled the dict, as they
 are in a program. What does not fit into the memory that is free is skipped.
+Last, 10,000 of the small values in files that have ever more room for them, as in
+bench_basic.py: in order, and by the objects that filled the dict.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ CHUNK = 10_000
 PER_ENTRY = 160  # bytes of file for an entry of 64 bytes, its key and slot
 DICT_ENTRY = 250  # bytes of a dict's entry with its key
 LARGE = 1000
+FEW = 10_000
 SEED = 20240607
 SPARE = 1 << 30  # bytes of memory to leave alone
 
@@ -105,6 +108,23 @@ def by_bytes(place: Place, size: int, rounds: int) -> tuple[Figures, int]:
     return summaries(samples), held
 
 
+def by_room(place: Place, size: int, rounds: int) -> tuple[Figures, int]:
+    """Measure a few entries in a cache of so many bytes."""
+    keys, label = [key for part in chunks(FEW) for key in part], str(size)
+    ours = FastMmap(place.file("room"), cache_size=size, serializer="raw")
+    data: dict[str, bytes] = {}
+    cases = cases_of("fastmmap", label, Store(ours.get, ours.set), keys, loops.RAW)
+    plain = Store(data.get, data.__setitem__)
+    cases |= cases_of("dict", label, plain, keys, loops.RAW)
+    for key in keys:
+        ours.set(key, loops.RAW)
+        data[key] = loops.RAW
+    samples = interleaved(cases, rounds)
+    held = len(ours)
+    ours.close()
+    return summaries(samples), held
+
+
 def grow(
     steps: list[int],
     needs: Callable[[int], int],
@@ -133,6 +153,7 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
         [10**n for n in range(3, 8)], [10**3, 10**4, 10**5], [100, 1000]
     )
     sizes = scale.pick([1 << n for n in (20, 24, 28, 30, 32)], [1 << 20], [1 << 20])
+    rooms = scale.pick([1 << n for n in (22, 24, 26, 28)], [1 << 22], [1 << 22])
     rounds = scale.pick(9, 5, 2)
     with servers.home() as place:
         small = grow(
@@ -147,4 +168,11 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
             lambda size: by_bytes(place, size, rounds),
             *(place, skipped, "bytes"),
         )
-    return report(scale, skipped, value_bytes=64, results=small, by_bytes=large)
+        few = grow(
+            rooms,
+            lambda size: size,
+            lambda size: by_room(place, size, 4 * rounds),
+            *(place, skipped, "bytes of room"),
+        )
+    parts = {"results": small, "by_bytes": large, "by_room": few}
+    return report(scale, skipped, value_bytes=64, **parts)

@@ -97,21 +97,32 @@ def micro(figure: Results) -> str:
     return f"{figure[MEDIAN] / 1000:,.2f}"
 
 
-def growth(results: Results) -> Rows:
-    """Return nanoseconds by the number of entries, and the ratio to dict."""
-    ours, theirs = results["results"][ENGINE], results["results"]["dict"]
-    rows = [
+def beside_dict(found: Results, unit: int = 1) -> Rows:
+    """Return nanoseconds by a number, in units, and the ratio to dict."""
+    ours, theirs = found[ENGINE], found["dict"]
+    return [
         [
-            f"{int(count):,}",
+            f"{int(number) // unit:,}",
             call,
-            whole(ours[count][call]),
-            whole(theirs[count][call]),
-            f"{ours[count][call][MEDIAN] / theirs[count][call][MEDIAN]:.1f}",
+            whole(ours[number][call]),
+            whole(theirs[number][call]),
+            f"{ours[number][call][MEDIAN] / theirs[number][call][MEDIAN]:.1f}",
         ]
         for call in ("get", "set")
-        for count in ours
+        for number in ours
     ]
-    return [["entries", "call", ENGINE, "dict", "ratio"], *rows]
+
+
+def growth(results: Results) -> Rows:
+    """Return nanoseconds by the number of entries."""
+    heads = ["entries", "call", ENGINE, "dict", "ratio"]
+    return [heads, *beside_dict(results["results"])]
+
+
+def growth_room(results: Results) -> Rows:
+    """Return nanoseconds of a few entries by the size of the file."""
+    heads = ["MiB", "call", ENGINE, "dict", "ratio"]
+    return [heads, *beside_dict(results["by_room"], 1 << 20)]
 
 
 def growth_bytes(results: Results) -> Rows:
@@ -240,6 +251,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "tail": (("tail",), tail),
     "growth": (("growth",), growth),
     "growth-bytes": (("growth",), growth_bytes),
+    "growth-room": (("growth",), growth_room),
     "attach": (("attach",), attach),
     "live": (("memory",), live),
     "memory": (("memory",), memory),

@@ -208,6 +208,9 @@ void fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
 /* Compute hash and page of a key whose other members are set, and ask for
  * what it will be looked up in: the earlier, the less is waited for it. */
 void fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key);
+/* Ask for the entry of a key that was hashed some time ago, if one seems to
+ * be there. For many keys at once, before the first is read. */
+void fmm_key_fetch(const struct fmm_cache *cache, const struct fmm_key *key);
 /* A number of an open cache that no other of this process has or had. */
 uint64_t fmm_serial(const struct fmm_cache *cache);
 

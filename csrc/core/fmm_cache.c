@@ -43,14 +43,22 @@ fmm_key_init(const struct fmm_cache *cache, struct fmm_key *key,
     fmm_key_hash(cache, key);
 }
 
+/* Where a hashed key is looked up. */
+static inline void
+look_where(const struct fmm_cache *cache, const struct fmm_key *key,
+           struct fmm_page *page, struct fmm_candidates *c)
+{
+    fmm_page_glance(cache->base, &cache->geometry, key->page, page);
+    fmm_index_candidates(page->index.buckets, key->hash, c);
+}
+
 /* Ask for the lines of the index, and for that of the tails. */
 static inline void
 prefetch(const struct fmm_cache *cache, const struct fmm_key *key)
 {
     struct fmm_candidates c;
     struct fmm_page page;
-    fmm_page_glance(cache->base, &cache->geometry, key->page, &page);
-    fmm_index_candidates(page.index.buckets, key->hash, &c);
+    look_where(cache, key, &page, &c);
     fmm_index_prefetch(&page.index, &c);
     __builtin_prefetch(page.control);
 }
@@ -64,6 +72,21 @@ fmm_key_hash(const struct fmm_cache *cache, struct fmm_key *key)
     key->page = fmm_hash_page(key->hash, cache->geometry.num_pages);
     key->hashed_by = cache->serial;
     prefetch(cache, key);
+}
+
+void
+fmm_key_fetch(const struct fmm_cache *cache, const struct fmm_key *key)
+{
+    struct fmm_candidates c;
+    struct fmm_page page;
+    if (key->hashed_by != cache->serial) {
+        return;
+    }
+    look_where(cache, key, &page, &c);
+    uint32_t matches = fmm_index_tagged(&page.index, &c);
+    if (matches) {
+        fmm_page_fetch_slot(&page, fmm_index_take(&c, &matches));
+    }
 }
 
 uint64_t

@@ -231,8 +231,7 @@ fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
         return false;
     }
     const unsigned char *at = out->at;
-    __builtin_prefetch(at + 64); /* the usual entry lies on three lines */
-    __builtin_prefetch(at + 128);
+    fmm_entry_prefetch_rest(at);
     if (out->flags & FMM_ENTRY_PADDING) {
         return true;
     }

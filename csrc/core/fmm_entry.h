@@ -34,6 +34,15 @@ uint64_t fmm_entry_size(const struct fmm_entry_source *source,
 void fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
                      uint64_t total);
 
+/* Ask for what follows the first line of an entry at `at`: the usual one lies
+ * on three lines. */
+static inline void
+fmm_entry_prefetch_rest(const unsigned char *at)
+{
+    __builtin_prefetch(at + 64);
+    __builtin_prefetch(at + 128);
+}
+
 /* Load what lies at `offset` of a ring of `size` bytes. False when that
  * can be no entry. */
 bool fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,

@@ -35,6 +35,27 @@ fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
            fmm_entry_load(ring.base, ring.size, out->offset, &out->entry);
 }
 
+/* Where a slot leads, whatever is there; NULL: out of its ring. */
+static inline const unsigned char *
+slot_place(const struct fmm_page *page, uint32_t slot)
+{
+    uint64_t word = fmm_index_word(&page->index, slot);
+    uint64_t offset = fmm_slot_offset(word);
+    struct fmm_ring ring;
+    fmm_page_ring(page, fmm_slot_ring(word), &ring);
+    return offset < ring.size ? ring.base + offset : NULL;
+}
+
+void
+fmm_page_fetch_slot(const struct fmm_page *page, uint32_t slot)
+{
+    const unsigned char *at = slot_place(page, slot);
+    if (at != NULL) {
+        __builtin_prefetch(at);
+        fmm_entry_prefetch_rest(at);
+    }
+}
+
 FMM_FLATTEN bool
 fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
               struct fmm_found *out)
@@ -156,11 +177,10 @@ static void
 prefetch_entries(const struct fmm_page *page, uint32_t bucket)
 {
     for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
-        uint32_t slot = bucket * FMM_BUCKET_SLOTS + i;
-        uint64_t word = fmm_index_word(&page->index, slot);
-        const struct fmm_ring *ring = &page->ring[fmm_slot_ring(word)];
-        if (fmm_slot_offset(word) < ring->size) {
-            __builtin_prefetch(ring->base + fmm_slot_offset(word));
+        const unsigned char *at =
+            slot_place(page, bucket * FMM_BUCKET_SLOTS + i);
+        if (at != NULL) {
+            __builtin_prefetch(at);
         }
     }
 }

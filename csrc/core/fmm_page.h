@@ -64,6 +64,8 @@ bool fmm_page_settle(struct fmm_page *page);
 /* Load what a slot names. False: nothing, or nothing sound. */
 bool fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
                         struct fmm_found *out);
+/* Ask for the lines of what a slot names. */
+void fmm_page_fetch_slot(const struct fmm_page *page, uint32_t slot);
 /* The entry of a key, expired ones and tombstones too. */
 bool fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
                    struct fmm_found *out);

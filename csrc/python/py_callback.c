@@ -218,7 +218,7 @@ callback_read(struct cache_object *self, PyObject *key, PyObject **value)
 {
     struct answer answer = {.key = key};
     int written = writeback_expired(self, key);
-    if (written < 0 || op_set_key(self, key, &answer.store.op) < 0) {
+    if (written < 0 || op_set_key(self, key, &answer.store.op.key) < 0) {
         return -1;
     }
     if (written == 0) {

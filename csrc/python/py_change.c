@@ -122,7 +122,7 @@ incr_from_args(struct cache_object *self, const char *function,
         store_forget_missing(self, out[0]) < 0) {
         return NULL;
     }
-    if (op_set_key(self, out[0], &i.op) < 0 ||
+    if (op_set_key(self, out[0], &i.op.key) < 0 ||
         op_begin_store(self, &i.op) < 0 ||
         expiry_resolve(self, &expiry, i.op.call.now_ms, self->expire_ms,
                        &i.store.expire_at) < 0) {
@@ -180,7 +180,7 @@ cache_touch(struct cache_object *self, PyObject *const *values,
         store_forget_missing(self, out[0]) < 0) {
         return NULL;
     }
-    if (op_set_key(self, out[0], &t.op) < 0 || op_begin(self, &t.op) < 0 ||
+    if (op_set_key(self, out[0], &t.op.key) < 0 || op_begin(self, &t.op) < 0 ||
         expiry_resolve(self, &expiry, t.op.call.now_ms, self->expire_ms,
                        &t.expire_at) < 0) {
         return NULL;

@@ -52,7 +52,8 @@ cache_lease_take(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "OK|p:_lease_take", &key, &duration_ms,
                           &refresh) ||
         store_forget_missing(self, key) < 0 ||
-        op_set_key(self, key, &l.op) < 0 || op_begin_store(self, &l.op) < 0) {
+        op_set_key(self, key, &l.op.key) < 0 ||
+        op_begin_store(self, &l.op) < 0) {
         return NULL;
     }
     l.duration_ms = duration_ms;
@@ -84,7 +85,7 @@ cache_lease_peek(PyObject *object, PyObject *args)
     struct peek_op p;
     PyObject *key;
     if (!PyArg_ParseTuple(args, "O:_lease_peek", &key) ||
-        op_set_key(self, key, &p.op) < 0 || op_begin(self, &p.op) < 0) {
+        op_set_key(self, key, &p.op.key) < 0 || op_begin(self, &p.op) < 0) {
         return NULL;
     }
     int status = op_call(self, &p.op, run_peek);
@@ -124,7 +125,7 @@ store_computed(struct cache_object *self, const struct store_request *request,
                struct compute_op *c)
 {
     struct store_op *s = &c->store;
-    if (op_set_key(self, request->key, &s->op) < 0 ||
+    if (op_set_key(self, request->key, &s->op.key) < 0 ||
         op_begin(self, &s->op) < 0 ||
         expiry_resolve(self, &request->expiry, s->op.call.now_ms,
                        self->expire_ms, &s->store.expire_at) < 0) {
@@ -177,7 +178,7 @@ cache_lease_release(PyObject *object, PyObject *args)
     PyObject *key;
     unsigned long long token;
     if (!PyArg_ParseTuple(args, "OK:_lease_release", &key, &token) ||
-        op_set_key(self, key, &l.op) < 0 || op_begin(self, &l.op) < 0) {
+        op_set_key(self, key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
         return NULL;
     }
     l.lease.token = token;
@@ -203,7 +204,7 @@ cache_lease_extend(PyObject *object, PyObject *args)
     unsigned long long token, duration_ms;
     if (!PyArg_ParseTuple(args, "OKK:_lease_extend", &key, &token,
                           &duration_ms) ||
-        op_set_key(self, key, &l.op) < 0 || op_begin(self, &l.op) < 0) {
+        op_set_key(self, key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
         return NULL;
     }
     l.lease.token = token;

@@ -32,7 +32,7 @@ held_take(struct cache_object *self, struct held *held, PyObject *key,
     held->section = NULL;
     held->bytes = NULL;
     do {
-        if (op_set_key(self, key, &held->op) < 0 ||
+        if (op_set_key(self, key, &held->op.key) < 0 ||
             op_begin_store(self, &held->op) < 0) {
             return -1;
         }

@@ -35,28 +35,36 @@ op_now(const struct cache_object *self)
     return fmm_now_ms() + (uint64_t)self->state->travel_ms;
 }
 
-/* Hash the key, unless it was for this file. Each run does, for the file may
- * be another by then. */
+/* Hash a key, unless it was for this file. */
 static inline void
-op_hash(const struct fmm_cache *cache, struct op *op)
+op_hash_key(const struct fmm_cache *cache, struct fmm_key *key)
 {
-    if (UNLIKELY(op->key.hashed_by != fmm_serial(cache))) {
-        fmm_key_hash(cache, &op->key);
+    if (UNLIKELY(key->hashed_by != fmm_serial(cache))) {
+        fmm_key_hash(cache, key);
     }
 }
 
-/* Give the operation its key, before it begins. In a cache, what the key is
+/* The same for that of an operation. Each run does, for the file may be
+ * another by then. */
+static inline void
+op_hash(const struct fmm_cache *cache, struct op *op)
+{
+    op_hash_key(cache, &op->key);
+}
+
+/* Set the key of an operation, before it begins. In a cache, what the key is
  * looked up in is on its way from memory from now on; in a namespace, that is
  * known only once its generation is. Returns 0, or -1 with an exception. */
 static inline int
-op_set_key(const struct cache_object *self, PyObject *key, struct op *op)
+op_set_key(const struct cache_object *self, PyObject *object,
+           struct fmm_key *key)
 {
     const struct mapping *map = self->root->map;
-    if (key_from_object(key, &op->key) < 0) {
+    if (key_from_object(object, key) < 0) {
         return -1;
     }
     if (LIKELY(map != NULL && self->parent == NULL)) {
-        op_hash(map->cache, op);
+        op_hash_key(map->cache, key);
     }
     return 0;
 }

@@ -136,27 +136,47 @@ read_entry(const struct cache_object *self, const struct fmm_meta *meta,
 
 /* ---------------------------------------------------------------- lookups */
 
+/* Look the key of a reading up, which is set, without read_cb. */
+static inline int
+read_key(struct cache_object *self, struct reading *reading, PyObject **value,
+         bool *known_missing)
+{
+    *known_missing = false;
+    if (op_begin(self, &reading->op) < 0) {
+        return -1;
+    }
+    reading->op.call.brief = true;
+    int status = reading_run(self, reading);
+    if (status != FMM_OK) {
+        return status == FMM_MISS ? 0 : -1;
+    }
+    if (UNLIKELY(reading->meta.type == VALUE_NOT_FOUND)) {
+        *known_missing = true;
+        return 0;
+    }
+    *value = reading_value(self, reading);
+    return *value != NULL ? 1 : -1;
+}
+
 FLATTEN int
 read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
              bool *known_missing)
 {
     struct reading reading;
-    *known_missing = false;
-    if (op_set_key(self, key, &reading.op) < 0 ||
-        op_begin(self, &reading.op) < 0) {
+    if (op_set_key(self, key, &reading.op.key) < 0) {
         return -1;
     }
-    reading.op.call.brief = true;
-    int status = reading_run(self, &reading);
-    if (status != FMM_OK) {
-        return status == FMM_MISS ? 0 : -1;
-    }
-    if (UNLIKELY(reading.meta.type == VALUE_NOT_FOUND)) {
-        *known_missing = true;
-        return 0;
-    }
-    *value = reading_value(self, &reading);
-    return *value != NULL ? 1 : -1;
+    return read_key(self, &reading, value, known_missing);
+}
+
+FLATTEN int
+read_hashed(struct cache_object *self, const struct fmm_key *key,
+            PyObject **value)
+{
+    struct reading reading;
+    bool known_missing;
+    reading.op.key = *key;
+    return read_key(self, &reading, value, &known_missing);
 }
 
 int
@@ -223,7 +243,7 @@ cache_contains(PyObject *object, PyObject *key)
 {
     struct cache_object *self = (struct cache_object *)object;
     struct exists_op e;
-    if (op_set_key(self, key, &e.op) < 0 || op_begin(self, &e.op) < 0) {
+    if (op_set_key(self, key, &e.op.key) < 0 || op_begin(self, &e.op) < 0) {
         return -1;
     }
     e.op.call.brief = true;
@@ -260,7 +280,7 @@ cache_get_entry(struct cache_object *self, PyObject *const *values,
     PyObject *key = NULL;
     if (args_parse(&entry_spec, &(struct args){values, count, names}, &key) <
             0 ||
-        op_set_key(self, key, &reading.op) < 0 ||
+        op_set_key(self, key, &reading.op.key) < 0 ||
         op_begin(self, &reading.op) < 0) {
         return NULL;
     }
@@ -272,47 +292,4 @@ cache_get_entry(struct cache_object *self, PyObject *const *values,
         Py_RETURN_NONE;
     }
     return read_entry(self, &reading.meta, reading_value(self, &reading));
-}
-
-/* -------------------------------------------------------------- many keys */
-
-/* Put the value of a key into the dict, if there is one. */
-static int
-collect(struct cache_object *self, PyObject *key, PyObject *result)
-{
-    PyObject *value;
-    bool known_missing;
-    int found = read_plainly(self, key, &value, &known_missing);
-    if (found > 0) {
-        found = PyDict_SetItem(result, key, value);
-        Py_DECREF(value);
-    }
-    return found;
-}
-
-static const char *const keys_names[] = {"keys", NULL};
-static const struct args_spec many_spec = {"get_many", keys_names, 1, 1};
-
-PyObject *
-cache_get_many(struct cache_object *self, PyObject *const *values,
-               Py_ssize_t count, PyObject *names)
-{
-    PyObject *keys = NULL, *key;
-    if (args_parse(&many_spec, &(struct args){values, count, names}, &keys) <
-        0) {
-        return NULL;
-    }
-    PyObject *iterator = PyObject_GetIter(keys);
-    PyObject *result = iterator != NULL ? PyDict_New() : NULL;
-    while (result != NULL && (key = PyIter_Next(iterator)) != NULL) {
-        if (collect(self, key, result) < 0) {
-            Py_CLEAR(result);
-        }
-        Py_DECREF(key);
-    }
-    Py_XDECREF(iterator);
-    if (PyErr_Occurred()) {
-        Py_CLEAR(result);
-    }
-    return result;
 }

@@ -48,7 +48,7 @@ remove_plainly(struct cache_object *self, PyObject *key)
         store_forget_missing(self, key) < 0) {
         return -1;
     }
-    if (op_set_key(self, key, &r.op) < 0 || op_begin(self, &r.op) < 0) {
+    if (op_set_key(self, key, &r.op.key) < 0 || op_begin(self, &r.op) < 0) {
         return -1;
     }
     return remove_key(self, &r, key);
@@ -82,7 +82,7 @@ cache_remove(struct cache_object *self, PyObject *const *values,
         store_forget_missing(self, out[0]) < 0) {
         return NULL;
     }
-    if (op_set_key(self, out[0], &r.op) < 0 || op_begin(self, &r.op) < 0 ||
+    if (op_set_key(self, out[0], &r.op.key) < 0 || op_begin(self, &r.op) < 0 ||
         expiry_resolve(self, &expiry, r.op.call.now_ms,
                        tombstone_lifetime(self), &r.removal.expire_at) < 0) {
         return NULL;
@@ -141,7 +141,7 @@ cache_expire(struct cache_object *self, PyObject *const *values,
         store_forget_missing(self, key) < 0) {
         return NULL;
     }
-    if (op_set_key(self, key, &r.op) < 0 || op_begin(self, &r.op) < 0) {
+    if (op_set_key(self, key, &r.op.key) < 0 || op_begin(self, &r.op) < 0) {
         return NULL;
     }
     int status = writeback_call(self, &r.op, run_remove, &r.ticket);
@@ -243,7 +243,7 @@ static PyObject *
 take_value(struct cache_object *self, PyObject *key)
 {
     struct take_op t = {.remove = {.was_dirty = false}};
-    if (op_set_key(self, key, &t.remove.op) < 0 ||
+    if (op_set_key(self, key, &t.remove.op.key) < 0 ||
         op_begin(self, &t.remove.op) < 0) {
         return NULL;
     }

@@ -53,7 +53,7 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
         store_forget_missing(self, request->key) < 0) {
         return -1;
     }
-    if (op_set_key(self, request->key, &store.op) < 0 ||
+    if (op_set_key(self, request->key, &store.op.key) < 0 ||
         value_encode(self, request->value, &encoded) < 0) {
         return -1;
     }

@@ -162,7 +162,8 @@ writeback_expired(struct cache_object *self, PyObject *key)
     if (self->write_cb == NULL || !self->write_back) {
         return 1;
     }
-    if (op_set_key(self, key, &find.op) < 0 || op_begin(self, &find.op) < 0) {
+    if (op_set_key(self, key, &find.op.key) < 0 ||
+        op_begin(self, &find.op) < 0) {
         return -1;
     }
     int status = op_call(self, &find.op, run_find);

@@ -30,6 +30,7 @@ some_key(const struct hostile *h)
     fmm_key_init(h->cache, &key, names[n], (size_t)length, kinds[n % 3]);
     key.scope = n % 5 == 4 ? n % 2 + 1 : 0;
     fmm_key_hash(h->cache, &key);
+    fmm_key_fetch(h->cache, &key);
     return key;
 }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support import MakeCache
 
-from fastmmap import FastMmap
+from fastmmap import ClosedError, FastMmap
 from fastmmap.testing import time_travel
 
 MODEL = {f"key {number}": [number] for number in range(200)}
@@ -29,6 +30,43 @@ def test_get_many_takes_any_iterable(cache: FastMmap) -> None:
     cache.set_many(MODEL)
     assert cache.get_many(key for key in MODEL) == MODEL
     assert cache.get_many({"key 1"}) == {"key 1": [1]}
+
+
+def test_get_many_reads_no_key_before_it_is_asked_for(cache: FastMmap) -> None:
+    def keys() -> Iterator[str]:
+        for key, value in MODEL.items():
+            cache.set(key, value)
+            yield key
+
+    assert cache.get_many(keys()) == MODEL
+
+
+def test_get_many_follows_a_file_that_was_made_again(make_cache: MakeCache) -> None:
+    cache = make_cache(unlink_on_exit=False)
+    cache.set_many(dict.fromkeys(MODEL, "old"))
+
+    def keys() -> Iterator[str]:
+        for number, key in enumerate(MODEL):
+            if number == 100:
+                make_cache(cache_size="256k", init_file=True).set_many(MODEL)
+            yield key
+
+    found = list(cache.get_many(keys()).items())
+    assert [value for _, value in found[:90]] == ["old"] * 90
+    assert found[100:] == list(MODEL.items())[100:]
+
+
+def test_get_many_of_a_cache_that_is_closed_meanwhile(cache: FastMmap) -> None:
+    cache.set_many(MODEL)
+
+    def keys() -> Iterator[str]:
+        for number, key in enumerate(MODEL):
+            if number == 50:
+                cache.close()
+            yield key
+
+    with pytest.raises(ClosedError):
+        cache.get_many(keys())
 
 
 def test_get_many_finds_a_stored_none(cache: FastMmap) -> None:
@@ -58,6 +96,8 @@ def test_delete_many_counts_what_was_there(cache: FastMmap) -> None:
 def test_a_bad_key_among_many_is_a_type_error(cache: FastMmap) -> None:
     with pytest.raises(TypeError, match="int"):
         cache.get_many(["a", 1])  # type: ignore[list-item]  # on purpose
+    with pytest.raises(TypeError, match="int"):
+        cache.get_many([*MODEL, 1])  # type: ignore[list-item]  # on purpose
     with pytest.raises(TypeError, match="int"):
         cache.delete_many(["a", 1])  # type: ignore[list-item]  # on purpose
     with pytest.raises(TypeError, match="int"):
