@@ -7,14 +7,17 @@ README.rst is made of these figures.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from functools import partial
 
 import loops
 import peers
 import servers
 from loops import RECORD, Opened
-from runner import Figures, Scale, Skipped, report, summaries
+from runner import Figures, Scale, Skipped, ratios, report, summaries
 
+OURS = "fastmmap"
+Samples = Mapping[tuple[str, str], list[float]]
 OPERATIONS = ("get hit", "get miss", "set", "incr", "get dict", "set dict")
 
 
@@ -27,6 +30,14 @@ def pickle_alone(keys: int) -> Opened:
         "set dict": loops.calls(dump, [RECORD] * keys),
     }
     return Opened(peer, by_name, peers.nothing)
+
+
+def multiples(samples: Samples) -> Samples:
+    """Return the times as multiples of ours for the same call in the same round."""
+    return {
+        (name, call): ratios(times, samples[OURS, call])
+        for (name, call), times in samples.items()
+    }
 
 
 def measure(scale: Scale, skipped: Skipped) -> Figures:
@@ -48,4 +59,5 @@ def measure(scale: Scale, skipped: Skipped) -> Figures:
         value_bytes=len(loops.RAW),
         versions={item.peer.name: item.peer.version for item in opened},
         results=summaries(samples),
+        multiples=summaries(multiples(samples)),
     )

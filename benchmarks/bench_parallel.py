@@ -21,7 +21,7 @@ import loops
 import peers
 import servers
 from peers import Driver, Peer, Place, Store
-from runner import Figures, Scale, Skipped, interleaved, report, summaries
+from runner import Figures, Scale, Skipped, interleaved, ratios, report, summaries
 
 KEYS = 10_000
 DRAWS = 20_000
@@ -189,15 +189,11 @@ def fill(place: Place, found: list[Peer]) -> list[Store]:
 
 
 def scaling(samples: Samples) -> Samples:
-    """Return the samples as multiples of those of one worker in the same round.
-
-    The machine's mood changes from round to round, and both were in the same.
-    """
+    """Return the samples as multiples of those of one worker in the same round."""
     multiples: Samples = {}
     for (kind, name, mix, count), rates in samples.items():
         ones = samples[kind, name, mix, "1"]
-        pairs = zip(rates, ones, strict=True)
-        multiples[f"{kind}, scaling", name, mix, count] = [a / b for a, b in pairs]
+        multiples[f"{kind}, scaling", name, mix, count] = ratios(rates, ones)
     return multiples
 
 

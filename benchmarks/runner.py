@@ -76,6 +76,14 @@ def interleaved(
     return samples
 
 
+def ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Return one measurement as a multiple of another, round by round.
+
+    The machine's mood changes from round to round, and both were in the same.
+    """
+    return [a / b for a, b in zip(values, others, strict=True)]
+
+
 def significant(value: float, digits: int = 4) -> float:
     """Return the value without digits that say nothing."""
     return float(f"{value:.{digits}g}")

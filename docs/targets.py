@@ -34,20 +34,20 @@ def at_least(bound: float) -> Callable[[float], bool]:
     return lambda value: value >= bound
 
 
-def call_ratio(call: str, over: str, under: str) -> Callable[[Results], float]:
-    """Return the ratio of two peers' times for a call."""
+def times_ours(call: str, peer: str) -> Callable[[Results], float]:
+    """Return a peer's time for a call as a multiple of ours."""
+    return lambda results: float(results["multiples"][peer][call][MEDIAN])
 
-    def compute(results: Results) -> float:
-        found = results["results"]
-        return float(found[over][call][MEDIAN] / found[under][call][MEDIAN])
 
-    return compute
+def times_theirs(call: str, peer: str) -> Callable[[Results], float]:
+    """Return our time for a call as a multiple of a peer's."""
+    return lambda results: 1 / times_ours(call, peer)(results)
 
 
 def servers_ratio(results: Results) -> float:
     """Return the ratio of the fastest client of a server to us."""
     clients = ("Redis", "memcached, pylibmc", "memcached, pymemcache")
-    return min(call_ratio("get hit", name, ENGINE)(results) for name in clients)
+    return min(times_ours("get hit", name)(results) for name in clients)
 
 
 def speedup(mix: str) -> Callable[[Results], float]:
@@ -101,21 +101,21 @@ TARGETS = (
         "get hit / dict.get",
         "<= 2.5",
         "basic",
-        call_ratio("get hit", ENGINE, "dict"),
+        times_theirs("get hit", "dict"),
         at_most(2.5),
     ),
     Target(
         "get hit: Cache::FastMmap / ours",
         ">= 15",
         "basic",
-        call_ratio("get hit", PERL, ENGINE),
+        times_ours("get hit", PERL),
         at_least(15),
     ),
     Target(
         "get hit: diskcache / ours",
         ">= 25",
         "basic",
-        call_ratio("get hit", "diskcache", ENGINE),
+        times_ours("get hit", "diskcache"),
         at_least(25),
     ),
     Target(
@@ -129,31 +129,28 @@ TARGETS = (
         "set / dict.__setitem__",
         "<= 3.5",
         "basic",
-        call_ratio("set", ENGINE, "dict"),
+        times_theirs("set", "dict"),
         at_most(3.5),
     ),
     Target(
         "set: Cache::FastMmap / ours",
         ">= 10",
         "basic",
-        call_ratio("set", PERL, ENGINE),
+        times_ours("set", PERL),
         at_least(10),
     ),
     Target(
         "set: diskcache / ours",
         ">= 100",
         "basic",
-        call_ratio("set", "diskcache", ENGINE),
+        times_ours("set", "diskcache"),
         at_least(100),
     ),
     Target(
         "get of a small dict / pickle.loads alone",
         "<= 1.4",
         "basic",
-        lambda results: (
-            results["results"][ENGINE]["get dict"][MEDIAN]
-            / results["results"]["pickle alone"]["get dict"][MEDIAN]
-        ),
+        times_theirs("get dict", "pickle alone"),
         at_most(1.4),
     ),
     Target(

@@ -78,6 +78,14 @@ def test_scaling_compares_workers_of_the_same_round() -> None:
     assert scaling == {(*kind, "1"): [1.0] * 3, (*kind, "2"): [1.9, 2.0, 1.8]}
 
 
+def test_a_peer_is_compared_with_ours_of_the_same_round() -> None:
+    import bench_basic
+
+    times = {("fastmmap", "set"): [2.0, 4.0], ("dict", "set"): [1.0, 1.0]}
+    multiples = bench_basic.multiples(times)
+    assert multiples == {("fastmmap", "set"): [1.0, 1.0], ("dict", "set"): [0.5, 0.25]}
+
+
 def test_report_says_what_it_depends_on(tmp_path: Path) -> None:
     import runner
 

@@ -234,13 +234,12 @@ def test_every_target_is_judged_by_what_was_measured(
 
     (target,) = (t for t in targets.TARGETS if t.what == "get hit / dict.get")
 
-    def judged(ours: float) -> list[str]:
-        figures = {"fastmmap": ours, "dict": 40.0}
-        by_name = {n: {"get hit": {"median": f}} for n, f in figures.items()}
-        return targets.target_row(target, {"results": by_name})[2:]
+    def judged(multiple: float) -> list[str]:
+        multiples = {"dict": {"get hit": {"median": multiple}}}
+        return targets.target_row(target, {"multiples": multiples})[2:]
 
-    assert judged(100) == ["2.50", "met"]
-    assert judged(101) == ["2.52", "missed"]
+    assert judged(0.400) == ["2.50", "met"]
+    assert judged(0.396) == ["2.53", "missed"]
     assert targets.target_row(target, {})[2:] == ["-", "not measured"]
 
 
