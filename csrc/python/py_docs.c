@@ -112,7 +112,8 @@ const char get_many_doc[] = PyDoc_STR(
 \n\
 Return the values of many keys; never calls ``read_cb``.\n\
 \n\
-Each key is read by itself, from whatever page it is on.\n\
+Each key is read by itself, from whatever page it is on, once `keys` gave it\n\
+and up to fifteen more.\n\
 \n\
 Args:\n\
     keys: Iterable of str and bytes.\n\
