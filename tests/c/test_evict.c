@@ -193,6 +193,23 @@ second_lives_are_dearer_for_larger_entries(void)
     end();
 }
 
+/* What a second life costs is computed from counters that are anybody's. */
+static void
+a_count_of_entries_that_is_wrong_stops_no_eviction(void)
+{
+    static const uint64_t wrong[] = {0, 1, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        begin(64 * KIB, 32);
+        for (unsigned n = 0; n < 1000; n++) {
+            page.control->entries = wrong[i];
+            CHECK_EQ(set_filler(cache, name_of(n), 360), FMM_OK);
+            hit(name_of(n), 400, 2);
+        }
+        CHECK(page.control->evictions > 500);
+        heap_cache_free(cache); /* its counters do not add up */
+    }
+}
+
 static void
 an_evicted_key_that_returns_skips_probation(void)
 {
@@ -741,6 +758,7 @@ static const struct check_case cases[] = {
     CASE(hit_entries_outlive_a_scan),
     CASE(credit_is_spent_lap_by_lap),
     CASE(second_lives_are_dearer_for_larger_entries),
+    CASE(a_count_of_entries_that_is_wrong_stops_no_eviction),
     CASE(an_evicted_key_that_returns_skips_probation),
     CASE(nobody_has_to_go_while_a_page_is_mostly_dead),
     CASE(overwriting_evicts_nobody_while_there_is_room),
