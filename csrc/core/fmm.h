@@ -178,7 +178,7 @@ struct fmm_removal {
 
 /* Where the parts of a value are; what its key's entry holds in its place. */
 struct fmm_parts {
-    uint64_t id[2];    /* random, never used again */
+    uint64_t id[2];    /* a random number, the hash of the key */
     uint64_t length;   /* of the value, bytes; 0: none */
     uint32_t page;     /* of the first part; the others follow, and round */
     uint32_t reserved; /* zero */

@@ -2,6 +2,7 @@
 
 #include "fmm_hash.h"
 #include "fmm_mutant.h"
+#include "fmm_owner.h"
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
 #define STAYS_MAX 256u
@@ -80,7 +81,17 @@ struct tail {
     struct fmm_found found; /* slot is FMM_SLOT_NONE when dead */
     struct fmm_ring *ring;
     uint32_t length;
+    bool orphan; /* a part of a value that is not there */
 };
+
+/* What a writer left that was killed, or is not there yet, and what is left of
+ * a value that was evicted: others have no reason to make way for it. */
+static bool
+is_orphan(const struct fmm_page *page, const struct fmm_entry *entry)
+{
+    return FMM_UNLIKELY(fmm_owner_is_part(entry)) &&
+           !FMM_MUTANT_IS(orphans_stay) && !fmm_owner_lives(page, entry);
+}
 
 /* FMM_NO_ROOM: it is of this very set, which has just stored it. */
 static enum fmm_status
@@ -109,8 +120,10 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
         found->slot = fmm_index_find_place(&page->index, found->entry.hash,
                                            ring_id, found->offset);
     }
+    out->orphan = false;
     if (found->slot != FMM_SLOT_NONE) {
         found->word = fmm_index_word(&page->index, found->slot);
+        out->orphan = is_orphan(page, &found->entry);
     }
     return FMM_OK;
 }
@@ -173,7 +186,8 @@ is_wanted(const struct fmm_work *work, const struct tail *tail)
 static bool
 can_pay(const struct fmm_work *work, const struct tail *tail)
 {
-    return fmm_hint_credit(hint_of(work, tail)) >= price_of(work, tail);
+    return !tail->orphan &&
+           fmm_hint_credit(hint_of(work, tail)) >= price_of(work, tail);
 }
 
 static void
@@ -307,17 +321,6 @@ is_record(const struct tail *tail)
     return (tail->found.entry.flags & both) == both;
 }
 
-/* A part of a value that nobody has read: what a writer leaves that is killed
- * before its commit, and what was replaced while its page was busy. Others
- * have no reason to make way for it. */
-static bool
-is_unread_part(const struct fmm_work *work, const struct tail *tail)
-{
-    return !FMM_MUTANT_IS(unread_parts_stay) &&
-           fmm_entry_kind(&tail->found.entry) == FMM_KEY_INTERNAL &&
-           !is_record(tail) && fmm_hint_credit(hint_of(work, tail)) == 0;
-}
-
 /* Leave it where it is and let it count as the newest. Costs the free
  * bytes, so only when they are fewer than a copy would take; and what was
  * just cleaned is lost again, so then only to make room for a large entry, for
@@ -355,8 +358,8 @@ retire_main(struct fmm_work *work)
         tail_pass(&tail);
         return FMM_OK;
     }
-    bool spared = is_wanted(work, &tail) || (is_cleaning(work, FMM_RING_M) &&
-                                             !is_unread_part(work, &tail));
+    bool spared = is_wanted(work, &tail) ||
+                  (is_cleaning(work, FMM_RING_M) && !tail.orphan);
     bool paid =
         (!spared || FMM_MUTANT_IS(spared_pays)) && can_pay(work, &tail);
     if (paid || spared) {
@@ -427,7 +430,7 @@ retire_probation(struct fmm_work *work)
         tail_pass(&tail);
         return FMM_OK;
     }
-    if (is_cleaning(work, FMM_RING_S) && !is_unread_part(work, &tail)) {
+    if (is_cleaning(work, FMM_RING_S) && !tail.orphan) {
         if (tail_copy(work, &tail, FMM_RING_S)) {
             return FMM_OK;
         }

@@ -174,6 +174,10 @@ enum fmm_entry_flag {
     FMM_ENTRY_KNOWN = (1 << 14) - 1
 };
 
+/* The key of a part of a value: `id` of struct fmm_parts, number u32. */
+#define FMM_PART_NAME 20u
+enum fmm_part_id { FMM_PART_RANDOM = 0, FMM_PART_HASH = 1 };
+
 /* The kind of a key is two of the flags. */
 #define FMM_ENTRY_KIND_SHIFT 6u
 #define FMM_ENTRY_KIND (FMM_ENTRY_KEY_BYTES | FMM_ENTRY_KEY_OWN)

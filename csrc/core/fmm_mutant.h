@@ -79,6 +79,7 @@ enum {
     FMM_MUTANT_never_take_over,
     FMM_MUTANT_next_recount,
     FMM_MUTANT_no_recheck,
+    FMM_MUTANT_orphans_stay,
     FMM_MUTANT_own_file,
     FMM_MUTANT_own_writes,
     FMM_MUTANT_page_number,
@@ -129,7 +130,6 @@ enum {
     FMM_MUTANT_total_aligned,
     FMM_MUTANT_total_fits,
     FMM_MUTANT_total_min,
-    FMM_MUTANT_unread_parts_stay,
     FMM_MUTANT_write_in_place,
 };
 #endif

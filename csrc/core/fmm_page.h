@@ -11,6 +11,7 @@
 
 /* Pointers into the map, bounds from private memory. */
 struct fmm_page {
+    unsigned char *base; /* of the map */
     unsigned char *rings;
     const struct fmm_geometry *geometry;
     struct fmm_control *control;
@@ -39,6 +40,7 @@ fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
         base + geometry->indexes_at + geometry->index_size * number;
     void *slots = at, *hints = at + geometry->hints_at;
     void *control = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
+    out->base = base;
     out->rings = base + geometry->rings_at + geometry->rings_size * number;
     out->geometry = geometry;
     out->control = control;
@@ -56,6 +58,33 @@ fmm_page_ring(const struct fmm_page *page, uint32_t ring, struct fmm_ring *out)
     out->shift = geometry->ring_shift[ring];
     out->head_word = &page->control->head[ring];
     out->tail_word = &page->control->tail[ring];
+}
+
+/* Both tails, before any slot, since the slot tells the ring; pairs with the
+ * release in fmm_ring_advance_tail(). */
+static inline void
+fmm_page_load_tails(const struct fmm_page *page, uint64_t tail_out[2])
+{
+    const fmm_word64 *tail = page->control->tail;
+    tail_out[FMM_RING_S] =
+        atomic_load_explicit(&tail[FMM_RING_S], memory_order_acquire);
+    tail_out[FMM_RING_M] =
+        atomic_load_explicit(&tail[FMM_RING_M], memory_order_acquire);
+}
+
+/* Whether what was copied from `offset` of a ring is whole: its `tail`, loaded
+ * before, has not passed it since. Whoever saw one overwritten byte sees the
+ * new tail; pairs with the release fence in fmm_ring_advance_tail(). */
+static inline bool
+fmm_page_is_whole(const struct fmm_page *page, uint64_t tail, uint32_t ring_id,
+                  uint64_t offset)
+{
+    struct fmm_ring ring;
+    fmm_page_ring(page, ring_id, &ring);
+    uint64_t position = fmm_ring_position(&ring, tail, offset);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(ring.tail_word, memory_order_relaxed) <=
+           position;
 }
 
 /* Load and settle both rings. False: the page must be repaired. */

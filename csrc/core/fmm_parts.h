@@ -1,14 +1,12 @@
 /* Values in parts: what is too large for an entry lies in entries of its
  * own, under internal keys, and the key's entry names them.
  *
- * Owns where the parts are and how they are read. Their names are random
- * and never used again: what is found under one belongs together, and what is
- * missing was evicted or removed. */
+ * Owns where the parts are and how they are read. Their names are never used
+ * again: what is found under one belongs together, and what is missing was
+ * evicted or removed. */
 #pragma once
 
 #include "fmm_read.h"
-
-#define FMM_PART_NAME 20u /* bytes of the key of a part: id, number */
 
 /* The key of one part, and the bytes that it points to. */
 struct fmm_part_key {

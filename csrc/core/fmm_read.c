@@ -15,31 +15,12 @@ struct look {
     uint64_t created_ms;
 };
 
-/* Whether what was copied from `offset` of a ring is whole: the tail has
- * not passed it since. Whoever saw one overwritten byte sees the new tail;
- * pairs with the release fence in fmm_ring_advance_tail(). */
 static inline bool
 is_whole(const struct look *look, uint32_t ring_id, uint64_t offset)
 {
-    struct fmm_ring ring;
-    fmm_page_ring(&look->page, ring_id, &ring);
-    uint64_t position = fmm_ring_position(&ring, look->tail[ring_id], offset);
-    atomic_thread_fence(memory_order_acquire);
     return FMM_MUTANT_IS(no_recheck) ||
-           atomic_load_explicit(ring.tail_word, memory_order_relaxed) <=
-               position;
-}
-
-/* Both tails first, the slot tells the ring; pairs with the release in
- * fmm_ring_advance_tail(). */
-static inline void
-load_tails(struct look *look)
-{
-    const fmm_word64 *tail = look->page.control->tail;
-    look->tail[FMM_RING_S] =
-        atomic_load_explicit(&tail[FMM_RING_S], memory_order_acquire);
-    look->tail[FMM_RING_M] =
-        atomic_load_explicit(&tail[FMM_RING_M], memory_order_acquire);
+           fmm_page_is_whole(&look->page, look->tail[ring_id], ring_id,
+                             offset);
 }
 
 static void
@@ -121,12 +102,13 @@ find(struct look *look, struct fmm_found *found)
     const struct fmm_key *key = look->read->key;
     struct fmm_candidates c;
     fmm_index_candidates(look->page.index.buckets, key->hash, &c);
-    load_tails(look);
+    fmm_page_load_tails(&look->page, look->tail);
     uint32_t matches = fmm_index_tagged(&look->page.index, &c);
     while (matches) {
         uint32_t slot = fmm_index_take(&c, &matches);
         bool sound = fmm_page_load_slot(&look->page, slot, found);
-        FMM_MUTATE(slot_before_tails, load_tails(look));
+        FMM_MUTATE(slot_before_tails,
+                   fmm_page_load_tails(&look->page, look->tail));
         if (FMM_LIKELY(sound && fmm_entry_has_key(&found->entry, key))) {
             return FMM_OK;
         }

@@ -10,8 +10,9 @@
 
 /* -------------------------------------------------------------- storing */
 
-/* The first part goes on the page after the key's, so that the key's own
- * page has no more to hold than others. */
+/* The hash tells eviction where to ask whose they are, see fmm_owner.h. The
+ * first part goes on the page after the key's, so that the key's own page has
+ * no more to hold than others. */
 static bool
 name_parts(const struct fmm_cache *cache, const struct fmm_key *key,
            struct fmm_split *split)
@@ -20,7 +21,9 @@ name_parts(const struct fmm_cache *cache, const struct fmm_key *key,
         .length = split->value->len,
         .page = (key->page + 1) % cache->geometry.num_pages,
     };
-    return fmm_platform_random(split->parts.id, sizeof(split->parts.id));
+    split->parts.id[FMM_PART_HASH] = key->hash;
+    return fmm_platform_random(&split->parts.id[FMM_PART_RANDOM],
+                               sizeof(split->parts.id[FMM_PART_RANDOM]));
 }
 
 static enum fmm_status

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "fmm_owner.h"
 #include "fmm_parts.h"
 
 #define PAGE 16384u
@@ -435,6 +436,71 @@ parts_that_nobody_asks_for_go_before_a_value(void)
     end();
 }
 
+/* A value that was read again and again, replaced by a writer that was killed
+ * before it removed what it had replaced. */
+static void
+parts_of_what_was_replaced_go_before_a_value(void)
+{
+    begin();
+    for (uint32_t n = 0; n < 500; n++) {
+        size_t length = 9000 + n % 7 * 3000;
+        CHECK_EQ(set_large("key", length, n), FMM_OK);
+        for (uint32_t reads = 0; reads < 8; reads++) {
+            CHECK(is_large("key", length, n));
+        }
+    }
+    end();
+}
+
+/* ------------------------------------------------- whose parts they are */
+
+/* Whether a part of the key's present or former value has an owner. */
+static bool
+has_owner(const struct fmm_part_key *part)
+{
+    struct fmm_key key = part->key;
+    struct fmm_found found;
+    struct fmm_page page;
+    key.data = part->name;
+    view_page(cache, key.page, &page);
+    CHECK(fmm_page_find(&page, &key, &found));
+    CHECK(fmm_owner_is_part(&found.entry));
+    return fmm_owner_lives(&page, &found.entry);
+}
+
+static void
+a_part_is_owned_as_long_as_its_value_is_there(void)
+{
+    begin();
+    CHECK_EQ(set_large("key", 20000, 1), FMM_OK);
+    struct fmm_part_key first = part_of("key", 0), last = part_of("key", 9);
+    CHECK(has_owner(&first) && has_owner(&last));
+    CHECK_EQ(set_large("key", 20000, 2), FMM_OK);
+    CHECK(!has_owner(&first) && !has_owner(&last));
+    first = part_of("key", 0);
+    CHECK(has_owner(&first));
+    CHECK_EQ(remove_text(cache, "key"), FMM_OK);
+    CHECK(!has_owner(&first));
+    end();
+}
+
+static void
+a_part_is_owned_after_its_value_moved(void)
+{
+    begin();
+    CHECK_EQ(set_large("key", 20000, 1), FMM_OK);
+    struct fmm_part_key part = part_of("key", 0);
+    for (uint32_t n = 0; n < 2000; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "other %u", n);
+        CHECK(is_large("key", 20000, 1)); /* it earns its second lives */
+        CHECK_EQ(set_text(cache, name, "some value"), FMM_OK);
+    }
+    CHECK(stats_of(cache).moved_bytes > 0);
+    CHECK(has_owner(&part));
+    end();
+}
+
 /* ------------------------------------------------- beside those who write */
 
 static void
@@ -526,6 +592,9 @@ static const struct check_case cases[] = {
     CASE(an_evicted_value_tells_its_parts),
     CASE(a_longer_life_is_one_of_all_parts),
     CASE(parts_that_nobody_asks_for_go_before_a_value),
+    CASE(parts_of_what_was_replaced_go_before_a_value),
+    CASE(a_part_is_owned_as_long_as_its_value_is_there),
+    CASE(a_part_is_owned_after_its_value_moved),
     CASE(a_reader_sees_each_value_whole_and_never_none),
     CASE(a_killed_writer_leaves_one_value_or_the_other),
 };

@@ -37,7 +37,7 @@ _BY_CATCHER = {
     "test_cache": "page_number read_capacity",
     "test_guard": "held_capacity",
     "test_scan": "scan_capacity scan_size",
-    "test_split": "part_whole parts_capacity parts_length unread_parts_stay",
+    "test_split": "part_whole parts_capacity parts_length orphans_stay",
     "test_read_order all": "no_recheck slot_before_tails misses_unchecked",
     "test_hostile": "tail_within_ring",
     "test_crash_open": "identity_before_locks name_before_content",
