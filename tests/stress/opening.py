@@ -25,6 +25,7 @@ import mmap
 import os
 import pickle
 import random
+import select
 import signal
 import struct
 import tempfile
@@ -129,13 +130,12 @@ class Gate:
     def __init__(self) -> None:
         self._inside, self._outside = os.pipe()
 
-    def wait(self, block: bool = True) -> bool:
-        """Wait, in a child; or just tell whether it is open."""
-        os.set_blocking(self._inside, block)
-        try:
-            return os.read(self._inside, 1) == b""
-        except BlockingIOError:
-            return False
+    def wait(self) -> None:
+        """Wait until it is open, in a child."""
+        os.read(self._inside, 1)
+
+    def is_open(self) -> bool:
+        return bool(select.select([self._inside], [], [], 0)[0])
 
     def disown(self) -> None:
         """Leave it to the parent to open."""
@@ -192,7 +192,7 @@ class Crowd:
 
     def _watch(self) -> None:
         looks = 0
-        while not self.settled.wait(block=False):
+        while not self.settled.is_open():
             looks += 1
             problem = look(self.path)
             if problem:
