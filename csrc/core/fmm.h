@@ -268,9 +268,9 @@ struct fmm_split {
 bool fmm_split_needed(const struct fmm_cache *cache, const struct fmm_key *key,
                       size_t value_len);
 /* Store the parts of a value, then store under its key one with `split` whose
- * data is `split->parts`. FMM_BUSY, FMM_DIRTY, FMM_RETIRED: call again, it
- * goes on where it was. FMM_NO_ROOM: not needed, or too large for the file;
- * no part is there then. */
+ * data is `split->parts`. The key has to be on the page of its hash. FMM_BUSY,
+ * FMM_DIRTY, FMM_RETIRED: call again, it goes on where it was. FMM_NO_ROOM:
+ * not needed, or too large for the file; no part is there then. */
 enum fmm_status fmm_split_store(struct fmm_cache *cache,
                                 const struct fmm_call *call,
                                 const struct fmm_key *key,

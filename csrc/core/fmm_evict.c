@@ -81,11 +81,11 @@ struct tail {
     struct fmm_found found; /* slot is FMM_SLOT_NONE when dead */
     struct fmm_ring *ring;
     uint32_t length;
-    bool orphan; /* a part of a value that is not there */
+    bool orphan; /* a part that no entry names */
 };
 
-/* What a writer left that was killed, or is not there yet, and what is left of
- * a value that was evicted: others have no reason to make way for it. */
+/* A part that a killed writer left, or an entry that was evicted, or that is
+ * still on its way: others have no reason to make way for it. */
 static bool
 is_orphan(const struct fmm_page *page, const struct fmm_entry *entry)
 {

@@ -82,6 +82,7 @@ enum {
     FMM_MUTANT_orphans_stay,
     FMM_MUTANT_own_file,
     FMM_MUTANT_own_writes,
+    FMM_MUTANT_owner_unchecked,
     FMM_MUTANT_page_number,
     FMM_MUTANT_page_size_max,
     FMM_MUTANT_page_size_min,

@@ -1,6 +1,7 @@
 #include "fmm_owner.h"
 
 #include "fmm_hash.h"
+#include "fmm_mutant.h"
 
 #define TRIES 16
 #define LAPPED FMM_BUSY
@@ -37,7 +38,8 @@ look_once(const struct fmm_page *page, const struct fmm_parts *wanted)
         uint32_t slot = fmm_index_take(&c, &matches);
         bool named = fmm_page_load_slot(page, slot, &found) &&
                      names(&found.entry, wanted);
-        if (!fmm_page_is_whole(page, tail[found.ring], found.ring,
+        if (!FMM_MUTANT_IS(owner_unchecked) &&
+            !fmm_page_is_whole(page, tail[found.ring], found.ring,
                                found.offset)) {
             return LAPPED;
         }

@@ -2,7 +2,7 @@
  *
  * A part tells the hash of the key that it belongs to, and that key's entry
  * tells which parts are its own. Nobody owns what a killed writer left, before
- * its commit or after it, and what a value leaves that was evicted itself.
+ * its commit or after it, and what an entry left that was evicted itself.
  * Takes no lock, and so may be asked while any page is held. */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 /* Whether an entry is a part of a value. */
 bool fmm_owner_is_part(const struct fmm_entry *entry);
-/* Whether the value that a part belongs to is there, on whatever page. True
- * too when that page changes faster than it can be read. */
+/* Whether an entry names that part, on whatever page. True too when that page
+ * changes faster than it can be read. */
 bool fmm_owner_lives(const struct fmm_page *page,
                      const struct fmm_entry *part);

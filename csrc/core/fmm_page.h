@@ -1,7 +1,8 @@
 /* One page: control block, two rings, index and ghosts seen together.
  *
- * The caller holds the page lock in everything but fmm_page_view(). Knows
- * no file, no lock and no policy of eviction. */
+ * The caller holds the page lock in what changes a page, and where it follows
+ * the rings; readers look without one. Knows no file, no lock and no policy of
+ * eviction. */
 #pragma once
 
 #include "fmm_entry.h"

@@ -1,7 +1,7 @@
-/* A file of version 4, made once and kept: it opens and reads the same for
+/* A file of version 5, made once and kept: it opens and reads the same for
  * ever.
  *
- *   test_golden                  read tests/golden/version4.fmm
+ *   test_golden                  read tests/golden/version5.fmm
  *   test_golden --make FILE      make such a file; only together with a new
  *                                FMM_VERSION, under that version's name
  *
@@ -11,7 +11,7 @@
 
 #include "golden.h"
 
-#define NAME "version4.fmm"
+#define NAME "version5.fmm"
 #define FILLERS 400u
 #define YEAR_2100 UINT64_C(4102444800000)
 
@@ -231,7 +231,7 @@ its_header_reads_the_same(void)
     struct fmm_info info;
     struct fmm_cache *cache = open_copy();
     fmm_info(cache, &info);
-    CHECK_EQ(info.version, 4);
+    CHECK_EQ(info.version, FMM_VERSION);
     CHECK_EQ(info.page_size, 4096);
     CHECK_EQ(info.num_pages, 3);
     CHECK_EQ(info.slots, 80);

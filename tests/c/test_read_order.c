@@ -10,6 +10,8 @@
 #include "stepper.h"
 #include "support.h"
 
+#include "fmm_owner.h"
+
 #define LENGTH_MIN 64u
 #define OTHERS 0xee /* the bytes of other values */
 #define READING_S 30u
@@ -72,32 +74,80 @@ read_once(void *unused)
     *has_read = 0;
 }
 
+/* ------------------------------------------------- whose a part is */
+
+static const struct fmm_parts parts = {.length = 1000, .id = {4711, 0}};
+
+/* The parts that the key's entry names: they belong to its hash. */
+static struct fmm_parts
+own_parts(const struct fmm_key *key)
+{
+    struct fmm_parts own = parts;
+    own.id[FMM_PART_HASH] = key->hash;
+    return own;
+}
+
+/* The entry again, elsewhere. */
 static void
-write_meanwhile(unsigned others)
+set_owner(void)
+{
+    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    struct fmm_key key = text_key(cache, "key");
+    struct fmm_parts own = own_parts(&key);
+    struct fmm_ticket ticket;
+    const struct fmm_value value = {
+        .data = &own, .len = sizeof(own), .split = true};
+    REQUIRE(fmm_set(cache, &call, &key, &value, &store, &ticket) == FMM_OK);
+}
+
+static void
+find_owner(void *unused)
+{
+    struct fmm_key key = text_key(cache, "key");
+    struct fmm_parts own = own_parts(&key);
+    const struct fmm_entry part = {.key = (const unsigned char *)&own.id};
+    struct fmm_page page;
+    (void)unused;
+    view_page(cache, 0, &page);
+    bool lives = fmm_owner_lives(&page, &part);
+    *has_read = 1;
+    CHECK(lives);
+}
+
+static void
+find_owner_once(void *unused)
+{
+    find_owner(unused);
+    *has_read = 0;
+}
+
+/* ------------------------------------------------------- between steps */
+
+static void
+write_meanwhile(unsigned others, void (*set_own)(void))
 {
     for (unsigned i = 0; i < others; i++) {
         set_other();
         if (i % 2 == 0) {
-            set_version(); /* so it is never the one to be evicted */
+            set_own(); /* so it is never the one to be evicted */
         }
     }
-    set_version();
+    set_own();
 }
 
 static void
-whatever_is_written_meanwhile_a_value_is_read_whole(void)
+step_through(const struct stepped *child, void (*set_own)(void))
 {
     static const unsigned others[] = {0, 3, 40};
-    const struct stepped child = {read_once, read_key, NULL, READING_S};
     unsigned long n = 0, readers = 0;
     has_read = shared_words(1);
     cache = new_cache(4096, 1);
-    write_meanwhile(200);
+    write_meanwhile(200, set_own);
     for (bool done = false; !done && check_failures() == 0; readers++) {
-        pid_t pid = step_to(&child, n);
+        pid_t pid = step_to(child, n);
         REQUIRE(pid != 0);
         done = *has_read != 0;
-        write_meanwhile(others[check_random_below(3)]);
+        write_meanwhile(others[check_random_below(3)], set_own);
         step_on(pid);
         check_deadline(READING_S);
         n += 1 + check_random_below(stride);
@@ -108,8 +158,24 @@ whatever_is_written_meanwhile_a_value_is_read_whole(void)
     free_words(has_read, 1);
 }
 
+static void
+whatever_is_written_meanwhile_a_value_is_read_whole(void)
+{
+    const struct stepped child = {read_once, read_key, NULL, READING_S};
+    step_through(&child, set_version);
+}
+
+static void
+whatever_is_written_meanwhile_an_owner_is_found(void)
+{
+    const struct stepped child = {find_owner_once, find_owner, NULL,
+                                  READING_S};
+    step_through(&child, set_owner);
+}
+
 static const struct check_case cases[] = {
     CASE(whatever_is_written_meanwhile_a_value_is_read_whole),
+    CASE(whatever_is_written_meanwhile_an_owner_is_found),
 };
 
 int

@@ -38,7 +38,8 @@ _BY_CATCHER = {
     "test_guard": "held_capacity",
     "test_scan": "scan_capacity scan_size",
     "test_split": "part_whole parts_capacity parts_length orphans_stay",
-    "test_read_order all": "no_recheck slot_before_tails misses_unchecked",
+    "test_read_order all": "no_recheck slot_before_tails misses_unchecked "
+    "owner_unchecked",
     "test_hostile": "tail_within_ring",
     "test_crash_open": "identity_before_locks name_before_content",
 }
