@@ -174,6 +174,14 @@ struct fmm_removal {
     uint64_t expire_at; /* of the tombstone, ms; 0: never */
     bool has_modseq;
     bool keep_dirty; /* a dirty entry is FMM_DIRTY, not removed */
+    bool mark;       /* leave a mark also where the value is clean */
+};
+
+/* What a removal leaves to be done in the user's store. */
+enum fmm_due {
+    FMM_DUE_DELETION, /* it may have the value: delete it there */
+    FMM_DUE_MARKED,   /* the same by the mark, which is a dirty entry */
+    FMM_DUE_NOTHING   /* it never had it, or is to keep it */
 };
 
 /* Where the parts of a value are; what its key's entry holds in its place. */
@@ -188,8 +196,11 @@ struct fmm_parts {
 struct fmm_ticket {
     uint64_t position; /* in its ring, unique for ever */
     uint64_t word;     /* the value of an integer, which changes in place */
+    uint64_t hash;     /* of the key, for fmm_writer_take() */
     uint32_t page;
     uint32_t ring;
+    bool removed; /* it is the mark of a removal */
+    bool gone;    /* that, or a tombstone: there is no value */
     /* Parts of a value that is there no more, for fmm_split_drop(). Set its
      * length to 0 before the call; it is filled when there are any. */
     struct fmm_parts displaced;
@@ -233,12 +244,13 @@ enum fmm_status fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
                         const struct fmm_value *value,
                         const struct fmm_store *store,
                         struct fmm_ticket *ticket_out);
-/* FMM_OK: a live value was there. `was_dirty_out` may be NULL. */
-enum fmm_status fmm_remove(struct fmm_cache *cache,
-                           const struct fmm_call *call,
-                           const struct fmm_key *key,
-                           const struct fmm_removal *removal,
-                           bool *was_dirty_out, struct fmm_ticket *ticket_out);
+/* FMM_OK: a live value was there. A dirty one that the user's store may have
+ * a version of is not dropped but marked, so that it will be deleted there;
+ * marks read as nothing. `due_out` may be NULL. */
+enum fmm_status
+fmm_remove(struct fmm_cache *cache, const struct fmm_call *call,
+           const struct fmm_key *key, const struct fmm_removal *removal,
+           enum fmm_due *due_out, struct fmm_ticket *ticket_out);
 /* Add `delta` to an integer, or store `initial + delta` where there is
  * none (with `store`, whose expiry counts only then). */
 enum fmm_status fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
@@ -396,7 +408,29 @@ fmm_set_locked(const struct fmm_guard *guard, const struct fmm_call *call,
 enum fmm_status
 fmm_remove_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                   const struct fmm_key *key, const struct fmm_removal *removal,
-                  bool *was_dirty_out, struct fmm_ticket *ticket_out);
+                  enum fmm_due *due_out, struct fmm_ticket *ticket_out);
+
+/* ------------------------------------ the order of what is written back */
+
+/* The right to tell the user's store of one key: one caller in all processes
+ * has it at a time. So a value that is slow to be written cannot arrive there
+ * after a newer one. It ends with the process that has it. */
+struct fmm_writer {
+    uint64_t owner; /* the lock word; 0: not held */
+    uint64_t hash;
+};
+/* Take it for keys of that hash. Some others share it: it is one of
+ * FMM_WRITERS locks. FMM_BUSY: somebody else has it. FMM_RETIRED: the file was
+ * replaced, and what is dirty in it is nobody's any more. */
+enum fmm_status fmm_writer_take(struct fmm_cache *cache,
+                                const struct fmm_call *call, uint64_t hash,
+                                struct fmm_writer *writer_out);
+/* Whether whoever has that right now uses it for this very hash. A hint. */
+bool fmm_writer_is_at(const struct fmm_cache *cache, uint64_t hash);
+/* Whether two hashes share one right. */
+bool fmm_writer_shared(uint64_t hash, uint64_t other);
+/* Give it back. False: this process does not have it (it forked). */
+bool fmm_writer_release(struct fmm_cache *cache, struct fmm_writer *writer);
 
 /* -------------------------------------------------------- dirty entries */
 
@@ -410,13 +444,15 @@ enum fmm_status fmm_dirty_find_locked(const struct fmm_guard *guard,
                                       const struct fmm_call *call,
                                       const struct fmm_key *key,
                                       struct fmm_ticket *ticket_out);
-/* Copy key, then value, into `buffer`. FMM_MISS: it changed or was written
- * back by now. FMM_TOO_SMALL: meta->key_len + meta->value_len bytes. */
+/* Copy key, then value, into `buffer`; of the mark of a removal, and of a
+ * tombstone, there is no value: meta->tombstone. FMM_MISS: it changed or was
+ * written back by now. FMM_TOO_SMALL: meta->key_len + meta->value_len bytes. */
 enum fmm_status fmm_dirty_read(struct fmm_cache *cache,
                                const struct fmm_call *call,
                                struct fmm_ticket *ticket, void *buffer,
                                size_t capacity, struct fmm_meta *meta_out);
-/* It has been written back: clean, if it is still that version. */
+/* It has been written back: clean, or a mark gone, if it is still that
+ * version. FMM_MISS: it is not. */
 enum fmm_status fmm_dirty_done(struct fmm_cache *cache,
                                const struct fmm_call *call,
                                const struct fmm_ticket *ticket);

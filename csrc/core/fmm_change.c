@@ -113,30 +113,72 @@ fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
 
 /* ------------------------------------------------------------- removing */
 
+/* What will be left to do. */
+static enum fmm_due
+due_of(const struct fmm_removal *removal, const struct fmm_found *old)
+{
+    if (old == NULL) {
+        return FMM_DUE_DELETION;
+    }
+    if ((old->word & FMM_SLOT_FRESH) != 0) {
+        return FMM_DUE_NOTHING;
+    }
+    bool bare = fmm_entry_bare(&old->entry);
+    bool mark = (old->word & FMM_SLOT_DIRTY) != 0 || (removal->mark && !bare);
+    return mark && !FMM_MUTANT_IS(remove_unmarked) ? FMM_DUE_MARKED
+                                                   : FMM_DUE_DELETION;
+}
+
+/* The removal is a change that is to be written back, like any other: one
+ * store. What is being computed from the value is void before it. */
+static void
+mark_removed(const struct change *c, const struct fmm_found *old)
+{
+    const uint64_t spent = FMM_SLOT_PENDING | FMM_SLOT_FRESH;
+    fmm_entry_end_lease(&old->entry);
+    fmm_index_publish(&c->page->index, old->slot,
+                      (old->word & ~spent) | FMM_SLOT_DIRTY |
+                          FMM_SLOT_REMOVED);
+}
+
+static void
+remove_found(const struct change *c, const struct fmm_found *old,
+             enum fmm_due due)
+{
+    fmm_entry_parts(&old->entry, &c->ticket->displaced);
+    if (due == FMM_DUE_MARKED) {
+        mark_removed(c, old);
+    }
+    else {
+        fmm_page_clear_slot(c->page, old);
+    }
+}
+
 /* A tombstone that finds no room: a plain removal has to do. */
 static void
-remove_plainly(const struct change *c)
+remove_plainly(const struct change *c, enum fmm_due due)
 {
     struct fmm_found now;
     if (fmm_page_find(c->page, c->key, &now)) {
-        fmm_page_clear_slot(c->page, &now);
+        remove_found(c, &now, due);
     }
 }
 
 /* Leave a tombstone in the place of `old`; its modseq never goes down. */
 FMM_NOINLINE static enum fmm_status
 bury(const struct change *c, const struct fmm_removal *removal,
-     const struct fmm_found *old)
+     const struct fmm_found *old, enum fmm_due due)
 {
     uint64_t known = is_live(c, old) ? fmm_entry_modseq(&old->entry) : 0;
     const struct fmm_store store = {
         .expire_at = removal->expire_at,
         .modseq = fmm_max(removal->modseq, known),
         .has_modseq = true,
+        .dirty = due == FMM_DUE_MARKED,
     };
     enum fmm_status status = insert(c, NULL, &store, old);
     if (status == FMM_NO_ROOM) {
-        remove_plainly(c);
+        remove_plainly(c, due);
         status = FMM_OK;
     }
     return status;
@@ -154,28 +196,31 @@ outlives(const struct change *c, const struct fmm_found *old,
 
 static enum fmm_status
 take_away(const struct change *c, const struct fmm_removal *removal,
-          bool *was_dirty_out)
+          enum fmm_due *due_out)
 {
     struct fmm_found room;
     const struct fmm_found *old = find(c, &room);
     bool dirty = old != NULL && (old->word & FMM_SLOT_DIRTY) != 0;
     /* Asked now: what follows may change the entry's bytes. */
     enum fmm_status outcome = is_visible(c, old) ? FMM_OK : FMM_MISS;
+    enum fmm_due due = due_of(removal, old);
     if (dirty && removal->keep_dirty) {
         return fmm_evict_hand_out(c->page, old, c->ticket);
     }
-    if (removal->has_modseq && !outlives(c, old, removal)) {
-        enum fmm_status status = bury(c, removal, old);
+    if (outlives(c, old, removal)) {
+        due = FMM_DUE_NOTHING;
+    }
+    else if (removal->has_modseq) {
+        enum fmm_status status = bury(c, removal, old, due);
         if (status != FMM_OK) {
             return status;
         }
     }
-    else if (!removal->has_modseq && old != NULL) {
-        fmm_entry_parts(&old->entry, &c->ticket->displaced);
-        fmm_page_clear_slot(c->page, old);
+    else if (old != NULL) {
+        remove_found(c, old, due);
     }
-    if (was_dirty_out != NULL) {
-        *was_dirty_out = dirty;
+    if (due_out != NULL) {
+        *due_out = due;
     }
     return outcome;
 }
@@ -183,24 +228,24 @@ take_away(const struct change *c, const struct fmm_removal *removal,
 enum fmm_status
 fmm_remove_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                   const struct fmm_key *key, const struct fmm_removal *removal,
-                  bool *was_dirty_out, struct fmm_ticket *ticket_out)
+                  enum fmm_due *due_out, struct fmm_ticket *ticket_out)
 {
     struct fmm_page page;
     const struct change c = {guard->cache, call, key, &page, ticket_out};
     fmm_hold_view(guard, &page);
-    return take_away(&c, removal, was_dirty_out);
+    return take_away(&c, removal, due_out);
 }
 
 enum fmm_status
 fmm_remove(struct fmm_cache *cache, const struct fmm_call *call,
            const struct fmm_key *key, const struct fmm_removal *removal,
-           bool *was_dirty_out, struct fmm_ticket *ticket_out)
+           enum fmm_due *due_out, struct fmm_ticket *ticket_out)
 {
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, ticket_out};
     enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
     if (status == FMM_OK) {
-        status = take_away(&c, removal, was_dirty_out);
+        status = take_away(&c, removal, due_out);
         fmm_hold_release(&hold);
     }
     return status;

@@ -87,12 +87,13 @@ fmm_entry_expired(const struct fmm_entry *entry, uint64_t now_ms)
     return entry->expire_at != 0 && entry->expire_at <= now_ms;
 }
 
-/* A lease and no value: for all but leases as if nothing were there. */
+/* No value, but a lease, or the mark of a removal: for all but leases and
+ * write-back as if nothing were there. */
 static inline bool
 fmm_entry_bare(const struct fmm_entry *entry)
 {
-    const uint16_t both = FMM_ENTRY_TOMBSTONE | FMM_ENTRY_LEASE;
-    return (entry->flags & both) == both;
+    return (entry->flags & FMM_ENTRY_TOMBSTONE) != 0 &&
+           (entry->flags & (FMM_ENTRY_LEASE | FMM_ENTRY_REMOVED)) != 0;
 }
 
 /* Nothing that a reader may see: expired, a tombstone, or a bare lease. */

@@ -204,7 +204,10 @@ fmm_evict_hand_out(const struct fmm_page *page, const struct fmm_found *found,
 {
     bool integer = (found->entry.flags & FMM_ENTRY_INTEGER) != 0;
     fmm_index_publish(&page->index, found->slot,
-                      found->word | FMM_SLOT_PENDING);
+                      (found->word | FMM_SLOT_PENDING) & ~FMM_SLOT_FRESH);
+    ticket->hash = found->entry.hash;
+    ticket->removed = (found->word & FMM_SLOT_REMOVED) != 0;
+    ticket->gone = (found->entry.flags & FMM_ENTRY_TOMBSTONE) != 0;
     ticket->position = fmm_page_position(page, found);
     ticket->word = integer ? (uint64_t)fmm_entry_integer(&found->entry) : 0;
     ticket->page = page->number;
@@ -215,6 +218,7 @@ fmm_evict_hand_out(const struct fmm_page *page, const struct fmm_found *found,
 void
 fmm_evict_slot(const struct fmm_page *page, const struct fmm_found *found)
 {
+    fmm_page_note_departure(page, found);
     ghost_add(page, found->entry.hash);
     fmm_count_add(&page->control->slot_evictions, 1);
     fmm_count_add(&page->control->evictions, 1);
@@ -252,7 +256,7 @@ repoint(const struct fmm_page *page, const struct tail *tail, uint32_t ring,
         uint64_t offset)
 {
     const struct fmm_found *found = &tail->found;
-    uint64_t kept = found->word & (FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
+    uint64_t kept = found->word & FMM_SLOT_STATE;
     uint64_t word = fmm_slot_word(found->entry.hash, ring, offset, false);
     if (FMM_MUTANT_IS(move_clean)) {
         kept = 0;

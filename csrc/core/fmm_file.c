@@ -10,6 +10,7 @@
 #include "fmm_mutant.h"
 #include "fmm_platform.h"
 #include "fmm_verify.h"
+#include "fmm_writer_lock.h"
 
 #define ATTEMPTS 1000          /* races lost against other openers */
 #define OPENING_WAIT_MS 10000u /* for another opener of the same file */
@@ -181,6 +182,7 @@ retire(int fd, const struct fmm_file_stat *stat)
     if (old != NULL) {
         /* Pairs with the acquire in fmm_file_retired(). */
         atomic_store_explicit(&old->retired, 1, memory_order_release);
+        fmm_writer_lock_drain(old, fmm_platform_owner());
         fmm_platform_unmap(old, sizeof(*old));
     }
 }
@@ -268,6 +270,7 @@ settle_identity(struct opening *o)
         return os_error(o->error, "cannot map the file");
     }
     FMM_MUTATE(identity_before_locks, o->cache->header->identity = here);
+    fmm_writer_lock_reset(o->cache->header);
     for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
         struct fmm_page page;
         struct fmm_page_report report;
@@ -313,6 +316,16 @@ read_header(struct opening *o)
                             o->error);
 }
 
+static void
+release_own_lock(const struct fmm_cache *cache, fmm_word64 *lock,
+                 uint64_t owner)
+{
+    if (fmm_lock_is_of(lock, owner) &&
+        fmm_platform_maps(owner, cache->base) == 1) {
+        fmm_lock_release(lock, owner);
+    }
+}
+
 /* A process that replaced itself by exec() while it held a page finds the
  * page held by itself. Where it maps the file for the first time, nobody in
  * it can hold any; and while the opening byte is locked nobody maps it. */
@@ -323,11 +336,10 @@ release_own(const struct fmm_cache *cache)
     for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
         struct fmm_page page;
         fmm_page_view(cache->base, &cache->geometry, n, &page);
-        fmm_word64 *lock = &page.control->lock;
-        if (fmm_lock_is_of(lock, owner) &&
-            fmm_platform_maps(owner, cache->base) == 1) {
-            fmm_lock_release(lock, owner);
-        }
+        release_own_lock(cache, &page.control->lock, owner);
+    }
+    for (uint32_t n = 0; n < FMM_WRITERS; n++) {
+        release_own_lock(cache, &cache->header->writers[n].word, owner);
     }
 }
 

@@ -40,12 +40,13 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 5u
+#define FMM_VERSION 6u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
 #define FMM_PAGES_MAX (1u << 24)
 #define FMM_RING_ALIGN 64u
+#define FMM_WRITERS 64u
 
 /* ------------------------------------------------------------- header */
 
@@ -55,6 +56,13 @@ struct fmm_identity {
     uint64_t pid_namespace;
     uint64_t device;
     uint64_t inode;
+};
+
+/* One of the locks that order what reaches the user's store, see
+ * fmm_writer.h. */
+struct fmm_writer_lock {
+    fmm_word64 word; /* as that of a page */
+    fmm_word64 hash; /* of the key that its holder writes; advisory */
 };
 
 struct fmm_header {
@@ -77,13 +85,15 @@ struct fmm_header {
     struct fmm_identity identity;
     unsigned char reserved1[1024 - 40];
     fmm_word32 retired; /* 1: replaced by another file, open that */
-    unsigned char reserved2[FMM_HEADER_SIZE - 2048 - 4];
+    unsigned char reserved2[1024 - 4];
+    struct fmm_writer_lock writers[FMM_WRITERS]; /* by bits of the hash */
 };
 
 static_assert(sizeof(struct fmm_identity) == 40, "identity");
 static_assert(offsetof(struct fmm_header, checksum) == 136, "header");
 static_assert(offsetof(struct fmm_header, identity) == 1024, "header");
 static_assert(offsetof(struct fmm_header, retired) == 2048, "header");
+static_assert(offsetof(struct fmm_header, writers) == 3072, "header");
 static_assert(sizeof(struct fmm_header) == FMM_HEADER_SIZE, "header");
 
 /* ------------------------------------------------------ control blocks */
@@ -102,7 +112,9 @@ struct fmm_control {
     /* Advisory, guarded by the lock, recounted after a death. */
     uint64_t live[2]; /* bytes of entries that slots name, per ring */
     uint64_t entries; /* slots in use */
-    uint64_t reserved1;
+    /* Guarded by the lock. 1: a value that the user's store may have was
+     * evicted, has expired or was dropped. */
+    uint64_t departed;
     uint64_t recount_at; /* position of M's tail for the next recount */
     /* Line 2, counters of readers (calls with `count` only). */
     fmm_word64 reads;
@@ -135,8 +147,15 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 #define FMM_SLOT_RING (UINT64_C(1) << 62)         /* set: ring M */
 #define FMM_SLOT_DIRTY (UINT64_C(1) << 61)        /* to be written back */
 #define FMM_SLOT_PENDING (UINT64_C(1) << 60)      /* handed out for that */
-#define FMM_SLOT_RESERVED (UINT64_C(0xfff) << 48) /* zero */
-#define FMM_SLOT_TAG_SHIFT 32u                    /* 16 bits of the hash */
+#define FMM_SLOT_FRESH (UINT64_C(1) << 59)        /* dirty, and the user's */
+                                                  /* store has no version */
+#define FMM_SLOT_REMOVED (UINT64_C(1) << 58)      /* dirty: to be deleted */
+                                                  /* there; reads as a miss */
+#define FMM_SLOT_RESERVED (UINT64_C(0x3ff) << 48) /* zero */
+/* How the entry stands to the user's store: goes with it where it moves. */
+#define FMM_SLOT_STATE \
+    (FMM_SLOT_DIRTY | FMM_SLOT_PENDING | FMM_SLOT_FRESH | FMM_SLOT_REMOVED)
+#define FMM_SLOT_TAG_SHIFT 32u /* 16 bits of the hash */
 #define FMM_SLOT_TAG (UINT64_C(0xffff) << FMM_SLOT_TAG_SHIFT)
 #define FMM_SLOT_OFFSET UINT64_C(0xffffffff) /* in the ring, 8-byte units */
 
@@ -171,7 +190,9 @@ enum fmm_entry_flag {
     FMM_ENTRY_SPLIT = 1 << 11,    /* the value says where its parts are */
     FMM_ENTRY_TAGGED = 1 << 12,   /* two extension words for each tag */
     FMM_ENTRY_SCOPED = 1 << 13,   /* an extension word, part of the key */
-    FMM_ENTRY_KNOWN = (1 << 14) - 1
+    FMM_ENTRY_KNOWN = (1 << 14) - 1,
+    /* Never in the file: set in a copy whose slot says FMM_SLOT_REMOVED. */
+    FMM_ENTRY_REMOVED = 1 << 15
 };
 
 /* The key of a part of a value: `id` of struct fmm_parts, number u32. */

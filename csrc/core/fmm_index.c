@@ -34,7 +34,7 @@ uint32_t
 fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
                      uint32_t ring, uint64_t offset)
 {
-    const uint64_t mask = ~(FMM_SLOT_DIRTY | FMM_SLOT_PENDING);
+    const uint64_t mask = ~FMM_SLOT_STATE;
     uint64_t wanted = fmm_slot_word(hash, ring, offset, false);
     struct fmm_candidates c;
     fmm_index_candidates(index->buckets, hash, &c);

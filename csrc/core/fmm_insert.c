@@ -88,11 +88,27 @@ choose_slot(const struct fmm_work *work, const struct fmm_entry_source *source,
     return choose_victim(work, source, place);
 }
 
-static uint64_t
-new_word(const struct fmm_entry_source *source, uint32_t ring, uint64_t offset)
+/* Whether the user's store has no version of the key, as far as can be known:
+ * then nothing has to be deleted there. */
+static bool
+is_fresh(const struct fmm_page *page, const struct place *place)
 {
-    return fmm_slot_word(source->key->hash, ring, offset,
-                         source->store->dirty);
+    uint64_t old = place->old != NULL ? place->old->word : 0;
+    if (place->same_key || (old & FMM_SLOT_REMOVED) != 0) {
+        return (old & FMM_SLOT_FRESH) != 0;
+    }
+    return page->control->departed == 0;
+}
+
+/* A clean one may be in the store, or will be there soon. */
+static uint64_t
+state_of(const struct fmm_page *page, const struct fmm_entry_source *source,
+         const struct place *place)
+{
+    if (FMM_LIKELY(!source->store->dirty)) {
+        return 0;
+    }
+    return FMM_SLOT_DIRTY | (is_fresh(page, place) ? FMM_SLOT_FRESH : 0u);
 }
 
 /* Write beyond the head, move the head, store the slot: the commit. */
@@ -103,14 +119,14 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     struct fmm_ring *ring = &page->ring[ring_id];
     fmm_word32 *hint = &page->index.hints[place->slot];
     uint64_t offset = fmm_ring_reserve(ring, length);
+    uint64_t word = fmm_slot_word(source->key->hash, ring_id, offset, false) |
+                    state_of(page, source, place);
 
     FMM_MUTATE(publish_before_data,
-               fmm_index_publish(&page->index, place->slot,
-                                 new_word(source, ring_id, offset)));
+               fmm_index_publish(&page->index, place->slot, word));
     fmm_entry_write(ring->base + offset, source, length);
     FMM_MUTATE(publish_before_head,
-               fmm_index_publish(&page->index, place->slot,
-                                 new_word(source, ring_id, offset)));
+               fmm_index_publish(&page->index, place->slot, word));
     fmm_ring_append(ring, length);
     FMM_MUTATE(delete_then_set,
                fmm_index_publish(&page->index, place->slot, 0));
@@ -120,8 +136,7 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     else {
         fmm_hint_reset(hint, source->stored_at);
     }
-    fmm_index_publish(&page->index, place->slot,
-                      new_word(source, ring_id, offset));
+    fmm_index_publish(&page->index, place->slot, word);
     if (place->old != NULL) {
         fmm_page_count_out(page, place->old);
     }

@@ -41,6 +41,7 @@ enum {
     FMM_MUTANT_delete_then_set,
     FMM_MUTANT_dirty_capacity,
     FMM_MUTANT_done_for_any_integer,
+    FMM_MUTANT_done_for_any_removal,
     FMM_MUTANT_entry_aligned,
     FMM_MUTANT_entry_flags,
     FMM_MUTANT_entry_header,
@@ -99,6 +100,7 @@ enum {
     FMM_MUTANT_publish_before_head,
     FMM_MUTANT_read_capacity,
     FMM_MUTANT_regular_file,
+    FMM_MUTANT_remove_unmarked,
     FMM_MUTANT_scan_capacity,
     FMM_MUTANT_scan_size,
     FMM_MUTANT_serializer_end,
@@ -132,5 +134,6 @@ enum {
     FMM_MUTANT_total_fits,
     FMM_MUTANT_total_min,
     FMM_MUTANT_write_in_place,
+    FMM_MUTANT_writers_together,
 };
 #endif

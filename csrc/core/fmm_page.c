@@ -31,8 +31,14 @@ fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
     struct fmm_ring ring;
     fmm_page_ring(page, out->ring, &ring);
     const uint64_t mask = FMM_SLOT_USED | FMM_SLOT_RESERVED;
-    return FMM_BOUND(slot_bits, (out->word & mask) == FMM_SLOT_USED) &&
-           fmm_entry_load(ring.base, ring.size, out->offset, &out->entry);
+    if (!FMM_BOUND(slot_bits, (out->word & mask) == FMM_SLOT_USED) ||
+        !fmm_entry_load(ring.base, ring.size, out->offset, &out->entry)) {
+        return false;
+    }
+    if (FMM_UNLIKELY(out->word & FMM_SLOT_REMOVED)) {
+        out->entry.flags |= FMM_ENTRY_TOMBSTONE | FMM_ENTRY_REMOVED;
+    }
+    return true;
 }
 
 /* Where a slot leads, whatever is there; NULL: out of its ring. */
@@ -132,8 +138,20 @@ fmm_page_count_out(const struct fmm_page *page, const struct fmm_found *found)
 }
 
 void
+fmm_page_note_departure(const struct fmm_page *page,
+                        const struct fmm_found *found)
+{
+    bool value = (found->entry.flags & FMM_ENTRY_TOMBSTONE) == 0 &&
+                 fmm_entry_kind(&found->entry) != FMM_KEY_INTERNAL;
+    if (value && (found->word & FMM_SLOT_FRESH) == 0) {
+        page->control->departed = 1;
+    }
+}
+
+void
 fmm_page_clear_slot(const struct fmm_page *page, const struct fmm_found *found)
 {
+    fmm_page_note_departure(page, found);
     fmm_index_publish(&page->index, found->slot, 0);
     fmm_page_count_out(page, found);
 }
@@ -158,6 +176,7 @@ void
 fmm_page_reset(struct fmm_page *page)
 {
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    page->control->departed = 1;
     for (uint32_t slot = 0; slot < slots; slot++) {
         fmm_index_publish(&page->index, slot, 0);
     }

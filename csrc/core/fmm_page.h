@@ -108,6 +108,10 @@ void fmm_page_describe(const struct fmm_page *page,
                        const struct fmm_found *found, uint64_t created_ms,
                        uint64_t now_ms, struct fmm_meta *meta_out);
 
+/* Before an entry goes: from now on a key that is not in the page may be in
+ * the user's store all the same. */
+void fmm_page_note_departure(const struct fmm_page *page,
+                             const struct fmm_found *found);
 /* Let the slot name nothing; the bytes are the ring's to reclaim. */
 void fmm_page_clear_slot(const struct fmm_page *page,
                          const struct fmm_found *found);

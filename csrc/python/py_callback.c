@@ -146,17 +146,211 @@ read_held(struct cache_object *self, struct section *section,
         return -1;
     }
     int status = prepare_answer(self, answer);
-    if (status > 0 && section_holds(section)) {
+    if (section_require(section) < 0) { /* user code ran: it may have forked */
+        status = -1;
+    }
+    if (status > 0) {
         status = writeback_store_held(section, &answer->store);
     }
     return finish_answer(answer, status, value);
 }
 
-/* Without: other threads and processes, and read_cb itself, may use the
- * cache meanwhile. */
+/* What is under a key that has no value. */
+enum missing { MISSING_VALUE_NOW, MISSING, MISSING_CHANGED };
+
+/* Take the page of the key, unless the key has a value by then, or what it
+ * had is still to be written back. Returns MISSING when the page is held,
+ * another of the kind, or -1 with an exception. */
 static int
-read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
+take_missing(struct cache_object *self, struct op *op,
+             struct section **section, struct handout *changed)
 {
+    struct fmm_meta meta;
+    int found = MISSING_VALUE_NOW;
+    if (op_begin(self, op) < 0) {
+        return -1;
+    }
+    *section = section_take(self, op);
+    if (*section == NULL) {
+        return -1;
+    }
+    const struct fmm_guard *guard = &(*section)->guard;
+    if (fmm_get_locked(guard, &op->call, &op->key, NULL, 0, &meta) ==
+        FMM_MISS) {
+        changed->serial = fmm_serial((*section)->map->cache);
+        found = fmm_dirty_find_locked(guard, &op->call, &op->key,
+                                      &changed->ticket) == FMM_OK
+                    ? MISSING_CHANGED
+                    : MISSING;
+    }
+    if (found != MISSING) {
+        section_leave(*section);
+    }
+    return found;
+}
+
+/* What read_cb gives is older than a change that could not be written, and
+ * must not take its place; and what was removed is not there, whatever the
+ * store still says. */
+static int
+read_stale(struct cache_object *self, struct answer *answer, bool gone,
+           PyObject **value)
+{
+    PyObject *const args[] = {context_of(self), answer->key};
+    if (gone) {
+        return 0;
+    }
+    answer->encoded.owner = NULL;
+    answer->value = call_inside(self, self->read_cb, args, 2);
+    return answer->value != NULL ? finish_answer(answer, 0, value) : -1;
+}
+
+/* A value that appeared meanwhile. Returns 1, 0 for "no such thing", 2 for
+ * look again, or -1 with an exception. */
+static int
+read_appeared(struct cache_object *self, const struct answer *answer,
+              PyObject **value)
+{
+    bool known_missing;
+    int found = read_plainly(self, answer->key, value, &known_missing);
+    return found == 0 && !known_missing ? 2 : found;
+}
+
+static int
+read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
+{
+    const struct writer_wish how = {.wait_ms = writeback_patience(self)};
+    struct section *section;
+    struct handout changed;
+    int found = 2;
+    while (found == 2) {
+        switch (take_missing(self, &answer->store.op, &section, &changed)) {
+        case MISSING_VALUE_NOW:
+            found = read_appeared(self, answer, value);
+            break;
+        case MISSING_CHANGED: {
+            int written = writeback_entry(self, &changed, NULL, &how);
+            if (written != WRITE_DONE) {
+                return written < 0 ? -1
+                                   : read_stale(self, answer,
+                                                changed.ticket.gone, value);
+            }
+            break;
+        }
+        case MISSING:
+            found = read_held(self, section, answer, value);
+            section_leave(section);
+            break;
+        default:
+            return -1;
+        }
+    }
+    return found;
+}
+
+/* --------------------------------------------- read_cb without the page */
+
+/* The right to store what read_cb gives: a set or a removal that comes in
+ * between ends it. */
+struct claim {
+    struct op op;
+    struct fmm_lease lease;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_claim(struct fmm_cache *cache, struct op *op)
+{
+    struct claim *c = (struct claim *)op;
+    op_hash(cache, op);
+    return fmm_lease_take(cache, &op->call, &op->key, FMM_LEASE_MS_MAX, false,
+                          &c->lease, &c->ticket);
+}
+
+/* Returns FMM_OK, another status when the answer is not to be stored, or -1
+ * with an exception. */
+static int
+claim_key(struct cache_object *self, PyObject *key, struct claim *claim)
+{
+    claim->lease.token = 0;
+    if (op_set_key(self, key, &claim->op.key) < 0 ||
+        op_begin(self, &claim->op) < 0) {
+        return -1;
+    }
+    return writeback_call(self, &claim->op, run_claim, &claim->ticket);
+}
+
+static enum fmm_status
+run_give_back(struct fmm_cache *cache, struct op *op)
+{
+    op_hash(cache, op);
+    return fmm_lease_release(cache, &op->call, &op->key,
+                             ((struct claim *)op)->lease.token);
+}
+
+/* Keeps an exception that is set. */
+static void
+give_back(struct cache_object *self, struct claim *claim)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    if (claim->lease.token != 0) {
+        (void)op_call(self, &claim->op, run_give_back);
+    }
+    PyErr_Clear(); /* closed by now: it ends with the process */
+    PyErr_Restore(type, error, traceback);
+}
+
+struct claimed_store {
+    struct store_op store;
+    uint64_t token;
+};
+
+static enum fmm_status
+run_store_claimed(struct fmm_cache *cache, struct op *op)
+{
+    struct claimed_store *c = (struct claimed_store *)op;
+    const struct fmm_lease_store store = {.token = c->token,
+                                          .store = c->store.store};
+    op_hash(cache, op);
+    return fmm_lease_store(cache, &op->call, &op->key, c->store.value, &store,
+                           &c->store.ticket);
+}
+
+/* Store the answer, if nothing was stored or removed since. */
+static int
+store_claimed(struct cache_object *self, struct answer *answer,
+              const struct claim *claim)
+{
+    struct claimed_store c = {.store = answer->store,
+                              .token = claim->lease.token};
+    c.store.op.key = claim->op.key;
+    if (claim->lease.token == 0) {
+        return 0;
+    }
+    return writeback_store_by(self, &c.store, run_store_claimed);
+}
+
+static int
+forked_since(const struct cache_object *self, uint64_t forks)
+{
+    if (forks == fmm_forks()) {
+        return 0;
+    }
+    PyErr_Format(self->state->lock_error,
+                 "%U: this process forked inside read_cb: the call that it is "
+                 "in is its parent's",
+                 self->path);
+    return -1;
+}
+
+/* Other threads and processes, and read_cb itself, may use the cache
+ * meanwhile. */
+static int
+read_claimed(struct cache_object *self, struct answer *answer,
+             const struct claim *claim, PyObject **value)
+{
+    uint64_t forks = fmm_forks();
     answer->value = call_read(self, answer->key);
     if (answer->value == NULL) {
         return -1;
@@ -165,51 +359,35 @@ read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
     if (status == 0) {
         status = prepare_answer(self, answer);
     }
+    if (forked_since(self, forks) < 0) {
+        status = -1;
+    }
     if (status > 0) {
-        status = writeback_store(self, &answer->store);
+        status = store_claimed(self, answer, claim);
     }
     return finish_answer(answer, status, value);
 }
 
-/* Take the page of the key, unless the key has a value by then. Returns 1
- * when it is held, 0 when there is a value, or -1 with an exception. */
 static int
-take_missing(struct cache_object *self, struct op *op,
-             struct section **section)
+read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
 {
-    struct fmm_meta meta;
-    if (op_begin(self, op) < 0) {
-        return -1;
+    const struct writer_wish how = {.wait_ms = writeback_patience(self)};
+    struct claim claim;
+    bool gone = false;
+    answer->encoded.owner = NULL;
+    int written = writeback_key(self, answer->key, &how, &gone);
+    if (written != WRITE_DONE) {
+        return written < 0 ? -1 : read_stale(self, answer, gone, value);
     }
-    *section = section_take(self, op);
-    if (*section == NULL) {
-        return -1;
-    }
-    if (fmm_get_locked(&(*section)->guard, &op->call, &op->key, NULL, 0,
-                       &meta) == FMM_MISS) {
-        return 1;
-    }
-    section_leave(*section);
-    return 0;
-}
-
-static int
-read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
-{
-    struct section *section;
-    bool known_missing;
-    int taken;
-    while ((taken = take_missing(self, &answer->store.op, &section)) == 0) {
-        int found = read_plainly(self, answer->key, value, &known_missing);
-        if (found != 0 || known_missing) {
+    int claimed = claim_key(self, answer->key, &claim);
+    if (claimed == FMM_EXISTS) {
+        int found = read_appeared(self, answer, value);
+        if (found != 2) {
             return found;
         }
     }
-    if (taken < 0) {
-        return -1;
-    }
-    int found = read_held(self, section, answer, value);
-    section_leave(section);
+    int found = claimed < 0 ? -1 : read_claimed(self, answer, &claim, value);
+    give_back(self, &claim);
     return found;
 }
 
@@ -217,16 +395,8 @@ NOINLINE int
 callback_read(struct cache_object *self, PyObject *key, PyObject **value)
 {
     struct answer answer = {.key = key};
-    int written = writeback_expired(self, key);
-    if (written < 0 || op_set_key(self, key, &answer.store.op.key) < 0) {
+    if (op_set_key(self, key, &answer.store.op.key) < 0) {
         return -1;
-    }
-    if (written == 0) {
-        /* What it gives is older than the change that could not be saved,
-         * and must not take its place. */
-        answer.value = call_inside(self, self->read_cb,
-                                   (PyObject *[]){context_of(self), key}, 2);
-        return answer.value != NULL ? finish_answer(&answer, 0, value) : -1;
     }
     return self->allow_recursive ? read_unheld(self, &answer, value)
                                  : read_locked(self, &answer, value);

@@ -5,6 +5,7 @@
 #include "py_error.h"
 #include "py_lock.h"
 #include "py_methods.h"
+#include "py_remove.h"
 
 #include <math.h>
 
@@ -75,14 +76,14 @@ write_item(struct item_object *self)
 static int
 remove_item(struct item_object *self)
 {
-    const struct fmm_removal plainly = {.has_modseq = false};
+    const struct fmm_removal plainly = {.mark = remove_marks(self->cache)};
     const struct held *held = &self->held;
     struct fmm_ticket ticket;
-    bool was_dirty = false;
+    enum fmm_due due = FMM_DUE_NOTHING;
     ticket.displaced.length = 0;
     enum fmm_status status =
         fmm_remove_locked(&held->section->guard, &held->op.call, &held->op.key,
-                          &plainly, &was_dirty, &ticket);
+                          &plainly, &due, &ticket);
     held->section->displaced = ticket.displaced;
     int damaged = op_refuse_damaged(self->cache, held->section->map);
     held_leave(&self->held);
@@ -92,7 +93,7 @@ remove_item(struct item_object *self)
     if (status < 0) {
         return error_raise(self->cache->state, status, self->cache->path);
     }
-    return was_dirty ? 0 : callback_delete(self->cache, self->key);
+    return remove_finish(self->cache, self->key, due);
 }
 
 /* The end of a block that went well. In a child that was forked inside it

@@ -24,6 +24,7 @@ large_run(struct fmm_cache *cache, struct op *op)
     struct large *large = (struct large *)op;
     struct fmm_key *key = &large->key;
     fmm_key_hash(cache, key);
+    op->key.hashed_by = fmm_serial(cache);
     enum fmm_status status =
         fmm_split_store(cache, &op->call, key, &large->split, &large->ticket);
     op->key.page = large->split.page; /* who waits waits for that one */

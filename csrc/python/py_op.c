@@ -28,13 +28,11 @@ op_begin_slow(struct cache_object *self, uint64_t now_ms)
 
 /* While the interpreter is finalized, its other threads are gone, and a page
  * that one of them held stays held: no wait may be without end. */
-static void
-limit_patience(struct op *op)
+int64_t
+op_limit_patience(int64_t timeout_ms)
 {
-    if (Py_IsFinalizing() &&
-        (op->timeout_ms < 0 || op->timeout_ms > FINAL_WAIT_MS)) {
-        op->timeout_ms = FINAL_WAIT_MS;
-    }
+    bool long_one = timeout_ms < 0 || timeout_ms > FINAL_WAIT_MS;
+    return long_one && Py_IsFinalizing() ? FINAL_WAIT_MS : timeout_ms;
 }
 
 /* How long to wait now; 0: the time is over. */
@@ -103,7 +101,7 @@ wait_for_page(struct cache_object *self, struct op *op, op_run run,
     if (section_refuse_page(self, op->key.page) < 0) {
         return -1;
     }
-    limit_patience(op);
+    op->timeout_ms = op_limit_patience(op->timeout_ms);
     op->call.wait_ms = next_slice(op, since_ms);
     if (op->call.wait_ms == 0) {
         return op_raise_timeout(self, op);

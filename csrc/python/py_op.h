@@ -119,6 +119,9 @@ op_call(struct cache_object *self, struct op *op, op_run run)
     return op_settle(self, op, run, status);
 }
 
+/* How long to wait, ms, < 0: without end. While the interpreter ends no wait
+ * is without one. */
+int64_t op_limit_patience(int64_t timeout_ms);
 /* Raise LockTimeout for the page of `op`. Returns -1. */
 int op_raise_timeout(const struct cache_object *self, const struct op *op);
 /* CorruptError when the file of a guarded map was truncated, since when all

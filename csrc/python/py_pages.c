@@ -71,36 +71,74 @@ struct next_op {
     struct op op;
     bool only_expired;
     uint32_t cursor;
-    struct fmm_ticket ticket;
+    struct handout handout;
 };
 
 static enum fmm_status
 run_next(struct fmm_cache *cache, struct op *op)
 {
     struct next_op *n = (struct next_op *)op;
+    n->handout.serial = fmm_serial(cache);
     return fmm_dirty_next(cache, &op->call, op->key.page, n->only_expired,
-                          &n->cursor, &n->ticket);
+                          &n->cursor, &n->handout.ticket);
+}
+
+/* A walk over pages that writes what is changed. */
+struct walk {
+    struct cache_object *cache;
+    bool only_expired;
+    uint64_t until_ms; /* so long it waits for others who write */
+};
+
+static struct walk
+walk_begin(struct cache_object *self, bool only_expired)
+{
+    return (struct walk){.cache = self,
+                         .only_expired = only_expired,
+                         .until_ms = fmm_monotonic_ms() +
+                                     (uint64_t)writeback_patience(self)};
+}
+
+/* The milliseconds that are left of it. */
+static int64_t
+walk_left(const struct walk *walk)
+{
+    uint64_t now_ms = fmm_monotonic_ms();
+    return walk->until_ms > now_ms ? (int64_t)(walk->until_ms - now_ms) : 0;
 }
 
 /* Hand the changed values of a page to write_cb; what it does not take
- * stays. */
+ * stays. Returns 1 when others were just writing some, 0, or -1. */
 static int
-write_page(struct cache_object *self, uint32_t page, bool only_expired)
+write_changed(const struct walk *walk, uint32_t page, bool wait)
 {
-    struct next_op n = {.only_expired = only_expired};
+    struct cache_object *self = walk->cache;
+    struct next_op n = {.only_expired = walk->only_expired};
+    int busy = 0;
     for (;;) {
+        const struct writer_wish how = {.wait_ms = wait ? walk_left(walk) : 0};
         if (op_begin(self, &n.op) < 0) {
             return -1;
         }
         n.op.key.page = page;
         int status = op_call(self, &n.op, run_next);
         if (status != FMM_OK) {
-            return status < 0 ? -1 : 0;
+            return status < 0 ? -1 : busy;
         }
-        if (writeback_entry(self, &n.ticket, NULL) < 0) {
+        int written = writeback_entry(self, &n.handout, NULL, &how);
+        if (written < 0) {
             return -1;
         }
+        busy |= written == WRITE_BUSY;
     }
+}
+
+/* First what nobody else writes, then what is left of the rest. */
+static int
+write_page(const struct walk *walk, uint32_t page)
+{
+    int busy = write_changed(walk, page, false);
+    return busy > 0 ? write_changed(walk, page, true) : busy;
 }
 
 int
@@ -110,9 +148,9 @@ pages_empty(struct cache_object *self, bool only_expired, uint64_t *dropped)
         .what = only_expired ? FMM_DROP_EXPIRED : FMM_DROP_ALL,
         .keep_dirty = true,
     };
+    const struct walk walk = walk_begin(self, only_expired);
     for (uint32_t page = 0; page < self->info.num_pages; page++) {
-        if (write_page(self, page, only_expired) < 0 ||
-            drop_page(self, &drop, page) < 0) {
+        if (write_page(&walk, page) < 0 || drop_page(self, &drop, page) < 0) {
             return -1;
         }
     }
@@ -147,8 +185,9 @@ cache_flush(PyObject *object, PyObject *Py_UNUSED(ignored))
     if (op_begin(self, &op) < 0) {
         return NULL;
     }
+    const struct walk walk = walk_begin(self, false);
     for (uint32_t page = 0; page < self->info.num_pages; page++) {
-        if (write_page(self, page, false) < 0) {
+        if (write_page(&walk, page) < 0) {
             return NULL;
         }
     }

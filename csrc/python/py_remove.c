@@ -3,12 +3,13 @@
 #include "py_callback.h"
 #include "py_methods.h"
 #include "py_read.h"
+#include "py_remove.h"
 #include "py_store.h"
 
 struct remove_op {
     struct op op;
     struct fmm_removal removal;
-    bool was_dirty;
+    enum fmm_due due;
     struct fmm_ticket ticket;
 };
 
@@ -17,8 +18,59 @@ run_remove(struct fmm_cache *cache, struct op *op)
 {
     struct remove_op *r = (struct remove_op *)op;
     op_hash(cache, op);
-    return fmm_remove(cache, &op->call, &op->key, &r->removal, &r->was_dirty,
+    return fmm_remove(cache, &op->call, &op->key, &r->removal, &r->due,
                       &r->ticket);
+}
+
+/* Nothing in the cache stands for the removal: so it has to wait for whoever
+ * tells the store of the key. */
+static int
+delete_in_order(struct cache_object *self, PyObject *key)
+{
+    struct writer *writer;
+    if (writeback_right(self, key, &writer) < 0) {
+        return -1;
+    }
+    int deleted = callback_delete(self, key);
+    if (deleted == 0) {
+        deleted = writer_require(writer);
+    }
+    writer_release(writer);
+    return deleted;
+}
+
+/* Whoever tells the store of the key just now deletes it there, too. */
+static int
+delete_marked(struct cache_object *self, PyObject *key)
+{
+    const struct writer_wish how = {.wait_ms = self->lock_timeout_ms,
+                                    .others = true};
+    bool gone;
+    if (self->write_cb == NULL && self->delete_cb == NULL) {
+        return 0; /* left to those who have them */
+    }
+    return writeback_key(self, key, &how, &gone) < 0 ? -1 : 0;
+}
+
+bool
+remove_marks(const struct cache_object *self)
+{
+    return self->write_back && self->delete_cb != NULL;
+}
+
+int
+remove_finish(struct cache_object *self, PyObject *key, enum fmm_due due)
+{
+    switch (due) {
+    case FMM_DUE_NOTHING:
+        return 0;
+    case FMM_DUE_MARKED:
+        return delete_marked(self, key);
+    case FMM_DUE_DELETION:
+        break;
+    }
+    return remove_marks(self) ? delete_in_order(self, key)
+                              : callback_delete(self, key);
 }
 
 /* Remove a key whose operation has begun, and tell delete_cb. Returns 1 when
@@ -26,13 +78,14 @@ run_remove(struct fmm_cache *cache, struct op *op)
 static int
 remove_key(struct cache_object *self, struct remove_op *r, PyObject *key)
 {
-    r->was_dirty = false;
+    r->removal.mark = remove_marks(self);
+    r->due = FMM_DUE_NOTHING;
     int status = writeback_call(self, &r->op, run_remove, &r->ticket);
     if (status < 0) {
         return -1;
     }
-    if (self->delete_cb != NULL && !r->was_dirty &&
-        callback_delete(self, key) < 0) {
+    /* No room for a tombstone but by way of changed values that stay. */
+    if (status != FMM_NO_ROOM && remove_finish(self, key, r->due) < 0) {
         return -1;
     }
     return status == FMM_OK;
@@ -174,7 +227,7 @@ run_take(struct fmm_cache *cache, struct op *op)
                             t->capacity, &t->meta);
     if (status == FMM_OK) {
         status = fmm_remove_locked(&guard, &op->call, &op->key, &r->removal,
-                                   &r->was_dirty, &r->ticket);
+                                   &r->due, &r->ticket);
     }
     fmm_guard_release(&guard);
     return status;
@@ -242,7 +295,7 @@ put_back(struct cache_object *self, const struct take_op *t, PyObject *bytes)
 static PyObject *
 take_value(struct cache_object *self, PyObject *key)
 {
-    struct take_op t = {.remove = {.was_dirty = false}};
+    struct take_op t = {.remove = {.removal = {.mark = remove_marks(self)}}};
     if (op_set_key(self, key, &t.remove.op.key) < 0 ||
         op_begin(self, &t.remove.op) < 0) {
         return NULL;
@@ -258,8 +311,7 @@ take_value(struct cache_object *self, PyObject *key)
         put_back(self, &t, bytes);
     }
     Py_DECREF(bytes);
-    if (value != NULL && !t.remove.was_dirty &&
-        callback_delete(self, key) < 0) {
+    if (value != NULL && remove_finish(self, key, t.remove.due) < 0) {
         Py_CLEAR(value);
     }
     return value;

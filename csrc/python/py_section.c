@@ -114,6 +114,19 @@ section_holds(const struct section *section)
     return section->map != NULL && fmm_guard_held(&section->guard);
 }
 
+int
+section_require(const struct section *section)
+{
+    if (section_holds(section)) {
+        return 0;
+    }
+    PyErr_Format(section->cache->state->lock_error,
+                 "%U: this process forked while its parent held the page, "
+                 "which it does not: nothing was stored",
+                 section->cache->path);
+    return -1;
+}
+
 /* Whether the current thread entered it, in this process. */
 static bool
 is_mine(const struct section *section)

@@ -26,6 +26,9 @@ struct section *section_take(struct cache_object *cache, struct op *op);
 void section_leave(struct section *section);
 /* Whether the page is held by this process, not by its parent. */
 bool section_holds(const struct section *section);
+/* LockError unless it is: due after each piece of user code. Returns 0, or
+ * -1. */
+int section_require(const struct section *section);
 
 /* LockError when the current thread is inside a section of the cache, a root,
  * or holds that page of the same file through another object. */

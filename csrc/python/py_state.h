@@ -19,6 +19,7 @@
 #define COLD __attribute__((cold, noinline))
 
 struct section;
+struct writer;
 
 struct module_state {
     PyTypeObject *space_type, *cache_type, *item_type, *scanner_type;
@@ -34,6 +35,8 @@ struct module_state {
     PyObject *log_failure, *log_orphan;
     /* User code that runs inside a cache, of all threads. */
     struct section *sections;
+    /* Who tells the user's store of a key just now, of all threads. */
+    struct writer *writers;
     /* How far this process's idea of now is off, for tests. */
     int64_t travel_ms;
 };

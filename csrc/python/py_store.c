@@ -5,6 +5,17 @@
 #include "py_read.h"
 #include "py_tags.h"
 
+/* What is stored and dirty; whoever tells the store of the key already does so
+ * again. */
+static int
+write_now(struct cache_object *self, PyObject *key)
+{
+    const struct writer_wish how = {.wait_ms = writeback_patience(self),
+                                    .others = true};
+    bool gone;
+    return writeback_key(self, key, &how, &gone);
+}
+
 int
 store_tell(struct cache_object *self, const struct store_request *request,
            int status, const struct fmm_store *store)
@@ -13,8 +24,13 @@ store_tell(struct cache_object *self, const struct store_request *request,
     if (self->write_cb == NULL || !(stored || status == FMM_NO_ROOM)) {
         return status;
     }
-    int written =
-        callback_write(self, request->key, request->value, store->expire_at);
+    int written = status == FMM_NO_ROOM
+                      ? writeback_unfit(self, request->key, request->value,
+                                        store->expire_at)
+                  : self->write_back
+                      ? write_now(self, request->key)
+                      : callback_write(self, request->key, request->value,
+                                       store->expire_at);
     return written < 0 ? -1 : status;
 }
 

@@ -8,6 +8,7 @@
 struct expected {
     bool present; /* a value or a tombstone, expired or not */
     bool tombstone, dirty, integer, has_modseq, leasable;
+    bool removed;          /* and that is to be written back */
     uint32_t length, seed; /* of the value's bytes */
     int64_t number;
     uint64_t modseq, expire_at;
@@ -146,10 +147,13 @@ write_back(struct fmm_ticket *ticket)
     memcpy(name, buffer, meta.key_len);
     REQUIRE(sscanf(name, "%u", &n) == 1 && n < keys);
     struct expected *e = &model[n];
-    REQUIRE(e->present && e->dirty);
-    CHECK(is_same_value(e, buffer + meta.key_len, meta.value_len));
+    CHECK_EQ(ticket->removed, e->removed);
+    REQUIRE(e->removed || (e->present && e->dirty));
+    CHECK_EQ(meta.tombstone, e->removed || e->tombstone);
+    CHECK(meta.tombstone ||
+          is_same_value(e, buffer + meta.key_len, meta.value_len));
     CHECK_EQ(fmm_dirty_done(cache, &call, ticket), FMM_OK);
-    e->dirty = false;
+    e->dirty = e->removed = false;
 }
 
 /* ------------------------------------------------------------ operations */
@@ -307,16 +311,20 @@ remove_some(uint32_t n)
     }
     struct fmm_ticket ticket;
     enum fmm_status status;
-    while ((status = fmm_remove(cache, &call, &key, &removal, NULL,
+    enum fmm_due due;
+    while ((status = fmm_remove(cache, &call, &key, &removal, &due,
                                 &ticket)) == FMM_DIRTY) {
         write_back(&ticket);
     }
+    bool dirty = e->dirty || e->removed;
     if (!agrees(e, status, is_visible(e) ? FMM_OK : FMM_MISS, FMM_MISS)) {
         return;
     }
+    CHECK(due != FMM_DUE_MARKED || dirty);
+    CHECK(due != FMM_DUE_DELETION || !dirty);
     uint64_t known = is_live(e) && e->has_modseq ? e->modseq : 0;
     if (!removal.has_modseq) {
-        *e = (struct expected){.present = false};
+        *e = (struct expected){.removed = due == FMM_DUE_MARKED};
         leases[n].held = false;
     }
     else if (!is_visible(e) || !e->has_modseq || known < removal.modseq) {
@@ -325,6 +333,7 @@ remove_some(uint32_t n)
             .tombstone = true,
             .has_modseq = true,
             .modseq = known > removal.modseq ? known : removal.modseq,
+            .dirty = due == FMM_DUE_MARKED,
             .expire_at = removal.expire_at};
         leases[n].held = false;
     }
@@ -548,7 +557,8 @@ drop_some(void)
         struct expected *e = &model[n];
         bool past =
             e->present ? is_expired(e) : leases[n].deadline <= call.now_ms;
-        if (key_of(n).page == page && !e->dirty && (all || past)) {
+        bool changed = e->dirty || e->removed;
+        if (key_of(n).page == page && !changed && (all || past)) {
             *e = (struct expected){.present = false};
             leases[n].held = false;
         }

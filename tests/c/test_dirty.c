@@ -343,6 +343,178 @@ a_ticket_of_an_earlier_lap_marks_nothing_clean(void)
     fmm_close(own);
 }
 
+/* ------------------------------------------------------------ removals */
+
+static enum fmm_due
+remove_key(const char *key, bool mark)
+{
+    const struct fmm_removal removal = {.mark = mark};
+    struct fmm_key k = text_key(cache, key);
+    struct fmm_ticket ticket;
+    enum fmm_due due = FMM_DUE_NOTHING;
+    CHECK_EQ(fmm_remove(cache, &call, &k, &removal, &due, &ticket), FMM_OK);
+    CHECK(!has(cache, key));
+    return due;
+}
+
+static void
+what_the_store_never_had_leaves_nothing_to_do(void)
+{
+    struct fmm_ticket ticket;
+    begin();
+    CHECK_EQ(set_text_as(cache, "key", "one", &dirty), FMM_OK);
+    CHECK_EQ(set_text_as(cache, "key", "two", &dirty), FMM_OK);
+    CHECK_EQ(remove_key("key", false), FMM_DUE_NOTHING);
+    CHECK_EQ(find("key", &ticket), FMM_MISS);
+    CHECK_EQ(set_text_as(cache, "key", "three", &dirty), FMM_OK);
+    CHECK_EQ(remove_key("key", true), FMM_DUE_NOTHING);
+    end();
+}
+
+static void
+a_removal_while_a_value_is_written_is_written_after_it(void)
+{
+    struct fmm_ticket writing, removal;
+    struct fmm_meta meta;
+    char buffer[8];
+    begin();
+    CHECK_EQ(set_text_as(cache, "key", "value", &dirty), FMM_OK);
+    CHECK_EQ(find("key", &writing), FMM_OK);
+    CHECK(reads(&writing, "key", "value") && !writing.removed);
+    CHECK_EQ(remove_key("key", false), FMM_DUE_MARKED);
+    CHECK_EQ(done(&writing), FMM_MISS);
+    CHECK_EQ(find("key", &removal), FMM_OK);
+    CHECK(removal.removed);
+    CHECK_EQ(fmm_dirty_read(cache, &call, &removal, buffer, 3, &meta), FMM_OK);
+    CHECK(meta.tombstone && meta.key_len == 3 && meta.value_len == 0);
+    CHECK_EQ(done(&removal), FMM_OK);
+    CHECK_EQ(find("key", &removal), FMM_MISS);
+    CHECK_EQ(stats_of(cache).entries, 0);
+    end();
+}
+
+static void
+a_newer_version_of_what_is_being_written_is_marked_too(void)
+{
+    struct fmm_ticket writing;
+    begin();
+    CHECK_EQ(set_text_as(cache, "key", "old", &dirty), FMM_OK);
+    CHECK_EQ(find("key", &writing), FMM_OK);
+    CHECK_EQ(set_text_as(cache, "key", "new", &dirty), FMM_OK);
+    CHECK_EQ(remove_key("key", false), FMM_DUE_MARKED);
+    end();
+}
+
+static void
+a_removed_key_can_be_stored_again(void)
+{
+    struct fmm_ticket ticket;
+    begin();
+    CHECK_EQ(set_text(cache, "key", "clean"), FMM_OK);
+    CHECK_EQ(remove_key("key", true), FMM_DUE_MARKED);
+    CHECK_EQ(find("key", &ticket), FMM_OK);
+    CHECK_EQ(set_text_as(cache, "key", "again", &dirty), FMM_OK);
+    CHECK(holds(cache, "key", "again") && is_dirty("key"));
+    CHECK_EQ(done(&ticket), FMM_MISS);
+    /* It came over a removal that the store may not know of. */
+    CHECK_EQ(remove_key("key", false), FMM_DUE_MARKED);
+    end();
+}
+
+static void
+a_dirty_tombstone_stays_when_it_was_written_back(void)
+{
+    const struct fmm_removal removal = {.modseq = 7, .has_modseq = true};
+    struct fmm_ticket ticket;
+    enum fmm_due due;
+    begin();
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(set_text_as(cache, "key", "value", &dirty), FMM_OK);
+    CHECK_EQ(find("key", &ticket), FMM_OK);
+    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, &due, &ticket), FMM_OK);
+    CHECK_EQ(due, FMM_DUE_MARKED);
+    CHECK_EQ(find("key", &ticket), FMM_OK);
+    CHECK(!ticket.removed);
+    CHECK_EQ(done(&ticket), FMM_OK);
+    CHECK_EQ(find("key", &ticket), FMM_MISS);
+    CHECK_EQ(set_text(cache, "key", "late"), FMM_STALE);
+    end();
+}
+
+/* Whether the page knows that a value has left it. */
+static bool
+knows_of_departures(void)
+{
+    bool known;
+    CHECK_EQ(set_text_as(cache, "new", "value", &dirty), FMM_OK);
+    known = remove_key("new", false) == FMM_DUE_MARKED;
+    return known;
+}
+
+static void
+where_values_left_a_new_one_may_be_in_the_store(void)
+{
+    const struct fmm_removal plainly = {.keep_dirty = true};
+    struct fmm_ticket ticket;
+    uint64_t dropped = 0;
+    begin();
+    CHECK_EQ(set_text(cache, "key", "clean"), FMM_OK);
+    CHECK(!knows_of_departures());
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_remove(cache, &call, &key, &plainly, NULL, &ticket), FMM_OK);
+    CHECK(knows_of_departures());
+    end();
+    begin();
+    CHECK_EQ(set_text(cache, "key", "clean"), FMM_OK);
+    CHECK_EQ(fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, false, &dropped),
+             FMM_OK);
+    CHECK(knows_of_departures());
+    end();
+    begin();
+    for (unsigned n = 0; stats_of(cache).evictions == 0; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "filler %u", n);
+        CHECK_EQ(set_filler(cache, name, 100), FMM_OK);
+    }
+    CHECK(knows_of_departures());
+    end();
+}
+
+/* -------------------------------------------------------------- in parts */
+
+static void
+a_value_in_parts_is_written_back_whole(void)
+{
+    enum { LENGTH = 12000 };
+    static char text[LENGTH + 1], buffer[LENGTH + 8];
+    struct fmm_ticket ticket;
+    struct fmm_meta meta;
+    cache = new_cache(4096, 16);
+    memset(text, 'x', LENGTH);
+    const struct fmm_value value = text_value(text);
+    struct fmm_split split = {.value = &value};
+    struct fmm_key key = text_key(cache, "key");
+    const struct fmm_value head = {.data = &split.parts,
+                                   .len = sizeof(split.parts),
+                                   .type = 5,
+                                   .split = true};
+    CHECK_EQ(fmm_split_store(cache, &call, &key, &split, &ticket), FMM_OK);
+    CHECK_EQ(fmm_set(cache, &call, &key, &head, &dirty, &ticket), FMM_OK);
+    CHECK_EQ(find("key", &ticket), FMM_OK);
+    CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, 100, &meta),
+             FMM_TOO_SMALL);
+    CHECK_EQ(meta.key_len + meta.value_len, LENGTH + 3);
+    CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, LENGTH + 3, &meta),
+             FMM_OK);
+    CHECK(memcmp(buffer, "key", 3) == 0);
+    CHECK(memcmp(buffer + 3, text, LENGTH) == 0);
+    fmm_split_drop(cache, &call, &split.parts);
+    CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, LENGTH + 3, &meta),
+             FMM_MISS);
+    CHECK_EQ(find("key", &ticket), FMM_MISS); /* it can only go */
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(what_was_written_back_is_clean),
     CASE(a_read_that_does_not_fit_says_what_it_takes),
@@ -357,6 +529,13 @@ static const struct check_case cases[] = {
     CASE(a_forged_ticket_finds_nothing),
     CASE(dropping_keeps_dirty_entries_when_asked_to),
     CASE(a_ticket_of_an_earlier_lap_marks_nothing_clean),
+    CASE(what_the_store_never_had_leaves_nothing_to_do),
+    CASE(a_removal_while_a_value_is_written_is_written_after_it),
+    CASE(a_newer_version_of_what_is_being_written_is_marked_too),
+    CASE(a_removed_key_can_be_stored_again),
+    CASE(a_dirty_tombstone_stays_when_it_was_written_back),
+    CASE(where_values_left_a_new_one_may_be_in_the_store),
+    CASE(a_value_in_parts_is_written_back_whole),
 };
 
 CHECK_MAIN(cases)

@@ -1,7 +1,7 @@
-/* A file of version 5, made once and kept: it opens and reads the same for
+/* A file of version 6, made once and kept: it opens and reads the same for
  * ever.
  *
- *   test_golden                  read tests/golden/version5.fmm
+ *   test_golden                  read tests/golden/version6.fmm
  *   test_golden --make FILE      make such a file; only together with a new
  *                                FMM_VERSION, under that version's name
  *
@@ -11,7 +11,7 @@
 
 #include "golden.h"
 
-#define NAME "version5.fmm"
+#define NAME "version6.fmm"
 #define FILLERS 400u
 #define YEAR_2100 UINT64_C(4102444800000)
 
@@ -150,6 +150,21 @@ store_tagged(struct fmm_cache *cache)
     CHECK_EQ(set_text_as(cache, "tagged", "in a group", &store), FMM_OK);
 }
 
+/* One changed value that was removed: what is left is to be deleted from the
+ * user's store. */
+static void
+store_removal(struct fmm_cache *cache)
+{
+    const struct fmm_store dirty = {.dirty = true};
+    const struct fmm_removal plainly = {.has_modseq = false};
+    struct fmm_key key = text_key(cache, "removed");
+    struct fmm_ticket ticket;
+    enum fmm_due due;
+    CHECK_EQ(set_text_as(cache, "removed", "value", &dirty), FMM_OK);
+    CHECK_EQ(fmm_remove(cache, &call, &key, &plainly, &due, &ticket), FMM_OK);
+    CHECK_EQ(due, FMM_DUE_MARKED);
+}
+
 static void
 store_all(struct fmm_cache *cache)
 {
@@ -174,6 +189,7 @@ store_all(struct fmm_cache *cache)
     store_leases(cache);
     store_parts(cache);
     store_tagged(cache);
+    store_removal(cache);
 }
 
 static int
@@ -267,8 +283,9 @@ its_entries_read_the_same(void)
     /* One is computed, one in parts and one tagged besides; not counted are
      * one expired, one of a namespace and one internal. */
     CHECK_EQ(values, fillers + ENTRIES);
-    /* And those without values: the expired one, the buried one, a lease. */
-    CHECK_EQ(stats_of(cache).entries, values + 1 + 3);
+    /* And those without values: the expired one, the buried one, a lease, and
+     * the removed one. */
+    CHECK_EQ(stats_of(cache).entries, values + 1 + 4);
     fmm_close(cache);
 }
 
@@ -321,6 +338,23 @@ its_tags_read_the_same(void)
 }
 
 static void
+its_removal_reads_the_same(void)
+{
+    struct fmm_cache *cache = open_copy();
+    struct fmm_key key = text_key(cache, "removed");
+    struct fmm_guard guard;
+    struct fmm_ticket ticket;
+    CHECK(!has(cache, "removed"));
+    REQUIRE(fmm_guard_take(cache, &call, key.page, &guard) == FMM_OK);
+    CHECK_EQ(fmm_dirty_find_locked(&guard, &call, &key, &ticket), FMM_OK);
+    CHECK(ticket.removed);
+    CHECK_EQ(fmm_dirty_done_locked(&guard, &ticket), FMM_OK);
+    CHECK_EQ(fmm_dirty_find_locked(&guard, &call, &key, &ticket), FMM_MISS);
+    CHECK(fmm_guard_release(&guard));
+    fmm_close(cache);
+}
+
+static void
 its_pages_are_sound_and_go_on_working(void)
 {
     struct fmm_cache *cache = open_copy();
@@ -342,6 +376,7 @@ static const struct check_case cases[] = {
     CASE(its_leases_read_the_same),
     CASE(its_parts_read_the_same),
     CASE(its_tags_read_the_same),
+    CASE(its_removal_reads_the_same),
     CASE(its_pages_are_sound_and_go_on_working),
 };
 

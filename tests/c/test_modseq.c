@@ -246,28 +246,38 @@ tombstones_are_hidden_from_counts_and_scans(void)
 }
 
 static void
-a_removal_tells_of_a_dirty_value(void)
+a_removal_tells_what_is_left_to_do(void)
 {
     const struct fmm_store dirty = {.dirty = true};
     struct fmm_removal removal = {.keep_dirty = true};
     struct fmm_ticket ticket;
-    bool was_dirty = false;
+    enum fmm_due due;
     begin();
     struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, &due, &ticket),
+             FMM_MISS);
+    CHECK_EQ(due, FMM_DUE_DELETION);
+    CHECK_EQ(set_text(cache, "key", "clean"), FMM_OK);
+    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, &due, &ticket), FMM_OK);
+    CHECK_EQ(due, FMM_DUE_DELETION);
     CHECK_EQ(set_text_as(cache, "key", "changed", &dirty), FMM_OK);
     CHECK_EQ(fmm_remove(cache, &call, &key, &removal, NULL, &ticket),
              FMM_DIRTY);
     CHECK(holds(cache, "key", "changed"));
-    removal.keep_dirty = false;
-    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, &was_dirty, &ticket),
-             FMM_OK);
-    CHECK(was_dirty && !has(cache, "key"));
-    CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_MISS);
-    CHECK_EQ(set_text(cache, "key", "clean"), FMM_OK);
-    removal.keep_dirty = true;
-    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, &was_dirty, &ticket),
-             FMM_OK);
-    CHECK(!was_dirty);
+    end();
+}
+
+static void
+a_late_tombstone_leaves_the_store_alone(void)
+{
+    const struct fmm_removal late = {.modseq = 4, .has_modseq = true};
+    struct fmm_ticket ticket;
+    enum fmm_due due;
+    begin();
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(set_numbered("key", 5), FMM_OK);
+    CHECK_EQ(fmm_remove(cache, &call, &key, &late, &due, &ticket), FMM_OK);
+    CHECK_EQ(due, FMM_DUE_NOTHING);
     end();
 }
 
@@ -285,7 +295,8 @@ static const struct check_case cases[] = {
     CASE(add_and_replace_take_a_tombstone_for_nothing),
     CASE(an_addition_heeds_numbers_as_a_store_does),
     CASE(tombstones_are_hidden_from_counts_and_scans),
-    CASE(a_removal_tells_of_a_dirty_value),
+    CASE(a_removal_tells_what_is_left_to_do),
+    CASE(a_late_tombstone_leaves_the_store_alone),
 };
 
 CHECK_MAIN(cases)

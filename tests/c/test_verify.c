@@ -116,7 +116,7 @@ a_slot_beyond_the_head_is_bad(void)
 static void
 a_slot_with_reserved_bits_is_bad(void)
 {
-    for (unsigned bit = 48; bit < 60; bit++) {
+    for (unsigned bit = 48; bit < 58; bit++) {
         check_bad_slot(~UINT64_C(0), UINT64_C(1) << bit);
     }
 }

@@ -23,7 +23,7 @@ LAYERS = (
     {"fmm_platform"},
     {"fmm_process"},
     {"fmm_entry", "fmm_lock", "fmm_match", "fmm_options", "fmm_ring"},
-    {"fmm_header", "fmm_index"},
+    {"fmm_header", "fmm_index", "fmm_writer_lock"},
     {"fmm_page"},
     {"fmm_owner", "fmm_verify"},
     {"fmm_evict"},
@@ -39,6 +39,7 @@ LAYERS = (
         "fmm_lease",
         "fmm_scan",
         "fmm_split",
+        "fmm_writer",
     },
     {"fmm_stats"},
 )
