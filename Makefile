@@ -7,6 +7,7 @@ ENVIRONMENT = $(PYTHON) tools/environment.py
 # What docs/reliability.rst tells of, each for as long as you like.
 KILLS ?= 20000
 MINUTES ?= 10
+ORDER_SECONDS ?= 3600
 CHANGES ?= 100
 SECONDS ?= 60
 RESULTS = benchmarks/results
@@ -14,7 +15,7 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 .PHONY: help demo test test-c test-python bench bench-quick format ci clean \
     instructions instructions-check performance \
-    storm soak leaks opening steps mutants fuzz reliability outside
+    storm order soak leaks opening steps mutants fuzz reliability outside
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
@@ -24,6 +25,7 @@ help:
 	@echo "make instructions count those of each operation; records them"
 	@echo "make instructions-check  compare with the record"
 	@echo "make storm        kill writers at random; KILLS=20000"
+	@echo "make order        write-back under kills, an hour; ORDER_SECONDS=3600"
 	@echo "make soak         everything at once; MINUTES=10"
 	@echo "make steps        look at memory after each instruction; CHANGES=100"
 	@echo "make fuzz         all fuzzers; SECONDS=60 each, or RUNS=10000000"
@@ -66,10 +68,11 @@ instructions instructions-check:
 	@python=$$($(ENVIRONMENT)) && $(PYTHON) tools/system.py valgrind && \
 	    "$$python" benchmarks/instructions.py $(if $(findstring check,$@),--check)
 
-storm soak leaks opening: PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
+storm order soak leaks opening: PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
 storm: OPTIONS = --kills $(KILLS)
 soak: OPTIONS = --minutes $(MINUTES)
-storm soak leaks opening:
+order: OPTIONS = --seconds $(ORDER_SECONDS)
+storm order soak leaks opening:
 	@python=$$($(ENVIRONMENT) test) && "$$python" $(PROGRAM) $(OPTIONS) \
 	    --output $(RESULTS)/$@.json
 

@@ -116,6 +116,10 @@ def facts(*columns: str) -> Callable[[Results], Rows]:
 SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "storm": (("storm",), storm),
     "peers": (("storm", "storm-diskcache", "storm-perl"), peers),
+    "order": (
+        ("order",),
+        facts("seconds", "kills", "changes", "writes", "deletions", "violations"),
+    ),
     "steps": (("steps",), steps),
     "mutants": (("mutants",), mutants),
     "fuzz": (("fuzz",), fuzz),

@@ -173,8 +173,8 @@ struct fmm_removal {
     uint64_t modseq;    /* with has_modseq: leave a tombstone */
     uint64_t expire_at; /* of the tombstone, ms; 0: never */
     bool has_modseq;
-    bool keep_dirty; /* a dirty entry is FMM_DIRTY, not removed */
-    bool mark;       /* leave a mark also where the value is clean */
+    bool keep_dirty; /* from the cache only: a dirty entry is FMM_DIRTY */
+    bool mark;       /* leave a mark where no dirty value is, too */
 };
 
 /* What a removal leaves to be done in the user's store. */
@@ -429,6 +429,10 @@ enum fmm_status fmm_writer_take(struct fmm_cache *cache,
 bool fmm_writer_is_at(const struct fmm_cache *cache, uint64_t hash);
 /* Whether two hashes share one right. */
 bool fmm_writer_shared(uint64_t hash, uint64_t other);
+/* About to give it back: fmm_writer_is_at() is false from now on. What is
+ * looked for after this call is seen, or else whoever stored it sees that. */
+void fmm_writer_leave(struct fmm_cache *cache,
+                      const struct fmm_writer *writer);
 /* Give it back. False: this process does not have it (it forked). */
 bool fmm_writer_release(struct fmm_cache *cache, struct fmm_writer *writer);
 

@@ -117,14 +117,11 @@ fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
 static enum fmm_due
 due_of(const struct fmm_removal *removal, const struct fmm_found *old)
 {
-    if (old == NULL) {
-        return FMM_DUE_DELETION;
-    }
-    if ((old->word & FMM_SLOT_FRESH) != 0) {
+    uint64_t word = old != NULL ? old->word : 0;
+    if ((word & FMM_SLOT_FRESH) != 0) {
         return FMM_DUE_NOTHING;
     }
-    bool bare = fmm_entry_bare(&old->entry);
-    bool mark = (old->word & FMM_SLOT_DIRTY) != 0 || (removal->mark && !bare);
+    bool mark = removal->mark || (word & FMM_SLOT_DIRTY) != 0;
     return mark && !FMM_MUTANT_IS(remove_unmarked) ? FMM_DUE_MARKED
                                                    : FMM_DUE_DELETION;
 }
@@ -154,9 +151,29 @@ remove_found(const struct change *c, const struct fmm_found *old,
     }
 }
 
+/* Where nothing is, the mark is a tombstone without a number. */
+static enum fmm_status
+remove_plainly(const struct change *c, const struct fmm_found *old,
+               enum fmm_due *due)
+{
+    const struct fmm_store mark = {.dirty = true};
+    enum fmm_status status = FMM_OK;
+    if (old != NULL) {
+        remove_found(c, old, *due);
+    }
+    else if (*due == FMM_DUE_MARKED) {
+        status = insert(c, NULL, &mark, NULL);
+    }
+    if (status == FMM_NO_ROOM) {
+        *due = FMM_DUE_DELETION;
+        status = FMM_OK;
+    }
+    return status;
+}
+
 /* A tombstone that finds no room: a plain removal has to do. */
 static void
-remove_plainly(const struct change *c, enum fmm_due due)
+remove_unburied(const struct change *c, enum fmm_due due)
 {
     struct fmm_found now;
     if (fmm_page_find(c->page, c->key, &now)) {
@@ -178,7 +195,7 @@ bury(const struct change *c, const struct fmm_removal *removal,
     };
     enum fmm_status status = insert(c, NULL, &store, old);
     if (status == FMM_NO_ROOM) {
-        remove_plainly(c, due);
+        remove_unburied(c, due);
         status = FMM_OK;
     }
     return status;
@@ -204,25 +221,24 @@ take_away(const struct change *c, const struct fmm_removal *removal,
     /* Asked now: what follows may change the entry's bytes. */
     enum fmm_status outcome = is_visible(c, old) ? FMM_OK : FMM_MISS;
     enum fmm_due due = due_of(removal, old);
+    enum fmm_status status = FMM_OK;
+    if (removal->keep_dirty) {
+        c->page->control->departed = 1;
+    }
     if (dirty && removal->keep_dirty) {
         return fmm_evict_hand_out(c->page, old, c->ticket);
     }
     if (outlives(c, old, removal)) {
         due = FMM_DUE_NOTHING;
     }
-    else if (removal->has_modseq) {
-        enum fmm_status status = bury(c, removal, old, due);
-        if (status != FMM_OK) {
-            return status;
-        }
+    else {
+        status = removal->has_modseq ? bury(c, removal, old, due)
+                                     : remove_plainly(c, old, &due);
     }
-    else if (old != NULL) {
-        remove_found(c, old, due);
-    }
-    if (due_out != NULL) {
+    if (status == FMM_OK && due_out != NULL) {
         *due_out = due;
     }
-    return outcome;
+    return status == FMM_OK ? outcome : status;
 }
 
 enum fmm_status

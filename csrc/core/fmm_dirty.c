@@ -4,7 +4,6 @@
 #include "fmm_evict.h"
 #include "fmm_hold.h"
 #include "fmm_mutant.h"
-#include "fmm_parts.h"
 #include "fmm_read.h"
 
 /* The entry of a ticket, if it is still that version and dirty. */
@@ -46,74 +45,6 @@ is_same_word(const struct fmm_found *found, uint64_t word)
            (uint64_t)fmm_entry_integer(&found->entry) == word;
 }
 
-/* Where the parts of its value are; the length is 0 when it is in one piece.
- * False: they cannot be anywhere. */
-static bool
-locate_parts(const struct fmm_cache *cache, const struct fmm_found *found,
-             struct fmm_parts *parts)
-{
-    *parts = (struct fmm_parts){.length = 0};
-    if ((found->entry.flags & FMM_ENTRY_TOMBSTONE) != 0) {
-        return true;
-    }
-    fmm_entry_parts(&found->entry, parts);
-    return (found->entry.flags & FMM_ENTRY_SPLIT) == 0 ||
-           fmm_parts_sound(&cache->geometry, parts);
-}
-
-/* Copy key and value out, whatever its lifetime. FMM_MISS: parts are lost. */
-static enum fmm_status
-copy_dirty(const struct fmm_cache *cache, const struct fmm_found *found,
-           const struct fmm_parts *parts, unsigned char *buffer)
-{
-    const struct fmm_call whenever = {.now_ms = 0};
-    const struct fmm_entry *entry = &found->entry;
-    fmm_copy_out(buffer, entry->key, entry->key_len);
-    if (entry->flags & FMM_ENTRY_TOMBSTONE) {
-        return FMM_OK;
-    }
-    if (parts->length != 0) {
-        return fmm_parts_read(cache, &whenever, parts,
-                              buffer + entry->key_len);
-    }
-    fmm_entry_copy_value(entry, buffer + entry->key_len);
-    return FMM_OK;
-}
-
-/* A value that lost a part cannot be written back any more, and goes. */
-static enum fmm_status
-give_up(const struct fmm_page *page, const struct fmm_found *found)
-{
-    fmm_page_clear_slot(page, found);
-    fmm_count_add(&page->control->evictions, 1);
-    return FMM_MISS;
-}
-
-static enum fmm_status
-read_found(const struct fmm_cache *cache, const struct fmm_page *page,
-           const struct fmm_found *found, void *buffer, size_t capacity,
-           struct fmm_meta *meta_out)
-{
-    struct fmm_parts parts;
-    if (!locate_parts(cache, found, &parts)) {
-        return give_up(page, found);
-    }
-    fmm_page_describe(page, found, cache->created_ms, 0, meta_out);
-    if (meta_out->tombstone) {
-        meta_out->value_len = 0;
-    }
-    if (parts.length != 0) {
-        meta_out->value_len = parts.length;
-    }
-    if (!FMM_BOUND(dirty_capacity, fmm_fits(meta_out->key_len,
-                                            meta_out->value_len, capacity))) {
-        return FMM_TOO_SMALL;
-    }
-    return copy_dirty(cache, found, &parts, buffer) == FMM_OK
-               ? FMM_OK
-               : give_up(page, found);
-}
-
 enum fmm_status
 fmm_dirty_read_locked(const struct fmm_guard *guard, struct fmm_ticket *ticket,
                       void *buffer, size_t capacity, struct fmm_meta *meta_out)
@@ -124,11 +55,24 @@ fmm_dirty_read_locked(const struct fmm_guard *guard, struct fmm_ticket *ticket,
     if (!find_ticket(&page, ticket, &found)) {
         return FMM_MISS;
     }
+    const struct fmm_entry *entry = &found.entry;
+    fmm_page_describe(&page, &found, guard->cache->created_ms, 0, meta_out);
     ticket->removed = (found.word & FMM_SLOT_REMOVED) != 0;
-    if (found.entry.flags & FMM_ENTRY_INTEGER) {
-        ticket->word = (uint64_t)fmm_entry_integer(&found.entry);
+    if (meta_out->tombstone) {
+        meta_out->value_len = 0;
     }
-    return read_found(guard->cache, &page, &found, buffer, capacity, meta_out);
+    if (!FMM_BOUND(dirty_capacity, fmm_fits(meta_out->key_len,
+                                            meta_out->value_len, capacity))) {
+        return FMM_TOO_SMALL;
+    }
+    if (entry->flags & FMM_ENTRY_INTEGER) {
+        ticket->word = (uint64_t)fmm_entry_integer(entry);
+    }
+    fmm_copy_out(buffer, entry->key, entry->key_len);
+    if (!meta_out->tombstone) {
+        fmm_entry_copy_value(entry, (unsigned char *)buffer + entry->key_len);
+    }
+    return FMM_OK;
 }
 
 enum fmm_status

@@ -7,6 +7,10 @@
 #include "fmm_base.h"
 #include "fmm_format.h"
 
+/* A flag of copies that is never in the file: the slot says that the key was
+ * removed, see FMM_SLOT_REMOVED. */
+#define FMM_ENTRY_REMOVED (1u << 15)
+
 /* A private copy of an entry's header, and where its parts lie. */
 struct fmm_entry {
     const unsigned char *at;          /* in the map */

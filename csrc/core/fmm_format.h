@@ -190,9 +190,7 @@ enum fmm_entry_flag {
     FMM_ENTRY_SPLIT = 1 << 11,    /* the value says where its parts are */
     FMM_ENTRY_TAGGED = 1 << 12,   /* two extension words for each tag */
     FMM_ENTRY_SCOPED = 1 << 13,   /* an extension word, part of the key */
-    FMM_ENTRY_KNOWN = (1 << 14) - 1,
-    /* Never in the file: set in a copy whose slot says FMM_SLOT_REMOVED. */
-    FMM_ENTRY_REMOVED = 1 << 15
+    FMM_ENTRY_KNOWN = (1 << 14) - 1
 };
 
 /* The key of a part of a value: `id` of struct fmm_parts, number u32. */

@@ -100,13 +100,17 @@ is_fresh(const struct fmm_page *page, const struct place *place)
     return page->control->departed == 0;
 }
 
-/* A clean one may be in the store, or will be there soon. */
+/* A clean one may be in the store, or will be there soon. A dirty tombstone
+ * without a number is the mark of a removal. */
 static uint64_t
 state_of(const struct fmm_page *page, const struct fmm_entry_source *source,
          const struct place *place)
 {
     if (FMM_LIKELY(!source->store->dirty)) {
         return 0;
+    }
+    if (source->value == NULL && !source->store->has_modseq) {
+        return FMM_SLOT_DIRTY | FMM_SLOT_REMOVED;
     }
     return FMM_SLOT_DIRTY | (is_fresh(page, place) ? FMM_SLOT_FRESH : 0u);
 }

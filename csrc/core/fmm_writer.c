@@ -50,6 +50,16 @@ fmm_writer_shared(uint64_t hash, uint64_t other)
     return fmm_writer_lock_shared(hash, other);
 }
 
+void
+fmm_writer_leave(struct fmm_cache *cache, const struct fmm_writer *writer)
+{
+    if (writer->owner == fmm_file_owner(cache)) {
+        fmm_writer_lock_note(fmm_writer_lock_of(cache->header, writer->hash),
+                             0);
+        atomic_thread_fence(memory_order_seq_cst);
+    }
+}
+
 bool
 fmm_writer_release(struct fmm_cache *cache, struct fmm_writer *writer)
 {

@@ -219,7 +219,7 @@ read_appeared(struct cache_object *self, const struct answer *answer,
 static int
 read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
 {
-    const struct writer_wish how = {.wait_ms = writeback_patience(self)};
+    const struct writer_wish how = {.wait_ms = tell_patience(self)};
     struct section *section;
     struct handout changed;
     int found = 2;
@@ -229,8 +229,8 @@ read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
             found = read_appeared(self, answer, value);
             break;
         case MISSING_CHANGED: {
-            int written = writeback_entry(self, &changed, NULL, &how);
-            if (written != WRITE_DONE) {
+            int written = tell_entry(self, &changed, NULL, &how);
+            if (written != TELL_DONE) {
                 return written < 0 ? -1
                                    : read_stale(self, answer,
                                                 changed.ticket.gone, value);
@@ -371,12 +371,12 @@ read_claimed(struct cache_object *self, struct answer *answer,
 static int
 read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
 {
-    const struct writer_wish how = {.wait_ms = writeback_patience(self)};
+    const struct writer_wish how = {.wait_ms = tell_patience(self)};
     struct claim claim;
     bool gone = false;
     answer->encoded.owner = NULL;
-    int written = writeback_key(self, answer->key, &how, &gone);
-    if (written != WRITE_DONE) {
+    int written = tell_key(self, answer->key, &how, &gone);
+    if (written != TELL_DONE) {
         return written < 0 ? -1 : read_stale(self, answer, gone, value);
     }
     int claimed = claim_key(self, answer->key, &claim);

@@ -350,7 +350,10 @@ const char remove_doc[] = PyDoc_STR(
 "remove($self, /, key, *, modseq=None, expire_time=None, expire_on=None)\n\
 --\n\
 \n\
-Remove a key, and call ``delete_cb`` unless its value was dirty.\n\
+Remove a key, and call ``delete_cb`` unless the store never had its value.\n\
+\n\
+A value that another thread or process is just handing to ``write_cb`` is\n\
+deleted by that one, after it was written.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -500,7 +503,9 @@ const char flush_doc[] = PyDoc_STR(
 \n\
 Hand all dirty values to ``write_cb`` now; they stay, no longer dirty.\n\
 \n\
-One that ``write_cb`` fails for stays dirty.\n\
+One that ``write_cb`` fails for stays dirty. One that another thread or\n\
+process is just writing is waited for, 5 seconds at most, or as long as\n\
+``lock_timeout`` says if that is less; that one then writes the newest.\n\
 \n\
 Returns:\n\
     None.");

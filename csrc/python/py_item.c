@@ -58,7 +58,8 @@ write_item(struct item_object *self)
 {
     const struct store_request request = {.key = self->key,
                                           .value = self->value};
-    int status = held_store(&self->held, &self->encoded, &self->store);
+    int status =
+        held_store(&self->held, &request, &self->encoded, &self->store);
     held_leave(&self->held);
     if (status < 0) {
         return -1;
@@ -77,21 +78,12 @@ static int
 remove_item(struct item_object *self)
 {
     const struct fmm_removal plainly = {.mark = remove_marks(self->cache)};
-    const struct held *held = &self->held;
-    struct fmm_ticket ticket;
     enum fmm_due due = FMM_DUE_NOTHING;
-    ticket.displaced.length = 0;
-    enum fmm_status status =
-        fmm_remove_locked(&held->section->guard, &held->op.call, &held->op.key,
-                          &plainly, &due, &ticket);
-    held->section->displaced = ticket.displaced;
-    int damaged = op_refuse_damaged(self->cache, held->section->map);
+    int status = writeback_remove_held(self->held.section, &self->held.op,
+                                       &plainly, &due);
     held_leave(&self->held);
-    if (damaged < 0) {
-        return -1;
-    }
     if (status < 0) {
-        return error_raise(self->cache->state, status, self->cache->path);
+        return -1;
     }
     return remove_finish(self->cache, self->key, due);
 }

@@ -155,6 +155,8 @@ cache_lease_store(PyObject *object, PyObject *args)
         tags_put(tags, &c.store.store);
     }
     c.store.value = &encoded.value;
+    c.store.key = request.key;
+    c.store.object = request.value;
     c.token = token;
     c.leasable = leasable != 0;
     int status = store_computed(self, &request, &c);

@@ -110,11 +110,14 @@ held_resolve(const struct cache_object *self, const struct held *held,
 }
 
 int
-held_store(struct held *held, const struct encoded *encoded,
-           struct fmm_store *store)
+held_store(struct held *held, const struct store_request *request,
+           const struct encoded *encoded, struct fmm_store *store)
 {
-    struct store_op op = {
-        .op = held->op, .value = &encoded->value, .store = *store};
+    struct store_op op = {.op = held->op,
+                          .value = &encoded->value,
+                          .store = *store,
+                          .key = request->key,
+                          .object = request->value};
     op.op.call.now_ms = op_now(held->section->cache);
     int status = writeback_store_held(held->section, &op);
     store->dirty = op.store.dirty;
@@ -174,7 +177,7 @@ store_answer(struct cache_object *self, struct held *held,
         value_encode(self, request->value, &encoded) < 0) {
         return -1;
     }
-    int status = held_store(held, &encoded, store);
+    int status = held_store(held, request, &encoded, store);
     value_free(&encoded);
     return status;
 }

@@ -31,5 +31,5 @@ int held_resolve(const struct cache_object *self, const struct held *held,
                  const struct store_request *request, struct fmm_store *store);
 /* Store into the page that is held. `store->dirty` is how it was stored.
  * Returns a status, or -1. */
-int held_store(struct held *held, const struct encoded *encoded,
-               struct fmm_store *store);
+int held_store(struct held *held, const struct store_request *request,
+               const struct encoded *encoded, struct fmm_store *store);

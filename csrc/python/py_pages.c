@@ -96,7 +96,7 @@ walk_begin(struct cache_object *self, bool only_expired)
     return (struct walk){.cache = self,
                          .only_expired = only_expired,
                          .until_ms = fmm_monotonic_ms() +
-                                     (uint64_t)writeback_patience(self)};
+                                     (uint64_t)tell_patience(self)};
 }
 
 /* The milliseconds that are left of it. */
@@ -125,11 +125,11 @@ write_changed(const struct walk *walk, uint32_t page, bool wait)
         if (status != FMM_OK) {
             return status < 0 ? -1 : busy;
         }
-        int written = writeback_entry(self, &n.handout, NULL, &how);
+        int written = tell_entry(self, &n.handout, NULL, &how);
         if (written < 0) {
             return -1;
         }
-        busy |= written == WRITE_BUSY;
+        busy |= written == TELL_BUSY;
     }
 }
 

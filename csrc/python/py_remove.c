@@ -28,7 +28,7 @@ static int
 delete_in_order(struct cache_object *self, PyObject *key)
 {
     struct writer *writer;
-    if (writeback_right(self, key, &writer) < 0) {
+    if (tell_right(self, key, &writer) < 0) {
         return -1;
     }
     int deleted = callback_delete(self, key);
@@ -49,7 +49,7 @@ delete_marked(struct cache_object *self, PyObject *key)
     if (self->write_cb == NULL && self->delete_cb == NULL) {
         return 0; /* left to those who have them */
     }
-    return writeback_key(self, key, &how, &gone) < 0 ? -1 : 0;
+    return tell_key(self, key, &how, &gone) < 0 ? -1 : 0;
 }
 
 bool

@@ -5,32 +5,22 @@
 #include "py_read.h"
 #include "py_tags.h"
 
-/* What is stored and dirty; whoever tells the store of the key already does so
- * again. */
-static int
-write_now(struct cache_object *self, PyObject *key)
-{
-    const struct writer_wish how = {.wait_ms = writeback_patience(self),
-                                    .others = true};
-    bool gone;
-    return writeback_key(self, key, &how, &gone);
-}
-
 int
 store_tell(struct cache_object *self, const struct store_request *request,
            int status, const struct fmm_store *store)
 {
-    bool stored = status == FMM_OK && !store->dirty;
-    if (self->write_cb == NULL || !(stored || status == FMM_NO_ROOM)) {
+    int written = TELL_DONE;
+    if (self->write_cb == NULL) {
         return status;
     }
-    int written = status == FMM_NO_ROOM
-                      ? writeback_unfit(self, request->key, request->value,
-                                        store->expire_at)
-                  : self->write_back
-                      ? write_now(self, request->key)
-                      : callback_write(self, request->key, request->value,
-                                       store->expire_at);
+    if (status == FMM_NO_ROOM) {
+        written =
+            tell_unfit(self, request->key, request->value, store->expire_at);
+    }
+    else if (status == FMM_OK && !self->write_back) {
+        written = callback_write(self, request->key, request->value,
+                                 store->expire_at);
+    }
     return written < 0 ? -1 : status;
 }
 
@@ -74,6 +64,8 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
         return -1;
     }
     store.value = &encoded.value;
+    store.key = request->key;
+    store.object = request->value;
     int status = store_encoded(self, request, &store);
     value_free(&encoded);
     return status;

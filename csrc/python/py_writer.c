@@ -188,6 +188,14 @@ writer_take(struct cache_object *self, const struct writer_wish *wish,
 }
 
 void
+writer_leave(struct writer *writer)
+{
+    if (!writer->nested) {
+        fmm_writer_leave(writer->map->cache, &writer->right);
+    }
+}
+
+void
 writer_release(struct writer *writer)
 {
     if (!writer->nested) {

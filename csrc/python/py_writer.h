@@ -33,6 +33,9 @@ enum writer_outcome {
 /* Returns an outcome, or -1 with an exception. */
 int writer_take(struct cache_object *self, const struct writer_wish *wish,
                 struct writer **writer_out);
+/* Before the last look for newer changes: who leaves some to us must not do so
+ * after it. */
+void writer_leave(struct writer *writer);
 /* Keeps an exception that is set. */
 void writer_release(struct writer *writer);
 /* LockError in a child that was forked since: the right is its parent's.

@@ -305,7 +305,8 @@ remove_some(uint32_t n)
     struct fmm_removal removal = {.has_modseq = check_random_below(3) == 0,
                                   .modseq = 1000 + check_random_below(100),
                                   .expire_at = some_expiry(),
-                                  .keep_dirty = check_random_below(3) == 0};
+                                  .keep_dirty = check_random_below(3) == 0,
+                                  .mark = check_random_below(3) == 0};
     if (is_live(e) && e->tombstone && removal.modseq < e->modseq) {
         removal.modseq = e->modseq; /* the same, evicted or not */
     }
@@ -320,7 +321,7 @@ remove_some(uint32_t n)
     if (!agrees(e, status, is_visible(e) ? FMM_OK : FMM_MISS, FMM_MISS)) {
         return;
     }
-    CHECK(due != FMM_DUE_MARKED || dirty);
+    CHECK(due != FMM_DUE_MARKED || dirty || removal.mark);
     CHECK(due != FMM_DUE_DELETION || !dirty);
     uint64_t known = is_live(e) && e->has_modseq ? e->modseq : 0;
     if (!removal.has_modseq) {

@@ -441,6 +441,51 @@ a_dirty_tombstone_stays_when_it_was_written_back(void)
     end();
 }
 
+static void
+a_removal_of_what_is_not_there_is_marked_too(void)
+{
+    const struct fmm_removal removal = {.mark = true};
+    struct fmm_key key;
+    struct fmm_ticket ticket;
+    enum fmm_due due;
+    begin();
+    key = text_key(cache, "key");
+    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, &due, &ticket),
+             FMM_MISS);
+    CHECK_EQ(due, FMM_DUE_MARKED);
+    CHECK_EQ(find("key", &ticket), FMM_OK);
+    CHECK(ticket.removed && !has(cache, "key"));
+    CHECK_EQ(done(&ticket), FMM_OK);
+    CHECK_EQ(stats_of(cache).entries, 0);
+    end();
+}
+
+static void
+a_removal_ends_what_is_being_computed(void)
+{
+    const struct fmm_removal removal = {.mark = true};
+    const struct fmm_value value = text_value("late");
+    struct fmm_key key;
+    struct fmm_ticket ticket;
+    struct fmm_lease lease;
+    begin();
+    key = text_key(cache, "key");
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1000, false, &lease, &ticket),
+             FMM_OK);
+    CHECK_EQ(fmm_remove(cache, &call, &key, &removal, NULL, &ticket),
+             FMM_MISS);
+    const struct fmm_lease_store store = {.token = lease.token};
+    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &store, &ticket),
+             FMM_MISS);
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1000, false, &lease, &ticket),
+             FMM_DIRTY);
+    CHECK(ticket.removed);
+    CHECK_EQ(done(&ticket), FMM_OK);
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1000, false, &lease, &ticket),
+             FMM_OK);
+    end();
+}
+
 /* Whether the page knows that a value has left it. */
 static bool
 knows_of_departures(void)
@@ -480,41 +525,6 @@ where_values_left_a_new_one_may_be_in_the_store(void)
     end();
 }
 
-/* -------------------------------------------------------------- in parts */
-
-static void
-a_value_in_parts_is_written_back_whole(void)
-{
-    enum { LENGTH = 12000 };
-    static char text[LENGTH + 1], buffer[LENGTH + 8];
-    struct fmm_ticket ticket;
-    struct fmm_meta meta;
-    cache = new_cache(4096, 16);
-    memset(text, 'x', LENGTH);
-    const struct fmm_value value = text_value(text);
-    struct fmm_split split = {.value = &value};
-    struct fmm_key key = text_key(cache, "key");
-    const struct fmm_value head = {.data = &split.parts,
-                                   .len = sizeof(split.parts),
-                                   .type = 5,
-                                   .split = true};
-    CHECK_EQ(fmm_split_store(cache, &call, &key, &split, &ticket), FMM_OK);
-    CHECK_EQ(fmm_set(cache, &call, &key, &head, &dirty, &ticket), FMM_OK);
-    CHECK_EQ(find("key", &ticket), FMM_OK);
-    CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, 100, &meta),
-             FMM_TOO_SMALL);
-    CHECK_EQ(meta.key_len + meta.value_len, LENGTH + 3);
-    CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, LENGTH + 3, &meta),
-             FMM_OK);
-    CHECK(memcmp(buffer, "key", 3) == 0);
-    CHECK(memcmp(buffer + 3, text, LENGTH) == 0);
-    fmm_split_drop(cache, &call, &split.parts);
-    CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, LENGTH + 3, &meta),
-             FMM_MISS);
-    CHECK_EQ(find("key", &ticket), FMM_MISS); /* it can only go */
-    end();
-}
-
 static const struct check_case cases[] = {
     CASE(what_was_written_back_is_clean),
     CASE(a_read_that_does_not_fit_says_what_it_takes),
@@ -535,7 +545,8 @@ static const struct check_case cases[] = {
     CASE(a_removed_key_can_be_stored_again),
     CASE(a_dirty_tombstone_stays_when_it_was_written_back),
     CASE(where_values_left_a_new_one_may_be_in_the_store),
-    CASE(a_value_in_parts_is_written_back_whole),
+    CASE(a_removal_of_what_is_not_there_is_marked_too),
+    CASE(a_removal_ends_what_is_being_computed),
 };
 
 CHECK_MAIN(cases)

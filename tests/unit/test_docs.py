@@ -44,8 +44,14 @@ SIZES = {
     "uint64_t": 8,
     "fmm_word64": 8,
     "struct fmm_identity": 40,
+    "struct fmm_writer_lock": 16,
 }
-CONSTANTS = {"FMM_MAGIC_SIZE": 8, "FMM_NAME_SIZE": 32, "FMM_HEADER_SIZE": 4096}
+CONSTANTS = {
+    "FMM_MAGIC_SIZE": 8,
+    "FMM_NAME_SIZE": 32,
+    "FMM_HEADER_SIZE": 4096,
+    "FMM_WRITERS": 64,
+}
 MEMBER = re.compile(r"^    ([\w ]+?) (\w+)(?:\[([^\]]+)\])?;", re.MULTILINE)
 
 pytestmark = pytest.mark.quick
@@ -179,7 +185,7 @@ def test_every_flag_of_an_entry_is_described() -> None:
 def test_every_bit_of_a_slot_word_is_described() -> None:
     bits = re.findall(r"FMM_SLOT_(\w+) \(UINT64_C\(1\) << (\d+)\)", FORMAT_H)
     told = {row[:2] for row in rows("format")}
-    assert len(bits) == 4
+    assert len(bits) == 6
     assert {(bit, f"``{name}``") for name, bit in bits} <= told
 
 

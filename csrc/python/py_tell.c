@@ -1,0 +1,479 @@
+#include "py_tell.h"
+
+#include "py_args.h"
+#include "py_callback.h"
+#include "py_error.h"
+#include "py_large.h"
+#include "py_read.h"
+
+#define READ_SIZE 1024
+#define VERSIONS_MAX 16 /* of one key that changes all the time */
+#define PATIENCE_MS 5000
+#define TELL_AGAIN 3 /* an outcome in between: there is a newer version */
+
+/* --------------------------------------------------------------- one entry */
+
+struct ticket_op {
+    struct op op; /* its key is that of the entry, once it was read */
+    struct fmm_ticket *ticket;
+    uint64_t serial; /* of the file that the ticket is of */
+    void *buffer;
+    size_t capacity;
+    struct fmm_meta meta;
+};
+
+/* Positions mean something in their own file only: one that took its place
+ * meanwhile has none of it. */
+static bool
+is_of(const struct fmm_cache *cache, const struct ticket_op *t)
+{
+    return fmm_serial(cache) == t->serial;
+}
+
+static enum fmm_status
+run_read(struct fmm_cache *cache, struct op *op)
+{
+    struct ticket_op *t = (struct ticket_op *)op;
+    return is_of(cache, t) ? fmm_dirty_read(cache, &op->call, t->ticket,
+                                            t->buffer, t->capacity, &t->meta)
+                           : FMM_MISS;
+}
+
+static enum fmm_status
+run_done(struct fmm_cache *cache, struct op *op)
+{
+    struct ticket_op *t = (struct ticket_op *)op;
+    return is_of(cache, t) ? fmm_dirty_done(cache, &op->call, t->ticket)
+                           : FMM_MISS;
+}
+
+static enum fmm_status
+find_dirty(struct fmm_cache *cache, struct op *op, struct fmm_ticket *ticket)
+{
+    struct fmm_guard guard;
+    enum fmm_status status =
+        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    if (status == FMM_OK) {
+        status = fmm_dirty_find_locked(&guard, &op->call, &op->key, ticket);
+        fmm_guard_release(&guard);
+    }
+    return status;
+}
+
+/* The version of the key that is dirty now. */
+static enum fmm_status
+run_again(struct fmm_cache *cache, struct op *op)
+{
+    struct ticket_op *t = (struct ticket_op *)op;
+    return is_of(cache, t) ? find_dirty(cache, op, t->ticket) : FMM_MISS;
+}
+
+static int
+read_ticket(struct cache_object *self, struct ticket_op *t,
+            struct section *section)
+{
+    if (section != NULL) {
+        return (int)fmm_dirty_read_locked(&section->guard, t->ticket,
+                                          t->buffer, t->capacity, &t->meta);
+    }
+    return op_call(self, &t->op, run_read);
+}
+
+/* Key and value in a bytes object; NULL without an exception when the entry
+ * is not to be written back any more. */
+static PyObject *
+read_dirty(struct cache_object *self, struct ticket_op *t,
+           struct section *section)
+{
+    t->capacity = READ_SIZE;
+    for (;;) {
+        PyObject *bytes =
+            PyBytes_FromStringAndSize(NULL, (Py_ssize_t)t->capacity);
+        if (bytes == NULL) {
+            return NULL;
+        }
+        t->buffer = PyBytes_AS_STRING(bytes);
+        int status = read_ticket(self, t, section);
+        if (status == FMM_OK) {
+            return bytes;
+        }
+        Py_DECREF(bytes);
+        if (status != FMM_TOO_SMALL) {
+            return NULL;
+        }
+        t->capacity = t->meta.key_len + t->meta.value_len;
+    }
+}
+
+/* Nobody here can write it back. */
+static int
+refuse_orphan(struct cache_object *self)
+{
+    if (self->told_orphan) {
+        return TELL_FAILED;
+    }
+    self->told_orphan = true;
+    PyObject *done = PyObject_CallOneArg(self->state->log_orphan, self->path);
+    Py_XDECREF(done);
+    return done != NULL ? TELL_FAILED : -1;
+}
+
+/* A value that cannot be read any more is a failure like any other. */
+static int
+tell_value(struct cache_object *self, const struct fmm_meta *meta,
+           PyObject *key, const char *data)
+{
+    if (self->write_cb == NULL) {
+        return refuse_orphan(self);
+    }
+    PyObject *value = value_decode(self, meta, data);
+    int written = value != NULL
+                      ? callback_write(self, key, value, meta->expire_at)
+                      : callback_log(self, "write_cb", key);
+    Py_XDECREF(value);
+    return written;
+}
+
+/* Hand key and value to write_cb, or the key of a removal to delete_cb. A
+ * deletion that failed was logged, and is not tried again. */
+static int
+tell_store(struct cache_object *self, const struct fmm_meta *meta,
+           const char *data)
+{
+    PyObject *key = key_to_object(data, meta->key_len, meta->key_kind);
+    if (key == NULL) {
+        return -1;
+    }
+    int told = meta->tombstone
+                   ? (callback_delete(self, key) < 0 ? -1 : TELL_DONE)
+                   : tell_value(self, meta, key, data + meta->key_len);
+    Py_DECREF(key);
+    return told;
+}
+
+/* Mark what was written clean. Returns a status, or -1. */
+static int
+mark_done(struct cache_object *self, struct ticket_op *t,
+          struct section *section)
+{
+    return section != NULL
+               ? (int)fmm_dirty_done_locked(&section->guard, t->ticket)
+               : op_call(self, &t->op, run_done);
+}
+
+/* A newer version of what was just written; those who changed the key
+ * meanwhile may have left that to us. The key's bytes are the caller's. Returns
+ * TELL_AGAIN when there is one, TELL_DONE, or -1 with an exception. */
+static int
+find_newer(struct cache_object *self, struct ticket_op *t,
+           struct section *section, const char *bytes)
+{
+    t->op.key = (struct fmm_key){.data = bytes,
+                                 .len = t->meta.key_len,
+                                 .hash = t->ticket->hash,
+                                 .page = t->ticket->page,
+                                 .kind = t->meta.key_kind,
+                                 .hashed_by = t->serial};
+    int status = section != NULL
+                     ? (int)fmm_dirty_find_locked(&section->guard, &t->op.call,
+                                                  &t->op.key, t->ticket)
+                     : op_call(self, &t->op, run_again);
+    return status < 0 ? -1 : status == FMM_OK ? TELL_AGAIN : TELL_DONE;
+}
+
+/* Whether the page and the right to write are still ours, after user code. */
+static int
+require_both(const struct writer *writer, const struct section *section)
+{
+    return section != NULL && section_require(section) < 0
+               ? -1
+               : writer_require(writer);
+}
+
+/* Write one version. Returns an outcome, or -1 with an exception. */
+static int
+write_version(struct cache_object *self, struct ticket_op *t,
+              struct section *section, struct writer *writer)
+{
+    PyObject *bytes = read_dirty(self, t, section);
+    if (bytes == NULL) {
+        return PyErr_Occurred() ? -1 : TELL_DONE;
+    }
+    int told = tell_store(self, &t->meta, PyBytes_AS_STRING(bytes));
+    if (told >= 0 && require_both(writer, section) < 0) {
+        told = -1;
+    }
+    if (told == TELL_DONE && mark_done(self, t, section) < 0) {
+        told = -1;
+    }
+    if (told == TELL_DONE) {
+        writer_leave(writer);
+        told = find_newer(self, t, section, PyBytes_AS_STRING(bytes));
+    }
+    Py_DECREF(bytes);
+    return told;
+}
+
+/* Write versions of the key until the newest is written: others who find the
+ * right taken leave theirs to us. */
+static int
+write_newest(struct cache_object *self, struct ticket_op *t,
+             struct section *section, struct writer *writer)
+{
+    int outcome = TELL_AGAIN;
+    if (section == NULL && op_begin(self, &t->op) < 0) {
+        return -1;
+    }
+    for (int i = 0; i < VERSIONS_MAX && outcome == TELL_AGAIN; i++) {
+        outcome = write_version(self, t, section, writer);
+    }
+    return outcome == TELL_AGAIN ? TELL_DONE : outcome;
+}
+
+int
+tell_patience(const struct cache_object *self)
+{
+    int64_t timeout_ms = self->lock_timeout_ms;
+    return timeout_ms < 0 || timeout_ms > PATIENCE_MS ? PATIENCE_MS
+                                                      : (int)timeout_ms;
+}
+
+int
+tell_entry(struct cache_object *self, struct handout *handout,
+           struct section *section, const struct writer_wish *how)
+{
+    struct ticket_op t = {.ticket = &handout->ticket,
+                          .serial = handout->serial};
+    struct writer_wish wish = *how;
+    struct writer *writer;
+    if (self->write_cb == NULL && self->delete_cb == NULL) {
+        return refuse_orphan(self);
+    }
+    t.op.key.page = handout->ticket.page;
+    wish.serial = handout->serial;
+    wish.hash = handout->ticket.hash;
+    int taken = writer_take(self, &wish, &writer);
+    if (taken != WRITER_TAKEN) {
+        return taken < 0 ? -1 : taken == WRITER_BUSY ? TELL_BUSY : TELL_DONE;
+    }
+    int outcome = write_newest(self, &t, section, writer);
+    writer_release(writer);
+    return outcome;
+}
+
+/* ----------------------------------------------------------------- one key */
+
+struct find_op {
+    struct op op;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_find(struct fmm_cache *cache, struct op *op)
+{
+    op_hash(cache, op);
+    return find_dirty(cache, op, &((struct find_op *)op)->ticket);
+}
+
+/* Returns 1 when the key has a dirty entry, 0, or -1 with an exception. */
+static int
+find_key(struct cache_object *self, PyObject *key, struct handout *out)
+{
+    struct find_op find;
+    if (op_set_key(self, key, &find.op.key) < 0 ||
+        op_begin(self, &find.op) < 0) {
+        return -1;
+    }
+    int status = op_call(self, &find.op, run_find);
+    *out = (struct handout){find.ticket, find.op.key.hashed_by};
+    return status < 0 ? -1 : status == FMM_OK;
+}
+
+int
+tell_key(struct cache_object *self, PyObject *key,
+         const struct writer_wish *how, bool *gone)
+{
+    struct handout handout;
+    int found = find_key(self, key, &handout);
+    if (found <= 0) {
+        return found < 0 ? -1 : TELL_DONE;
+    }
+    *gone = handout.ticket.gone;
+    return tell_entry(self, &handout, NULL, how);
+}
+
+/* --------------------------------------------------- values told at once */
+
+static int
+raise_busy(const struct cache_object *self, const struct fmm_key *key)
+{
+    PyObject *name = key_to_object(key->data, key->len, key->kind);
+    if (name == NULL) {
+        return -1;
+    }
+    PyErr_Format(self->state->lock_timeout,
+                 "%U: another thread or process is telling the store of key "
+                 "%.200R, and did not finish in time: try again, or raise "
+                 "lock_timeout",
+                 self->path, name);
+    Py_DECREF(name);
+    return -1;
+}
+
+/* Hash the key by the file that has the path now. */
+static enum fmm_status
+run_hash(struct fmm_cache *cache, struct op *op)
+{
+    struct fmm_meta ignored;
+    op_hash(cache, op);
+    return fmm_exists(cache, &op->call, &op->key, &ignored);
+}
+
+/* Take the right for the key of an operation. Returns 0, or -1. */
+static int
+get_right(struct cache_object *self, struct op *op, int64_t wait_ms,
+          struct writer **writer_out)
+{
+    int taken = WRITER_VOID;
+    while (taken == WRITER_VOID) {
+        const struct writer_wish wish = {.serial = op->key.hashed_by,
+                                         .hash = op->key.hash,
+                                         .wait_ms = wait_ms};
+        taken = writer_take(self, &wish, writer_out);
+        if (taken == WRITER_VOID && op_call(self, op, run_hash) < 0) {
+            return -1;
+        }
+    }
+    if (taken == WRITER_BUSY) {
+        return raise_busy(self, &op->key);
+    }
+    return taken < 0 ? -1 : 0;
+}
+
+int
+tell_right(struct cache_object *self, PyObject *key,
+           struct writer **writer_out)
+{
+    struct op op;
+    if (op_set_key(self, key, &op.key) < 0 || op_begin(self, &op) < 0 ||
+        op_call(self, &op, run_hash) < 0) {
+        return -1;
+    }
+    return get_right(self, &op, self->lock_timeout_ms, writer_out);
+}
+
+/* Write what is dirty of the key, which is on the page that is held, if one
+ * is. Returns an outcome, or -1. */
+static int
+write_older(struct cache_object *self, const struct fmm_key *key,
+            struct section *section, struct writer *writer)
+{
+    struct find_op find = {.op.key = *key};
+    int status;
+    if (section != NULL) {
+        status = (int)fmm_dirty_find_locked(&section->guard, &find.op.call,
+                                            &find.op.key, &find.ticket);
+    }
+    else if (op_begin(self, &find.op) < 0) {
+        return -1;
+    }
+    else {
+        status = op_call(self, &find.op, run_find);
+    }
+    if (status != FMM_OK) {
+        return status < 0 ? -1 : TELL_DONE;
+    }
+    struct ticket_op t = {.ticket = &find.ticket,
+                          .serial = find.op.key.hashed_by};
+    t.op.key.page = find.ticket.page;
+    return write_newest(self, &t, section, writer);
+}
+
+struct forget_op {
+    struct op op;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_forget(struct fmm_cache *cache, struct op *op)
+{
+    const struct fmm_removal clean = {.keep_dirty = true};
+    op_hash(cache, op);
+    return fmm_remove(cache, &op->call, &op->key, &clean, NULL,
+                      &((struct forget_op *)op)->ticket);
+}
+
+/* Drop the value of a key, if it is clean. */
+static int
+forget_clean(struct cache_object *self, const struct fmm_key *key)
+{
+    struct forget_op forget = {.op.key = *key};
+    if (op_begin(self, &forget.op) < 0 ||
+        op_call(self, &forget.op, run_forget) < 0) {
+        return -1;
+    }
+    large_drop(self, &forget.ticket.displaced);
+    return 0;
+}
+
+/* Older versions, then the value. Returns an outcome, or -1. */
+static int
+tell_value_in_order(struct cache_object *self, const struct told *told,
+                    struct section *section, struct writer *writer)
+{
+    int outcome = write_older(self, &told->key, section, writer);
+    if (outcome == TELL_DONE) {
+        outcome =
+            callback_write(self, told->object, told->value, told->expire_at);
+    }
+    return outcome >= 0 && require_both(writer, section) < 0 ? -1 : outcome;
+}
+
+int
+tell_before(struct cache_object *self, struct told *told,
+            struct section *section, struct writer **writer_out)
+{
+    struct op op = {.key = told->key};
+    /* Whoever has the right may need the page that is held. */
+    int64_t wait_ms = section != NULL ? 0 : self->lock_timeout_ms;
+    if (get_right(self, &op, wait_ms, writer_out) < 0) {
+        return -1;
+    }
+    int outcome = tell_value_in_order(self, told, section, *writer_out);
+    if (outcome < 0) {
+        writer_release(*writer_out);
+    }
+    return outcome;
+}
+
+int
+tell_after(struct cache_object *self, const struct told *told,
+           struct section *section, struct writer *writer)
+{
+    writer_leave(writer);
+    int outcome = write_older(self, &told->key, section, writer);
+    writer_release(writer);
+    return outcome < 0 ? -1 : 0;
+}
+
+int
+tell_unfit(struct cache_object *self, PyObject *key, PyObject *value,
+           uint64_t expire_at)
+{
+    struct told told = {.object = key, .value = value, .expire_at = expire_at};
+    struct writer *writer;
+    struct op op;
+    if (op_set_key(self, key, &op.key) < 0 || op_begin(self, &op) < 0 ||
+        op_call(self, &op, run_hash) < 0) {
+        return -1;
+    }
+    told.key = op.key;
+    int outcome = tell_before(self, &told, NULL, &writer);
+    if (outcome < 0) {
+        return -1;
+    }
+    if (outcome == TELL_DONE && forget_clean(self, &told.key) < 0) {
+        outcome = -1;
+    }
+    return tell_after(self, &told, NULL, writer) < 0 ? -1 : outcome;
+}

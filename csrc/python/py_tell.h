@@ -1,0 +1,59 @@
+/* What the user's store is told of changes, in order.
+ *
+ * Whoever tells it of a key first takes the right to do so, see py_writer.h,
+ * and then looks what is the newest: so the store ends with that, whoever is
+ * slow. Who finds the right taken may leave a change to whoever has it. */
+#pragma once
+
+#include "py_section.h"
+#include "py_writer.h"
+
+enum tell_outcome {
+    TELL_FAILED, /* write_cb did, which was logged, or nobody here can */
+    TELL_DONE,   /* or no longer needed */
+    TELL_BUSY    /* somebody else tells the store of the key */
+};
+
+/* A dirty entry that a call of the core handed out. */
+struct handout {
+    struct fmm_ticket ticket;
+    uint64_t serial; /* fmm_serial() of its file */
+};
+
+/* Hand the newest version of an entry to write_cb, or its removal to
+ * delete_cb, and mark it clean. With `section` its page is held. Of `how` the
+ * waiting counts. Returns an outcome, or -1 with an exception. */
+int tell_entry(struct cache_object *self, struct handout *handout,
+               struct section *section, const struct writer_wish *how);
+/* The same for a key, if it has a dirty entry. `*gone`, when there was one,
+ * says that it is a removal. */
+int tell_key(struct cache_object *self, PyObject *key,
+             const struct writer_wish *how, bool *gone);
+/* How long to wait for others who write, ms. */
+int tell_patience(const struct cache_object *self);
+/* Take the right to tell the store of a key; waits as long as `lock_timeout`
+ * says. Returns 0, or -1 with LockTimeout and others. */
+int tell_right(struct cache_object *self, PyObject *key,
+               struct writer **writer_out);
+
+/* A changed value that is told at once, and not by way of a dirty entry. */
+struct told {
+    struct fmm_key key;
+    PyObject *object, *value; /* the key and the value; borrowed */
+    uint64_t expire_at;
+};
+
+/* Before it is stored: take the right, write what is older, and the value.
+ * Nobody can then read an older one out of the store and put it over this. With
+ * `section` the page of the key is held. Returns TELL_DONE or TELL_FAILED, and
+ * then end with tell_after(); or -1 with LockTimeout and others. */
+int tell_before(struct cache_object *self, struct told *told,
+                struct section *section, struct writer **writer_out);
+/* Write what others left to us meanwhile, and give the right back. Returns 0,
+ * or -1 with an exception. */
+int tell_after(struct cache_object *self, const struct told *told,
+               struct section *section, struct writer *writer);
+/* After a store that found no room: hand the value to write_cb, and let what
+ * the cache has of the key go, which is older. Returns an outcome, or -1. */
+int tell_unfit(struct cache_object *self, PyObject *key, PyObject *value,
+               uint64_t expire_at);

@@ -1,0 +1,384 @@
+"""Write-back while others write: the store ends with the newest state.
+
+A store whose first write of a key waits at a gate stands for one that is slow.
+What happens behind the gate must not be undone when it opens.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support import run_scenario
+
+from fastmmap import FastMmap, LockError
+
+KEY = "key"
+
+
+class SlowStore(dict[Any, Any]):
+    """A store; a write or deletion by the slow object waits for the gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.gate = threading.Event(), threading.Event()
+        self.calls: list[tuple[object, ...]] = []
+
+    def linger(self, context: object, key: object) -> None:
+        if context == "slow" and key == KEY and not self.inside.is_set():
+            self.inside.set()
+            assert self.gate.wait(20)
+
+    def write(
+        self, context: object, key: object, value: object, expire: object
+    ) -> None:
+        self.linger(context, key)
+        self[key] = value
+        self.calls.append(("write", key, value))
+
+    def delete(self, context: object, key: object) -> None:
+        self.linger(context, key)
+        self.pop(key, None)
+        self.calls.append(("delete", key))
+
+    def read(self, context: object, key: object) -> object:
+        return self.get(key)
+
+
+class Race:
+    """Two objects of one file: a slow one, and one that is quick."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        self.store = SlowStore()
+        given: dict[str, Any] = {
+            "page_size": "4k",
+            "num_pages": 1,
+            "unlink_on_exit": False,
+            "write_action": "write_back",
+            "write_cb": self.store.write,
+            "delete_cb": self.store.delete,
+            "read_cb": self.store.read,
+            "lock_timeout": 0.3,
+            **options,
+        }
+        self.quick = FastMmap(path, context="quick", **given)
+        self.slow = FastMmap(path, context="slow", **given)
+
+    def start(self, work: Callable[[Race], object]) -> threading.Thread:
+        """Let the slow object work until it stands at the gate."""
+        thread = threading.Thread(target=work, args=(self,))
+        thread.start()
+        assert self.store.inside.wait(20)
+        return thread
+
+    def end(self, thread: threading.Thread) -> None:
+        """Open the gate, and let everything be written."""
+        self.store.gate.set()
+        thread.join(20)
+        self.quick.flush()
+
+
+def evict(race: Race) -> None:
+    """Store until the key has to be written back."""
+    number = 0
+    while not race.store.inside.is_set():
+        race.slow.set(f"filler {number}", number)
+        number += 1
+
+
+WAYS: dict[str, Callable[[Race], object]] = {
+    "flush": lambda race: race.slow.flush(),
+    "empty": lambda race: race.slow.empty(),
+    "expire": lambda race: race.slow.expire(KEY),
+    "evict": evict,
+}
+CHANGES: dict[str, Callable[[FastMmap], object]] = {
+    "set": lambda cache: cache.set(KEY, 2),
+    "get_and_set": lambda cache: cache.get_and_set(KEY, lambda *old: 2),
+    "incr": lambda cache: cache.incr(KEY),
+}
+REMOVALS: dict[str, Callable[[FastMmap], object]] = {
+    "remove": lambda cache: cache.remove(KEY),
+    "pop": lambda cache: cache.pop(KEY),
+    "del": lambda cache: cache.__delitem__(KEY),
+    "delete_many": lambda cache: cache.delete_many([KEY]),
+    "get_and_remove": lambda cache: cache.get_and_remove(KEY),
+    "modseq": lambda cache: cache.remove(KEY, modseq=7),
+    "item": lambda cache: remove_item(cache),
+}
+
+
+def remove_item(cache: FastMmap) -> None:
+    with cache.lock(KEY) as item:
+        item.remove()
+
+
+def change_while_it_is_written(path: str, way: str, change: str) -> tuple[Any, ...]:
+    race = Race(path)
+    race.quick.set(KEY, 1)
+    thread = race.start(WAYS[way])
+    CHANGES[change](race.quick)
+    race.quick.flush()
+    race.end(thread)
+    return race.store[KEY], race.quick.get(KEY)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_store_ends_with_the_newer_value(path: str, way: str, change: str) -> None:
+    assert run_scenario(change_while_it_is_written, path, way, change) == (2, 2)
+
+
+def remove_while_it_is_written(path: str, way: str, removal: str) -> tuple[Any, ...]:
+    race = Race(path)
+    race.quick.set(KEY, 1)
+    thread = race.start(WAYS[way])
+    REMOVALS[removal](race.quick)
+    between = race.quick.get(KEY)
+    race.end(thread)
+    return between, race.quick.get(KEY), race.store.calls, race.store.get(KEY)
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_removed_while_it_is_written_stays_removed(
+    path: str, way: str, removal: str
+) -> None:
+    found = run_scenario(remove_while_it_is_written, path, way, removal)
+    between, after, calls, stored = found
+    assert (between, after, stored) == (None, None, None)
+    mine = [call for call in calls if call[1] == KEY]
+    assert mine == [("write", KEY, 1), ("delete", KEY)]
+
+
+def set_while_it_is_deleted(path: str) -> tuple[Any, ...]:
+    race = Race(path)
+    race.quick.set(KEY, 1)
+    race.quick.flush()
+    thread = race.start(lambda race: race.slow.remove(KEY))
+    between = race.quick.get(KEY)
+    race.quick.set(KEY, 2)
+    race.quick.flush()
+    race.end(thread)
+    return between, race.store[KEY], race.quick.get(KEY)
+
+
+def test_a_value_that_is_set_while_the_key_is_deleted_stays(path: str) -> None:
+    assert run_scenario(set_while_it_is_deleted, path) == (None, 2, 2)
+
+
+def remove_what_was_written(path: str) -> tuple[Any, ...]:
+    race = Race(path)
+    cache = race.quick
+    cache.set(KEY, 1)
+    cache.flush()
+    cache.set(KEY, 2)
+    cache.remove(KEY)
+    first = cache.get(KEY)
+    cache.set(KEY, 3)
+    cache.expire(KEY)  # it is in the store alone
+    cache.set(KEY, 4)
+    cache.remove(KEY)
+    return first, cache.get(KEY), dict(race.store)
+
+
+def test_a_changed_value_that_is_removed_takes_older_versions_along(
+    path: str,
+) -> None:
+    assert run_scenario(remove_what_was_written, path) == (None, None, {})
+
+
+# ---------------------------------------------------------------- large values
+
+
+def store_what_does_not_fit(path: str, size: int, way: str) -> tuple[Any, ...]:
+    race = Race(path, page_size="64k", num_pages=4)
+    cache, big = race.quick, b"x" * size
+    cache.set(KEY, "old")
+    if way == "set":
+        outcome: object = cache.set(KEY, big)
+    elif way == "get_and_set":
+        outcome = cache.get_and_set(KEY, lambda *old: big).stored
+    else:
+        try:
+            with cache.lock(KEY) as item:
+                item.value = big
+            outcome = True
+        except ValueError:
+            outcome = False
+    cache.flush()
+    stored = len(race.store[KEY])
+    cache.empty()
+    return outcome, stored, len(race.store[KEY]), len(cache.get(KEY))
+
+
+@pytest.mark.parametrize("way", ["set", "get_and_set", "lock"])
+@pytest.mark.parametrize(("size", "fits"), [(50_000, True), (1 << 20, False)])
+def test_a_large_value_is_not_overwritten_by_an_older_one(
+    path: str, size: int, fits: bool, way: str
+) -> None:
+    found = run_scenario(store_what_does_not_fit, path, size, way)
+    assert found == (fits, size, size, size)
+
+
+def store_large_while_it_is_written(path: str, size: int) -> tuple[Any, ...]:
+    race = Race(path, page_size="64k", num_pages=4, lock_timeout=None)
+    race.quick.set(KEY, "old")
+    thread = race.start(WAYS["flush"])
+    work = threading.Thread(target=race.quick.set, args=(KEY, b"x" * size))
+    work.start()
+    work.join(0.2)
+    waits = work.is_alive()
+    race.end(thread)
+    work.join(20)
+    race.quick.empty()
+    return waits, len(race.store[KEY]), len(race.quick.get(KEY))
+
+
+@pytest.mark.parametrize("size", [50_000, 1 << 20])
+def test_a_large_value_waits_for_whoever_writes_the_older_one(
+    path: str, size: int
+) -> None:
+    found = run_scenario(store_large_while_it_is_written, path, size)
+    assert found == (True, size, size)
+
+
+# --------------------------------------------------------------- replaced files
+
+
+def replace_inside_write_cb(path: str) -> tuple[Any, ...]:
+    store: dict[object, object] = {}
+    made: list[FastMmap] = []
+    options: dict[str, Any] = {
+        "num_pages": 1,
+        "page_size": 4096,
+        "write_action": "write_back",
+        "unlink_on_exit": False,
+    }
+
+    def write(context: object, key: object, value: object, expire: object) -> None:
+        store[key] = value
+        if not made:
+            made.append(FastMmap(path, init_file=True, write_cb=write, **options))
+            made[0].set("new", "NEW")
+
+    cache = FastMmap(path, write_cb=write, **options)
+    cache.set("old", "OLD")
+    cache.flush()
+    entry = made[0].get_entry("new")
+    made[0].empty()
+    return entry and entry.dirty, store
+
+
+def test_a_ticket_of_a_replaced_file_marks_nothing_clean(path: str) -> None:
+    found = run_scenario(replace_inside_write_cb, path)
+    assert found == (True, {"old": "OLD", "new": "NEW"})
+
+
+# ------------------------------------------------------------------- recursion
+
+
+def change_while_it_is_read(path: str, action: str, change: str) -> tuple[Any, ...]:
+    store = {KEY: 1}
+    inside, gate = threading.Event(), threading.Event()
+
+    def read(context: object, key: str) -> object:
+        found = store.get(key)
+        if not inside.is_set():
+            inside.set()
+            assert gate.wait(20)
+        return found
+
+    options: dict[str, Any] = {
+        "read_cb": read,
+        "write_cb": lambda context, key, value, expire: store.update({key: value}),
+        "delete_cb": lambda context, key: store.pop(key, None),
+        "write_action": action,
+        "allow_recursive": True,
+        "cache_size": "1m",
+        "unlink_on_exit": False,
+    }
+    cache, other = FastMmap(path, **options), FastMmap(path, **options)
+    thread = threading.Thread(target=cache.get, args=(KEY,))
+    thread.start()
+    assert inside.wait(20)
+    if change == "set":
+        other.set(KEY, 2)
+    else:
+        other.remove(KEY)
+    gate.set()
+    thread.join(20)
+    found = other.get(KEY)
+    other.empty()
+    return found, store.get(KEY)
+
+
+@pytest.mark.parametrize("action", ["write_back", "write_through"])
+@pytest.mark.parametrize(("change", "wanted"), [("set", 2), ("remove", None)])
+def test_what_read_cb_gave_does_not_replace_what_came_meanwhile(
+    path: str, action: str, change: str, wanted: object
+) -> None:
+    found = run_scenario(change_while_it_is_read, path, action, change)
+    assert found == (wanted, wanted)
+
+
+def write_again_inside_write_cb(path: str) -> tuple[Any, ...]:
+    calls: list[object] = []
+
+    def write(context: object, key: str, value: int, expire: object) -> None:
+        if value < 3:
+            cache.set(key, value + 1)
+            cache.flush()  # our own write is not over: it is left to it
+        calls.append(value)
+
+    cache = FastMmap(
+        path,
+        write_action="write_back",
+        write_cb=write,
+        allow_recursive=True,
+        cache_size="1m",
+        lock_timeout=0.1,
+        unlink_on_exit=True,
+    )
+    cache.set(KEY, 1)
+    cache.flush()
+    entry = cache.get_entry(KEY)
+    return calls, entry and entry.value, entry and entry.dirty
+
+
+def test_a_key_that_write_cb_changes_is_written_again_after_it(
+    path: str,
+) -> None:
+    assert run_scenario(write_again_inside_write_cb, path) == ([1, 2, 3], 3, False)
+
+
+# ----------------------------------------------------------------------- forks
+
+
+def fork_inside_write_cb(path: str) -> tuple[Any, ...]:
+    store: dict[object, object] = {}
+    children: list[int] = []
+
+    def write(context: object, key: object, value: object, expire: object) -> None:
+        store[key] = value
+        children.append(os.fork())
+
+    options: dict[str, Any] = {"write_action": "write_back", "write_cb": write}
+    cache = FastMmap(path, cache_size="1m", unlink_on_exit=False, **options)
+    cache.set(KEY, 1)
+    try:
+        cache.flush()
+    except LockError:
+        os._exit(7 if children[-1] == 0 else 8)
+    if children[-1] == 0:
+        os._exit(9)
+    status = os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1])
+    entry = cache.get_entry(KEY)
+    return status, entry and entry.dirty
+
+
+def test_a_child_that_write_cb_forked_gets_an_error(path: str) -> None:
+    assert run_scenario(fork_inside_write_cb, path) == (7, False)
