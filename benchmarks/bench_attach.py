@@ -36,7 +36,7 @@ def create(directory: Path, numbers: count[int], size: str, reserve: bool) -> fl
     """Return milliseconds to make a cache file."""
     path = directory / f"new-{next(numbers)}"
     start = perf_counter_ns()
-    cache = FastMmap(path, cache_size=size, reserve=reserve, unlink_on_exit=False)
+    cache = FastMmap(path, cache_size=size, reserve=reserve)
     taken = since(start)
     cache.close()
     path.unlink()
@@ -82,7 +82,7 @@ def resident_kib(path: Path) -> int:
 
 def fill(path: Path, size: str) -> None:
     """Make a file with a few keys."""
-    with FastMmap(path, cache_size=size, reserve=False, unlink_on_exit=False) as cache:
+    with FastMmap(path, cache_size=size, reserve=False) as cache:
         cache.set_many(dict.fromkeys(loops.keys_of("key", TOUCHED), loops.RAW))
 
 

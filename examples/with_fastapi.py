@@ -23,7 +23,7 @@ REQUESTS = 60
 def make_app(path: str) -> FastAPI:
     """Make the application, as each worker does; the path may be a setting."""
     app = FastAPI()
-    cache = FastMmap(path, cache_size="16m", unlink_on_exit=False)
+    cache = FastMmap(path, cache_size="16m")
     limiter = RateLimiter(cache, "reports", 100, "1h")
     queries = Counter(cache, "queries")
 

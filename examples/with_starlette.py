@@ -25,7 +25,7 @@ FOLDER = tempfile.TemporaryDirectory()  # /dev/shm is a good place
 async def lifespan(app: Starlette) -> AsyncIterator[dict[str, FastMmap]]:
     """Open the cache for as long as this worker runs."""
     path = f"{FOLDER.name}/app.cache"
-    with FastMmap(path, cache_size="16m", unlink_on_exit=False) as cache:
+    with FastMmap(path, cache_size="16m") as cache:
         yield {"cache": cache}
 
 

@@ -32,7 +32,6 @@ def open_cache() -> FastMmap:
     cache = FastMmap(
         f"{FOLDER}/pages.cache",
         cache_size="16m",
-        unlink_on_exit=False,
         write_action="write_back",
         context=FOLDER,
         write_cb=write,

@@ -110,7 +110,7 @@ def import_diskcache(arguments: argparse.Namespace) -> int:
         options = {**room, **{name: n for name, n in options.items() if n is not None}}
     with (
         progress_bar() as progress,
-        FastMmap(arguments.file, unlink_on_exit=False, **options) as cache,
+        FastMmap(arguments.file, **options) as cache,
     ):
         report = diskcache.import_directory(
             cache,

@@ -3,6 +3,7 @@
 Hot methods are C methods of `_core.Cache`, inherited and never wrapped.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -40,14 +41,16 @@ class FastMmap(_core.Cache, Keyspace):
     """A cache in one memory-mapped file, shared by processes and threads.
 
     Args:
-        share_file: Path of the file, str, bytes or PathLike. ``None`` makes a
-            private one on tmpfs, where there is one.
+        share_file: Path of the file, str, bytes or PathLike; an empty file
+            becomes a new cache. ``None`` makes a private one on tmpfs, where
+            there is one.
         init_file: Start empty; whatever the file held is gone.
         test_file: Verify every page now; a bad one is emptied, the rest kept.
         permissions: Mode of a new file, whatever the umask.
         unlink_on_exit: Remove the file at ``close()``, at exit and at
-            collection, in the process that created the object. ``None``: when
-            there was no such file before this call.
+            collection, in the process that created the object. ``None``: a file
+            that was named stays; a private one goes with the last process that
+            has it open. ``False`` keeps a private one, too.
         empty_on_exit: Call ``empty()`` at the same moments.
         cache_size: Bytes, or text such as ``"64m"``. 16 MiB when nothing else
             is given.
@@ -98,6 +101,8 @@ class FastMmap(_core.Cache, Keyspace):
     _given: _Given
     #: The process that opened a file by its name, and so has to close it.
     _opener: int = 0
+    #: Whether it has a file that goes with the last who has it open.
+    _private: bool = False
 
     def __init__(
         self,
@@ -137,16 +142,22 @@ class FastMmap(_core.Cache, Keyspace):
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
         opener = os.getpid() if share_file is not None else 0
-        path = _absolute(given.pop("share_file"), keep=unlink_on_exit is False)
-        existed = os.path.lexists(path)
+        private = share_file is None and unlink_on_exit is not False
+        path = _absolute(given.pop("share_file"), keep=not private)
         _attach(self, path, file_options(given), given)
-        # One that init_file put in the place of another is not ours to remove.
-        made = self._created and not existed
-        unlink = made if unlink_on_exit is None else bool(unlink_on_exit)
-        self._set_exit_work(unlink=unlink, empty=bool(empty_on_exit))
-        if unlink or empty_on_exit:
-            lifecycle.register(self)
+        self._begin(private, bool(unlink_on_exit) and not private, bool(empty_on_exit))
         self._opener = opener
+
+    def _begin(self, private: bool, unlink: bool, empty: bool) -> None:
+        """Say what is to be done at the end, of this object or its process.
+
+        The file of a `private` cache goes with the last that has it open: forked
+        children have, and whoever got the object by pickle.
+        """
+        self._private = private
+        self._set_exit_work(unlink=unlink, empty=empty, last=private)
+        if private or unlink or empty:
+            lifecycle.register(self)
 
     def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
         """Close the cache; warn when a file given by name was left open.
@@ -165,15 +176,16 @@ class FastMmap(_core.Cache, Keyspace):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the path and the options: the copy re-attaches.
 
-        It never creates, empties or unlinks the file. Callbacks, context and a
+        It never creates or empties the file. Callbacks, context and a
         serializer pair go along and must be picklable themselves.
         """
         if self.closed:
             raise ClosedError(f"{self.share_file} is closed: it cannot be pickled")
         own = self.__dict__.copy()
         own.pop("_opener", None)  # the copy is not for its user to close
-        given = own.pop("_given")
-        return _reattach, (type(self), self.share_file, given), own or None
+        given, private = own.pop("_given"), own.pop("_private", False)
+        made = (type(self), self.share_file, given, private)
+        return _reattach, made, own or None
 
     def __repr__(self) -> str:
         """Return the path and what the file is like."""
@@ -222,6 +234,8 @@ def _absolute(share_file: Optional[Path], keep: bool) -> str:
     path = os.fsdecode(share_file)
     if not path:
         raise ValueError("share_file is empty: give a path, or None")
+    if path.endswith(os.sep):  # which abspath() would take off
+        raise IsADirectoryError(errno.EISDIR, "share_file is a directory", path)
     return os.path.abspath(path)
 
 
@@ -321,7 +335,9 @@ def _require_safe(serializer: Optional[str], file: FileOptions) -> None:
         )
 
 
-def _reattach(cls: type[_Self], path: str, given: _Given) -> _Self:
+def _reattach(
+    cls: type[_Self], path: str, given: _Given, private: bool = False
+) -> _Self:
     """Make an object of a file that exists: the other half of pickling."""
     cache = cls.__new__(cls)
     file = FileOptions(
@@ -331,4 +347,6 @@ def _reattach(cls: type[_Self], path: str, given: _Given) -> _Self:
         sigbus_guard=bool(given["sigbus_guard"]),
     )
     _attach(cache, path, file, given)
+    if private:
+        cache._begin(private, unlink=False, empty=False)
     return cache

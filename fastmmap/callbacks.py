@@ -23,3 +23,18 @@ def log_orphan(path: str) -> None:
         "write_cb here: they stay, and new values are refused",
         path,
     )
+
+
+def log_nameless(path: str) -> None:
+    """Log that the file at `path` was removed while it is in use."""
+    _logger.warning(
+        "%s was removed: processes that have it open share it still, others will "
+        "make a new file, which this process then uses too; do not remove the file "
+        "of a cache in use",
+        path,
+    )
+
+
+def log_unclosable(path: str, error: BaseException) -> None:
+    """Log that the cache at `path` could not be closed when its process ended."""
+    _logger.error("closing %s at exit failed", path, exc_info=error)

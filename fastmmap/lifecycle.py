@@ -2,54 +2,102 @@
 
 Caches that have such work close themselves when they are collected; this
 module closes those that are still there at exit. Forked children have copies
-of them, whose `close()` knows that the work is not theirs.
+of them, whose `close()` knows which work is not theirs.
 """
 
 import atexit
 import os
+import threading
 import warnings
 import weakref
 from typing import TYPE_CHECKING
 
+from fastmmap import callbacks
+
 if TYPE_CHECKING:
     from fastmmap.cache import FastMmap
 
-_caches: "weakref.WeakSet[FastMmap]" = weakref.WeakSet()
+#: The caches to close, and the processes that registered them.
+_caches: "weakref.WeakKeyDictionary[FastMmap, int]" = weakref.WeakKeyDictionary()
 _finalizer_pid = 0
+_atexit_runs = False
 #: multiprocessing runs finalizers of priority 0 and above before it waits for
 #: non-daemon children, and in any order below: late enough for user code.
 _PRIORITY = -1
 
 
+def _close(cache: "FastMmap") -> None:
+    """Close one; its failure is logged, and keeps no other from being closed."""
+    try:
+        cache.close()
+    except Exception as error:
+        callbacks.log_unclosable(cache.share_file, error)
+
+
 def _close_all() -> None:
     for cache in list(_caches):
-        cache.close()
+        _close(cache)
+
+
+class _Last:
+    """Closes all caches when the last of all atexit functions has run.
+
+    The interpreter calls them in the reverse order of their registration, and so
+    ours before those that were registered before this module was imported. It
+    drops what it holds of them only when all have run: this is an argument of
+    ours, and nothing else refers to it.
+    """
+
+    def __del__(self) -> None:
+        """Close, unless atexit was cleared and not run, as in some daemons."""
+        if _atexit_runs:
+            _close_all()
+
+
+def _note_exit(last: _Last) -> None:
+    global _atexit_runs
+    _atexit_runs = True
 
 
 def _close_all_of_child() -> None:
     """Close all, where atexit functions are not run.
 
     Elsewhere this is called too, but out of turn: before the atexit functions
-    of users that were registered before the first cache was opened.
+    of users. What the child inherited stays open while other threads may use it:
+    the next process that makes a private cache removes the file.
     """
     from multiprocessing.process import parent_process
 
-    if parent_process() is not None:
-        _close_all()
+    if parent_process() is None:
+        return
+    alone = threading.active_count() == 1
+    for cache, pid in list(_caches.items()):
+        if alone or pid == os.getpid():
+            _close(cache)
+
+
+def _register_finalizer(_: object) -> None:
+    """Let multiprocessing close the caches of this process, if it is its child.
+
+    Such a child runs no atexit functions, only finalizers, and forgets those that
+    it had before it began; any other process runs its atexit functions.
+    """
+    from multiprocessing.util import Finalize
+
+    global _finalizer_pid
+    _finalizer_pid = os.getpid()
+    Finalize(None, _close_all_of_child, exitpriority=_PRIORITY)
 
 
 def register(cache: "FastMmap") -> None:
     """Close `cache` when this process ends, unless it is gone by then."""
-    global _finalizer_pid
-    _caches.add(cache)
-    if _finalizer_pid == os.getpid():
-        return
-    # A multiprocessing child runs no atexit functions, only finalizers, and
-    # forgets those of its parent; any other process runs its atexit functions.
-    from multiprocessing.util import Finalize
+    from multiprocessing.util import register_after_fork
 
-    _finalizer_pid = os.getpid()
-    Finalize(None, _close_all_of_child, exitpriority=_PRIORITY)
+    if _finalizer_pid == 0:
+        register_after_fork(_caches, _register_finalizer)
+    _caches[cache] = os.getpid()
+    if _finalizer_pid != os.getpid():
+        _register_finalizer(_caches)
 
 
 def warn_unclosed(cache: "FastMmap", opener: int) -> None:
@@ -61,4 +109,4 @@ def warn_unclosed(cache: "FastMmap", opener: int) -> None:
         )
 
 
-atexit.register(_close_all)
+atexit.register(_note_exit, _Last())

@@ -17,7 +17,6 @@ def open_store(place: Place, kind: str) -> Store:
         place.file(f"fastmmap-{kind}"),
         serializer="raw" if kind == "raw" else "pickle",
         cache_size=place.size,
-        unlink_on_exit=False,
     )
     return Store(
         get=cache.get,

@@ -79,6 +79,8 @@ void fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out);
 /* Replaced, or removed and made again under its name: open it anew. A
  * stat() per call; callers ask at most once a second. */
 bool fmm_replaced(const struct fmm_cache *cache);
+/* Nothing has the file's name any more: it was removed. Costs the same. */
+bool fmm_nameless(const struct fmm_cache *cache);
 /* Use the file further although it was replaced: for when nothing has its
  * name any more. fmm_replaced() still tells when something has. */
 void fmm_go_on(struct fmm_cache *cache);

@@ -14,6 +14,7 @@
 
 #define ATTEMPTS 1000          /* races lost against other openers */
 #define OPENING_WAIT_MS 10000u /* for another opener of the same file */
+#define SWEEP_WAIT_MS 100u     /* for one who opens it, or sweeps too */
 #define WRITABLE_BY_OTHERS 022u
 
 /* An open in progress. */
@@ -569,6 +570,13 @@ fmm_replaced(const struct fmm_cache *cache)
            (now.device != cache->device || now.inode != cache->inode);
 }
 
+bool
+fmm_nameless(const struct fmm_cache *cache)
+{
+    struct fmm_file_stat now;
+    return !fmm_platform_stat_path(cache->path, &now) && errno == ENOENT;
+}
+
 void
 fmm_go_on(struct fmm_cache *cache)
 {
@@ -597,6 +605,8 @@ fmm_unlink(const struct fmm_cache *cache, struct fmm_error *error)
                            : os_error(error, "cannot remove the file");
 }
 
+/* With the opening byte locked nobody is about to attach, and of two that
+ * sweep neither takes the other for a user. */
 bool
 fmm_sweep(const char *path)
 {
@@ -604,6 +614,8 @@ fmm_sweep(const char *path)
     int fd = fmm_platform_open(path);
     bool unused = fd >= 0 && fmm_platform_read(fd, &header, sizeof(header)) &&
                   fmm_header_is_ours(&header) &&
+                  fmm_platform_lock_byte_wait(fd, FMM_BYTE_OPENING,
+                                              FMM_EXCLUSIVE, SWEEP_WAIT_MS) &&
                   fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE);
     bool removed = unused && fmm_platform_unlink(path);
     fmm_platform_close(fd);

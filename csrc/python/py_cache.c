@@ -35,6 +35,7 @@ cache_set_map(struct cache_object *self, struct mapping *map)
     cache_detach(self);
     self->map = map;
     self->info = map->info;
+    self->told_nameless = false;
 }
 
 /* Open the path again. NULL as of mapping_open(). */
@@ -264,16 +265,17 @@ cache_configure(PyObject *object, PyObject *args, PyObject *kwargs)
 static PyObject *
 cache_set_exit_work(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static const char *const list[] = {"unlink", "empty", NULL};
+    static const char *const list[] = {"unlink", "empty", "last", NULL};
     struct cache_object *self = (struct cache_object *)object;
-    int unlink, empty;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$pp:_set_exit_work",
-                                     (char **)(uintptr_t)list, &unlink,
-                                     &empty)) {
+    int unlink, empty, last;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$ppp:_set_exit_work",
+                                     (char **)(uintptr_t)list, &unlink, &empty,
+                                     &last)) {
         return NULL;
     }
     self->unlink_on_exit = unlink;
     self->empty_on_exit = empty;
+    self->unlink_last = last;
     Py_RETURN_NONE;
 }
 
@@ -316,6 +318,10 @@ cache_close(struct cache_object *self)
     }
     int outcome = do_exit_work(self);
     cache_detach(self);
+    if (self->unlink_last && outcome == 0) {
+        /* No more than a look while processes that inherited it use it. */
+        (void)fmm_sweep(PyBytes_AS_STRING(self->path_bytes));
+    }
     return outcome;
 }
 

@@ -41,9 +41,11 @@ struct cache_object {
     bool enable_stats, sigbus_guard, allow_shared, allow_network_fs, inspect;
     bool write_back, allow_recursive, cache_not_found;
     bool unlink_on_exit, empty_on_exit;
-    bool told_orphan; /* logged that changed values are stuck */
-    uint32_t mode;    /* of the file, should it be made again */
-    uint64_t forks;   /* fmm_forks() when the object was made */
+    bool unlink_last;   /* the file goes with the last that has it open */
+    bool told_orphan;   /* logged that changed values are stuck */
+    bool told_nameless; /* logged that the file lost its name */
+    uint32_t mode;      /* of the file, should it be made again */
+    uint64_t forks;     /* fmm_forks() when the object was made */
     PyObject *context, *read_cb, *write_cb, *delete_cb; /* or NULL */
     PyObject *path;                                     /* str, absolute */
     PyObject *path_bytes; /* the same for the system */

@@ -95,6 +95,7 @@ static const struct import_row imports[] = {
     {"fastmmap.durations", "lifetime_ms", PLACE(lifetime_ms)},
     {"fastmmap.callbacks", "log_failure", PLACE(log_failure)},
     {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
+    {"fastmmap.callbacks", "log_nameless", PLACE(log_nameless)},
     {"pickle", "dumps", PLACE(pickle_dumps)},
     {"pickle", "loads", PLACE(pickle_loads)},
 };

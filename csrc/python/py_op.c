@@ -10,6 +10,18 @@
 #define Py_IsFinalizing _Py_IsFinalizing
 #endif
 
+/* Say, once, that the file was removed: what is stored from now on is seen
+ * by those alone that have it open. */
+static int
+tell_nameless(struct cache_object *self)
+{
+    self->told_nameless = true;
+    PyObject *done =
+        PyObject_CallOneArg(self->state->log_nameless, self->path);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
 COLD int
 op_begin_slow(struct cache_object *self, uint64_t now_ms)
 {
@@ -23,7 +35,16 @@ op_begin_slow(struct cache_object *self, uint64_t now_ms)
         return 0;
     }
     self->checked_ms = now_ms;
-    return fmm_replaced(self->map->cache) ? cache_reattach(self, false) : 0;
+    if (fmm_replaced(self->map->cache)) {
+        return cache_reattach(self, false);
+    }
+    if (self->told_nameless || !fmm_nameless(self->map->cache)) {
+        return 0;
+    }
+    if (tell_nameless(self) < 0) {
+        return -1;
+    }
+    return self->map != NULL ? 0 : cache_raise_closed(self);
 }
 
 /* While the interpreter is finalized, its other threads are gone, and a page

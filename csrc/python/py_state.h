@@ -32,7 +32,7 @@ struct module_state {
     PyObject *pickle_dumps, *pickle_loads, *pickle_protocol;
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
-    PyObject *log_failure, *log_orphan;
+    PyObject *log_failure, *log_orphan, *log_nameless;
     /* User code that runs inside a cache, of all threads. */
     struct section *sections;
     /* Who tells the user's store of a key just now, of all threads. */

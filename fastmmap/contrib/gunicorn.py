@@ -39,7 +39,7 @@ def hooks(share_file: Path, **options: Any) -> Hooks:
     the cache. A reload leaves it open, and an upgrade by SIGUSR2 hands it on.
 
     Args:
-        share_file: Path of the file. It is left for the next start, unless
+        share_file: Path of the file. It stays for the next start, unless
             ``unlink_on_exit`` says otherwise.
         options: Options of `FastMmap`.
 
@@ -63,5 +63,5 @@ def _end(server: Any) -> None:
         cache = _opened.pop()
         cache.flush()
         if shared:
-            cache._set_exit_work(unlink=False, empty=False)
+            cache._set_exit_work(unlink=False, empty=False, last=False)
         cache.close()

@@ -33,7 +33,7 @@ def _own(directory: str) -> str:
 def open_shared(directory: str, size: Size) -> FastMmap:
     """Open the cache of the run, which whoever is first creates."""
     path = os.path.join(_own(directory), "shared.cache")
-    return FastMmap(path, cache_size=size, unlink_on_exit=False)
+    return FastMmap(path, cache_size=size)
 
 
 class FactoryError(Exception):
@@ -107,7 +107,6 @@ class Once:
         self._locks = FastMmap(
             os.path.join(directory, "locks"),
             cache_size="256k",
-            unlink_on_exit=False,
             allow_network_fs=True,  # all workers are on this host
         )
 

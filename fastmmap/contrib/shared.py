@@ -30,11 +30,10 @@ os.register_at_fork(after_in_child=_renew_lock)
 def shared_cache(share_file: Any = None, **options: Any) -> FastMmap:
     """Return this process's cache for these options of `FastMmap`.
 
-    A file that is given by name is left for the next process, unless
-    ``unlink_on_exit`` says otherwise. Raises what `FastMmap` raises.
+    Raises what `FastMmap` raises.
     """
     if share_file:
-        options = {"share_file": share_file, "unlink_on_exit": False, **options}
+        options = {"share_file": share_file, **options}
     with _lock:
         _opened[:] = [pair for pair in _opened if not pair[1].closed]
         for known, cache in _opened:

@@ -21,6 +21,7 @@ def append(log: str, key: Any, value: object, expire_on: object) -> None:
 
 def make(path: str, log: str, **options: Any) -> FastMmap:
     """Return a cache whose exit work leaves a trace in `log`."""
+    options.setdefault("unlink_on_exit", True)
     return FastMmap(
         path,
         cache_size="512k",

@@ -209,8 +209,8 @@ def write(context, key, value, expire_on):
     with open(path + ".log", "a") as file:
         file.write(f"{key}={value}\\n")
 def make(**options):
-    cache = FastMmap(path, cache_size="64k", write_action="write_back",
-                     write_cb=write, empty_on_exit=True, **options)
+    cache = FastMmap(path, cache_size="64k", unlink_on_exit=True, empty_on_exit=True,
+                     write_action="write_back", write_cb=write, **options)
     cache.set("changed", 1)
     return cache
 """
@@ -285,21 +285,45 @@ import sys
 for name in [name for name in sys.modules if name.startswith("fastmmap")]:
     del sys.modules[name]
 def use():
-    try:
-        cache.get("key")
-    except ValueError as error:
-        print(type(error).__name__)
+    print(cache.get("key"), cache.set("key", "at exit"))
 atexit.register(use)
 from fastmmap import FastMmap
-cache = FastMmap(path, cache_size="64k")
+def write(context, key, value, expire_on):
+    print(key, value)
+cache = FastMmap(path, cache_size="64k", unlink_on_exit=True, empty_on_exit=True,
+                 write_action="write_back", write_cb=write)
+cache.set("key", "old")
 """
 
 
-def test_atexit_functions_from_before_fastmmap_find_the_cache_closed(
-    path: str,
-) -> None:
-    """It is created, and so unlinked, by this process: closed by then."""
-    assert ends_well(EARLIER, path) == "ClosedError\n"
+def test_atexit_functions_from_before_fastmmap_find_an_open_cache(path: str) -> None:
+    """What they store is written back all the same, and the file removed."""
+    assert ends_well(EARLIER, path) == "old True\nkey at exit\n"
+    assert not os.path.exists(path)
+
+
+def test_clearing_the_atexit_functions_closes_no_cache(path: str) -> None:
+    """As programs do in a child that is to become a daemon."""
+    cleared = """
+cache = FastMmap(path, cache_size="64k", unlink_on_exit=True)
+cache.set("key", 1)
+atexit._clear()
+print(cache.get("key"))
+"""
+    assert ends_well(cleared, path) == "1\n"
+
+
+def test_a_cache_that_cannot_be_closed_at_exit_keeps_no_other_open(path: str) -> None:
+    stuck = """
+first = FastMmap(path + ".1", cache_size="64k", unlink_on_exit=True)
+inside = first.lock("key")
+inside.__enter__()
+second = FastMmap(path, cache_size="64k", unlink_on_exit=True)
+"""
+    done = run_to_the_end(stuck, path)
+    assert done.returncode == 0
+    assert done.stderr.count(f"closing {path}.1 at exit failed") == 1
+    assert not os.path.exists(path)
 
 
 NO_LOGGING = """
@@ -333,7 +357,7 @@ def test_a_callback_that_fails_when_logging_is_gone(path: str, also: str) -> Non
 
 FROM_THREAD = """
 def work():
-    cache = FastMmap(path, cache_size="64k")
+    cache = FastMmap(path, cache_size="64k", unlink_on_exit=True)
     cache.set("key", 1)
     time.sleep(0.2)
     print(cache.get("key"), cache.closed)

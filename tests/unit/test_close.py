@@ -82,7 +82,11 @@ def test_a_cycle_through_callbacks_is_collected(path: str) -> None:
     class Owner:
         def __init__(self) -> None:
             self.cache = FastMmap(
-                path, cache_size="512k", context=self, read_cb=self.read
+                path,
+                cache_size="512k",
+                unlink_on_exit=True,
+                context=self,
+                read_cb=self.read,
             )
 
         def read(self, context: object, key: object) -> None:
@@ -107,16 +111,9 @@ def test_a_failed_open_leaves_no_descriptor(path: str) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_unlink_on_exit_is_true_for_the_creator(path: str) -> None:
-    with FastMmap(path, cache_size="512k"):
-        with FastMmap(path):
-            pass
-        assert os.path.exists(path)
-    assert not os.path.exists(path)
-
-
-def test_unlink_on_exit_can_be_refused(path: str) -> None:
-    with FastMmap(path, cache_size="512k", unlink_on_exit=False) as cache:
+@pytest.mark.parametrize("options", [{}, {"unlink_on_exit": False}])
+def test_a_file_that_was_named_stays(path: str, options: dict[str, bool]) -> None:
+    with FastMmap(path, cache_size="512k", **options) as cache:
         cache.set("key", 1)
     with FastMmap(path) as cache:
         assert cache.get("key") == 1
@@ -131,7 +128,7 @@ def test_unlink_on_exit_can_be_asked_for(make_cache: MakeCache, path: str) -> No
 
 
 def test_close_does_not_unlink_another_file_of_that_name(path: str) -> None:
-    cache = FastMmap(path, cache_size="512k")
+    cache = FastMmap(path, cache_size="512k", unlink_on_exit=True)
     os.unlink(path)
     with open(path, "w") as file:
         file.write("somebody else's")

@@ -60,7 +60,7 @@ def test_a_copy_of_init_file_empties_nothing(make_cache: MakeCache) -> None:
 
 
 def test_a_copy_creates_no_file(path: str) -> None:
-    cache = FastMmap(path, cache_size="512k")
+    cache = FastMmap(path, cache_size="512k", unlink_on_exit=True)
     data = pickle.dumps(cache)
     cache.close()
     with pytest.raises(FileNotFoundError):

@@ -71,7 +71,7 @@ def test_a_forgotten_cache_of_a_subclass_is_warned_about(path: str) -> None:
 def test_a_warning_that_is_an_error_does_not_keep_the_file(path: str) -> None:
     program = """
 warnings.simplefilter("error")
-cache = FastMmap(path, cache_size="512k")
+cache = FastMmap(path, cache_size="512k", unlink_on_exit=True)
 del cache
 assert not os.path.exists(path)
 """
