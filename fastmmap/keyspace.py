@@ -69,8 +69,8 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
             KeyError: The cache is empty.
         """
         for key in self:
-            value, removed = self.get_and_remove(key)
-            if removed:
+            value = self.get_and_remove(key, ABSENT).value
+            if value is not ABSENT:
                 return key, value
         raise KeyError("popitem(): the cache is empty")
 
@@ -144,7 +144,7 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
             LockTimeout: Another computes it for longer than ``timeout``.
             LockError: The function asks for the key that it computes.
         """
-        value = self.get(key, ABSENT)
+        value = self._find(key, ABSENT)
         if value is not ABSENT:
             return single_flight.ready(value) if _is_async(default) else value
         terms = single_flight.terms(lease_time, timeout, tags)

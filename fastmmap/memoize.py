@@ -187,7 +187,7 @@ class Plan(NamedTuple):
 
     def look(self, key: Key) -> Union[Found, Lease, None]:
         """Return the value that will do, the right to refresh it, or ``None``."""
-        stored = self.cache.get(key, ABSENT)
+        stored = self.cache._find(key, ABSENT)
         if stored is ABSENT:
             return None
         if not self.refreshes or self.is_fresh(_record_of(stored)):
@@ -195,7 +195,7 @@ class Plan(NamedTuple):
         lease = single_flight.try_refresh(self.cache, key, self.terms)
         if lease is None:
             return Found(stored)
-        again = self.cache.get(key, ABSENT)
+        again = self.cache._find(key, ABSENT)
         if again is ABSENT or _record_of(again)[:2] == _record_of(stored)[:2]:
             return lease
         with lease:  # another was quicker: give it back

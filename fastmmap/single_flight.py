@@ -195,7 +195,7 @@ def _approach(
                     )
                 yield delay
                 continue
-            value = cache.get(key, ABSENT)
+            value = cache._find(key, ABSENT)
             if value is not ABSENT:
                 return Found(value)
 

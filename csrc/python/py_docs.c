@@ -119,7 +119,7 @@ Args:\n\
     keys: Iterable of str and bytes.\n\
 \n\
 Returns:\n\
-    A dict of those that were found.\n\
+    A dict of those that were found and can be read.\n\
 \n\
 Raises:\n\
     TypeError: A key is of another type.");
@@ -138,7 +138,7 @@ Args:\n\
     keys: Iterable of str and bytes.\n\
 \n\
 Returns:\n\
-    A dict of those that were found.\n\
+    A dict of those that were found and can be read.\n\
 \n\
 Raises:\n\
     TypeError: A key is of another type.");
@@ -274,7 +274,7 @@ const char setdefault_doc[] = PyDoc_STR(
 "setdefault($self, /, key, default=None)\n\
 --\n\
 \n\
-Return the value of a key, after storing `default` where there is none.\n\
+Return the value of a key, after storing `default` where none can be read.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -377,7 +377,7 @@ const char get_and_remove_doc[] = PyDoc_STR(
 Remove a key and return its value, in one step.\n\
 \n\
 Calls ``delete_cb`` as ``remove`` does, and no ``read_cb``. A value that\n\
-cannot be read back raises what the serializer raises, and is put back.\n\
+cannot be read any more is removed and logged: `default`, and ``True``.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -397,13 +397,14 @@ Remove a key and return its value, in one step; no ``read_cb``.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
-    default: Returned when there is no value, if it is given.\n\
+    default: If given, returned when there is no value that can be read.\n\
 \n\
 Returns:\n\
     The value, or `default`.\n\
 \n\
 Raises:\n\
-    KeyError: There is no value and no `default`.");
+    KeyError: There is no value and no `default`.\n\
+    Exception: As of ``get``; the value is removed all the same.");
 
 const char delete_many_doc[] = PyDoc_STR(
 "delete_many($self, /, keys)\n\

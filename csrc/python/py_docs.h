@@ -50,6 +50,7 @@ extern const char read_tags_doc[];
 extern const char purge_doc[];
 extern const char close_doc[];
 extern const char scan_doc[];
+extern const char find_doc[];
 extern const char stats_doc[];
 extern const char check_page_doc[];
 extern const char lease_take_doc[];

@@ -83,3 +83,10 @@ const char lease_release_doc[] = PyDoc_STR(
 --\n\
 \n\
 Give a lease back; tell whether it was still there.");
+
+const char find_doc[] = PyDoc_STR(
+"_find($self, key, default, /)\n\
+--\n\
+\n\
+Return the value of a key as ``get`` does, for one who can compute it: a value\n\
+that cannot be read any more is logged, removed, and missing.");

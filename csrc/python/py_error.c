@@ -84,9 +84,8 @@ error_raise_open(const struct module_state *state,
     return -1;
 }
 
-/* The exception that is set, taken out and normalized. */
-static PyObject *
-exception_take(void)
+PyObject *
+error_take(void)
 {
 #if PY_VERSION_HEX >= 0x030C0000
     return PyErr_GetRaisedException();
@@ -103,9 +102,8 @@ exception_take(void)
 #endif
 }
 
-/* Set it again; steals the reference. */
-static void
-exception_put(PyObject *exc)
+void
+error_put(PyObject *exc)
 {
 #if PY_VERSION_HEX >= 0x030C0000
     PyErr_SetRaisedException(exc);
@@ -118,7 +116,7 @@ exception_put(PyObject *exc)
 void
 error_add_note(PyObject *key, PyObject *path)
 {
-    PyObject *exc = exception_take();
+    PyObject *exc = error_take();
     PyObject *text =
         PyUnicode_FromFormat("while reading key %.200R of %U", key, path);
     /* CPython 3.10 has no notes; a note that fails is no error either. */
@@ -128,19 +126,19 @@ error_add_note(PyObject *key, PyObject *path)
     Py_XDECREF(done);
     Py_XDECREF(text);
     PyErr_Clear();
-    exception_put(exc);
+    error_put(exc);
 }
 
 PyObject *
 error_corrupt_value(const struct module_state *state, const char *what)
 {
-    PyObject *cause = PyErr_Occurred() ? exception_take() : NULL;
+    PyObject *cause = PyErr_Occurred() ? error_take() : NULL;
     PyErr_Format(state->corrupt_error,
                  "a stored value is damaged: %s; set or remove its key", what);
     if (cause != NULL) {
-        PyObject *exc = exception_take();
+        PyObject *exc = error_take();
         PyException_SetCause(exc, cause);
-        exception_put(exc);
+        error_put(exc);
     }
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include "py_args.h"
 #include "py_methods.h"
 #include "py_read.h"
+#include "py_unreadable.h"
 
 #define TOGETHER 16
 
@@ -67,6 +68,11 @@ collect(struct cache_object *self, const struct some_keys *some,
         if (found > 0) {
             found = PyDict_SetItem(result, some->objects[i], value);
             Py_DECREF(value);
+        }
+        else if (found == READ_UNDECODED &&
+                 unreadable_tell(self, some->objects[i], "left out") > 0) {
+            PyErr_Clear();
+            found = 0;
         }
     }
     return found < 0 ? -1 : 0;

@@ -36,6 +36,9 @@ DECLARE_METHOD(cache_incr);
 DECLARE_METHOD(cache_decr);
 DECLARE_METHOD(cache_touch);
 
+/* py_unreadable.c */
+DECLARE_METHOD(cache_find);
+
 /* py_remove.c */
 DECLARE_METHOD(cache_remove);
 DECLARE_METHOD(cache_get_and_remove);

@@ -96,6 +96,7 @@ static const struct import_row imports[] = {
     {"fastmmap.callbacks", "log_failure", PLACE(log_failure)},
     {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
     {"fastmmap.callbacks", "log_nameless", PLACE(log_nameless)},
+    {"fastmmap.unreadable", "tell", PLACE(tell_unreadable)},
     {"pickle", "dumps", PLACE(pickle_dumps)},
     {"pickle", "loads", PLACE(pickle_loads)},
 };

@@ -4,6 +4,7 @@
 #include "py_methods.h"
 #include "py_read.h"
 #include "py_store.h"
+#include "py_unreadable.h"
 
 #define ARENA_SIZE 65536u
 
@@ -137,26 +138,43 @@ multi_get_run(struct cache_object *self, struct multi_get *m)
     return status;
 }
 
+/* Add one value to the result, unless it cannot be read any more. Returns 0,
+ * or -1 with an exception. */
+static int
+multi_get_add(struct cache_object *self, const struct multi_get *m,
+              Py_ssize_t i, PyObject *result)
+{
+    const struct found *found = &m->found[i];
+    PyObject *key = PySequence_Fast_GET_ITEM(m->batch.keys, i);
+    PyObject *bytes = PyBytes_FromStringAndSize(
+        m->arena + found->offset, (Py_ssize_t)found->meta.value_len);
+    if (bytes == NULL) {
+        return -1;
+    }
+    PyObject *value =
+        read_decode(self, &m->batch.list[i], &found->meta, bytes);
+    if (value == NULL) {
+        if (unreadable_tell(self, key, "left out") <= 0) {
+            return -1;
+        }
+        PyErr_Clear();
+        return 0;
+    }
+    int status = PyDict_SetItem(result, key, value);
+    Py_DECREF(value);
+    return status;
+}
+
 static PyObject *
 multi_get_result(struct cache_object *self, const struct multi_get *m)
 {
     PyObject *result = PyDict_New();
     for (Py_ssize_t i = 0; result != NULL && i < m->batch.count; i++) {
         const struct found *found = &m->found[i];
-        if (!found->found || found->meta.type == VALUE_NOT_FOUND) {
-            continue;
-        }
-        PyObject *bytes = PyBytes_FromStringAndSize(
-            m->arena + found->offset, (Py_ssize_t)found->meta.value_len);
-        PyObject *value = bytes != NULL ? read_decode(self, &m->batch.list[i],
-                                                      &found->meta, bytes)
-                                        : NULL;
-        if (value == NULL ||
-            PyDict_SetItem(result, PySequence_Fast_GET_ITEM(m->batch.keys, i),
-                           value) < 0) {
+        if (found->found && found->meta.type != VALUE_NOT_FOUND &&
+            multi_get_add(self, m, i, result) < 0) {
             Py_CLEAR(result);
         }
-        Py_XDECREF(value);
     }
     return result;
 }

@@ -155,7 +155,7 @@ read_key(struct cache_object *self, struct reading *reading, PyObject **value,
         return 0;
     }
     *value = reading_value(self, reading);
-    return *value != NULL ? 1 : -1;
+    return *value != NULL ? 1 : READ_UNDECODED;
 }
 
 FLATTEN int

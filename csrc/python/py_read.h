@@ -29,9 +29,12 @@ PyObject *read_decode(struct cache_object *self, const struct fmm_key *key,
 /* A fastmmap.Entry; takes over `value`. */
 PyObject *read_entry(const struct cache_object *self,
                      const struct fmm_meta *meta, PyObject *value);
+/* Less than 0 as other errors are: the value was there and failed to decode. */
+#define READ_UNDECODED (-2)
+
 /* Look a key up without read_cb. A new reference in `*value`; returns 1, 0
- * when there is none, or -1 with an exception. `*known_missing` tells that
- * read_cb found nothing before. */
+ * when there is none, -1 or READ_UNDECODED with an exception.
+ * `*known_missing` tells that read_cb found nothing before. */
 int read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
                  bool *known_missing);
 /* The same for a key that is set, as of op_set_key(). */

@@ -1,10 +1,12 @@
 /* Removing keys, in all its forms. */
 #include "py_args.h"
 #include "py_callback.h"
+#include "py_error.h"
 #include "py_methods.h"
 #include "py_read.h"
 #include "py_remove.h"
 #include "py_store.h"
+#include "py_unreadable.h"
 
 struct remove_op {
     struct op op;
@@ -290,11 +292,32 @@ put_back(struct cache_object *self, const struct take_op *t, PyObject *bytes)
     PyErr_Restore(type, error, traceback);
 }
 
-/* Remove a key and return its value, a new reference. NULL, without an
- * exception when there is none. */
-static PyObject *
-take_value(struct cache_object *self, PyObject *key)
+/* A value was taken that does not decode, which is the exception that is set.
+ * Returns whether it is removed all the same; else it is back. */
+static bool
+give_up(struct cache_object *self, const struct take_op *t, PyObject *key,
+        PyObject *bytes)
 {
+    if (unreadable_tell(self, key, "removed") <= 0) {
+        put_back(self, t, bytes);
+        return false;
+    }
+    PyObject *error = error_take();
+    if (remove_finish(self, key, t->remove.due) < 0) {
+        Py_DECREF(error);
+        return false;
+    }
+    error_put(error);
+    return true;
+}
+
+/* Remove a key and return its value, a new reference. NULL, without an
+ * exception when there is none; with one and `*unreadable` when the value
+ * was removed, but does not decode. */
+static PyObject *
+take_value(struct cache_object *self, PyObject *key, bool *unreadable)
+{
+    *unreadable = false;
     struct take_op t = {.remove = {.removal = {.mark = remove_marks(self)}}};
     if (op_set_key(self, key, &t.remove.op.key) < 0 ||
         op_begin(self, &t.remove.op) < 0) {
@@ -308,7 +331,7 @@ take_value(struct cache_object *self, PyObject *key)
     PyObject *value =
         read_decode(self, &t.remove.op.key, &t.meta, Py_NewRef(bytes));
     if (value == NULL) {
-        put_back(self, &t, bytes);
+        *unreadable = give_up(self, &t, key, bytes);
     }
     Py_DECREF(bytes);
     if (value != NULL && remove_finish(self, key, t.remove.due) < 0) {
@@ -327,12 +350,16 @@ cache_get_and_remove(struct cache_object *self, PyObject *const *values,
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
     }
-    PyObject *value = take_value(self, out[0]);
-    if (value == NULL && PyErr_Occurred()) {
+    bool removed;
+    PyObject *value = take_value(self, out[0], &removed);
+    if (removed) {
+        PyErr_Clear();
+    }
+    else if (value == NULL && PyErr_Occurred()) {
         return NULL;
     }
-    bool removed = value != NULL;
-    if (!removed) {
+    removed |= value != NULL;
+    if (value == NULL) {
         value = Py_NewRef(out[1] != NULL ? out[1] : Py_None);
     }
     return PyObject_CallFunction(self->state->remove_result, "NO", value,
@@ -349,7 +376,11 @@ cache_pop(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
     }
-    PyObject *value = take_value(self, out[0]);
+    bool unreadable;
+    PyObject *value = take_value(self, out[0], &unreadable);
+    if (unreadable && out[1] != NULL) {
+        PyErr_Clear();
+    }
     if (value != NULL || PyErr_Occurred()) {
         return value;
     }

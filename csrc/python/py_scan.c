@@ -5,6 +5,7 @@
 #include "py_expiry.h"
 #include "py_methods.h"
 #include "py_read.h"
+#include "py_unreadable.h"
 #include "py_value.h"
 
 #define FLAG_DIRTY 1
@@ -143,21 +144,33 @@ record_key(const struct scan_record *record)
                          record->meta.key_kind);
 }
 
-/* The value of a record; NULL, also without an exception for one whose parts
+/* The same whole, of one that is in parts: NULL without an exception when they
  * are not there any more. */
+static PyObject *
+record_split(struct cache_object *cache, PyObject *key)
+{
+    PyObject *whole = NULL;
+    bool known_missing;
+    return read_plainly(cache, key, &whole, &known_missing) > 0 ? whole : NULL;
+}
+
+/* The value of a record. NULL, without an exception for one that is left out:
+ * it cannot be read any more, or is gone. */
 static PyObject *
 record_value(struct cache_object *cache, const struct scan_record *record,
              PyObject *key)
 {
-    if (UNLIKELY(record->meta.split)) {
-        PyObject *whole = NULL;
-        bool known_missing;
-        return read_plainly(cache, key, &whole, &known_missing) > 0 ? whole
-                                                                    : NULL;
-    }
-    PyObject *value = value_decode(cache, &record->meta, record->value);
-    if (value == NULL && key != NULL) {
-        error_add_note(key, cache->path);
+    bool split = record->meta.split;
+    PyObject *value = UNLIKELY(split)
+                          ? record_split(cache, key)
+                          : value_decode(cache, &record->meta, record->value);
+    if (UNLIKELY(value == NULL && PyErr_Occurred())) {
+        if (!split) {
+            error_add_note(key, cache->path);
+        }
+        if (unreadable_tell(cache, key, "left out") > 0) {
+            PyErr_Clear();
+        }
     }
     return value;
 }

@@ -244,6 +244,8 @@ static PyMethodDef space_methods[] = {
     {"invalidate_tag", cache_invalidate_tag, METH_O, invalidate_tag_doc},
     {"_read_tags", cache_read_tags, METH_O, read_tags_doc},
     {"_scan", cache_scan, METH_O, scan_doc},
+    {"_find", (PyCFunction)(void (*)(void))cache_find,
+     METH_FASTCALL | METH_KEYWORDS, find_doc},
     {"_lease_take", cache_lease_take, METH_VARARGS, lease_take_doc},
     {"_lease_peek", cache_lease_peek, METH_VARARGS, lease_peek_doc},
     {"_lease_extend", cache_lease_extend, METH_VARARGS, lease_extend_doc},

@@ -33,6 +33,7 @@ struct module_state {
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
     PyObject *log_failure, *log_orphan, *log_nameless;
+    PyObject *tell_unreadable;
     /* User code that runs inside a cache, of all threads. */
     struct section *sections;
     /* Who tells the user's store of a key just now, of all threads. */

@@ -4,6 +4,7 @@
 #include "py_methods.h"
 #include "py_read.h"
 #include "py_tags.h"
+#include "py_unreadable.h"
 
 int
 store_tell(struct cache_object *self, const struct store_request *request,
@@ -189,7 +190,7 @@ set_default(struct cache_object *self, const struct store_request *request)
 {
     for (;;) {
         PyObject *value;
-        int found = read_through(self, request->key, &value);
+        int found = unreadable_read(self, request->key, &value);
         if (found != 0) {
             return found > 0 ? value : NULL;
         }

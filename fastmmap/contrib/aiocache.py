@@ -16,8 +16,13 @@ from fastmmap.types import KEEP, Lifetime, Store
 
 
 def _lifetime(ttl: Optional[float]) -> Lifetime:
-    """Return what `FastMmap` calls a ttl of aiocache: nothing is for ever."""
-    return ttl or "never"
+    """Return what `FastMmap` calls a ttl of aiocache.
+
+    Nothing and 0 are for ever; what is negative has expired.
+    """
+    if not ttl:
+        return "never"
+    return "now" if ttl < 0 else ttl
 
 
 class FastMmapCache(BaseCache):

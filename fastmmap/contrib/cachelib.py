@@ -59,8 +59,14 @@ class FastMmapCache(BaseCache):
         self._cache = shared_cache(share_file, **options)
 
     def _lifetime(self, timeout: Timeout) -> Lifetime:
-        """Return what `FastMmap` calls a timeout of cachelib: 0 is for ever, too."""
-        return self.default_timeout if timeout is None else timeout
+        """Return what `FastMmap` calls a timeout of cachelib: 0 is for ever, too.
+
+        A negative one has expired already.
+        """
+        chosen = self.default_timeout if timeout is None else timeout
+        seconds = chosen.total_seconds() if isinstance(chosen, timedelta) else chosen
+        negative = isinstance(seconds, (int, float)) and seconds < 0
+        return "now" if negative else chosen
 
     def _dump(self, value: Any) -> Any:
         if self.serializer is None or type(value) is int:
@@ -73,8 +79,11 @@ class FastMmapCache(BaseCache):
         return self.serializer.loads(stored)
 
     def get(self, key: str) -> Any:
-        """Return the value of a key, or ``None``."""
-        return self._load(self._cache.get(self.key_prefix + key))
+        """Return the value of a key, or ``None``.
+
+        One that cannot be read any more is logged and removed: ``None``, too.
+        """
+        return self._load(self._cache._find(self.key_prefix + key, None))
 
     def get_many(self, *keys: str) -> list[Any]:
         """Return the values of keys, ``None`` for those that are missing."""

@@ -74,7 +74,7 @@ class FastMmapBackend(BytesBackend):
 
     def get_serialized(self, key: str) -> Any:
         """Return the bytes of a key, or ``NO_VALUE``."""
-        return self._cache.get(key, NO_VALUE)
+        return self._cache._find(key, NO_VALUE)
 
     def get_serialized_multi(self, keys: Iterable[str]) -> Sequence[Any]:
         """Return the bytes of keys, each or ``NO_VALUE``."""

@@ -26,7 +26,7 @@ class FastMmapStorage(BaseStorage, MutableMapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         """Return a value; KeyError when there is none."""
-        found = self._cache.get(self._prefix + key, ABSENT)
+        found = self._cache._find(self._prefix + key, ABSENT)
         if found is ABSENT:
             raise KeyError(key)
         return self.deserialize(key, found)

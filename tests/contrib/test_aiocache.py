@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiocache import cached, caches
+from aiocache import cached, caches, multi_cached
 from aiocache.lock import OptimisticLock, OptimisticLockError, RedLock
 from aiocache.serializers import StringSerializer
+from broken import Broken
 from support import run_scenario
 
 from fastmmap.contrib.aiocache import FastMmapCache
@@ -181,3 +182,44 @@ def test_a_decorated_function_runs_once_for_all(path: str) -> None:
 def test_a_misspelt_option_is_an_error(path: str) -> None:
     with pytest.raises(TypeError, match="cache_siez"):
         FastMmapCache(path, cache_siez="1m")
+
+
+def test_a_negative_ttl_has_expired(cache: FastMmapCache) -> None:
+    """As in the memory cache of aiocache."""
+    done = run(
+        lambda: cache.set("key", 1, ttl=-1),
+        lambda: cache.multi_set([("many", 1)], ttl=-1),
+        lambda: cache.add("added", 1, ttl=-1),
+        lambda: cache.set("kept", 1),
+        lambda: cache.expire("kept", -1),
+        lambda: cache.multi_get(["key", "many", "added", "kept"]),
+    )
+    assert done == [True, True, True, True, True, [None] * 4]
+
+
+def test_a_value_that_cannot_be_read_is_computed_anew(cache: FastMmapCache) -> None:
+    path = cache._cache.share_file
+    caches.add(
+        "unreadable",
+        {
+            "cache": "fastmmap.contrib.aiocache.FastMmapCache",
+            "share_file": path,
+            "cache_size": "1m",
+        },
+    )
+    calls: list[str] = []
+
+    @cached(key_builder=lambda *_: "one", alias="unreadable")
+    async def one() -> int:
+        calls.append("one")
+        return 1
+
+    @multi_cached("keys", alias="unreadable")
+    async def many(keys: list[str]) -> dict[str, int]:
+        calls.append("many")
+        return dict.fromkeys(keys, 2)
+
+    cache._cache.update(one=Broken(), two=Broken())
+    for _ in range(2):
+        assert run(one, lambda: many(keys=["two"])) == [1, {"two": 2}]
+    assert calls == ["one", "many"]

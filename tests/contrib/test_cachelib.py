@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from broken import Broken
 from cachelib.serializers import BaseSerializer
 from support import run_scenario
 
@@ -104,3 +105,26 @@ def test_a_serializer_of_cachelib_leaves_counters_alone(cache: FastMmapCache) ->
     cache.set("count", 1)
     cache.inc("count")
     assert (cache.get("text"), cache.get("count")) == ("'A'", 2)
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.5, timedelta(seconds=-1)])
+def test_a_negative_timeout_has_expired(cache: FastMmapCache, timeout: Any) -> None:
+    """As in the SimpleCache of cachelib."""
+    cache.set("key", "old")
+    assert cache.set("key", "new", timeout) is True
+    assert cache.set_many({"many": 1}, timeout) == ["many"]
+    assert cache.add("added", 1, timeout) is True
+    assert cache.get_many("key", "many", "added") == [None, None, None]
+
+
+def test_a_negative_default_timeout_has_expired(path: str) -> None:
+    cache = FastMmapCache(path, default_timeout=-1, cache_size="1m")
+    cache.set("key", 1)
+    assert cache.get("key") is None
+
+
+def test_a_value_that_cannot_be_read_is_none_and_free(cache: FastMmapCache) -> None:
+    cache.set("key", Broken())
+    assert cache.get_many("key") == [None]
+    assert cache.get("key") is None
+    assert cache.add("key", 1)

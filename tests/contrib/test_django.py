@@ -14,6 +14,7 @@ from typing import Any
 
 import django
 import pytest
+from broken import Broken
 from django.conf import settings
 from django.core.cache import cache, caches
 from django.core.cache.backends.base import BaseCache, CacheKeyWarning
@@ -364,3 +365,30 @@ def test_the_template_tag_works() -> None:
     assert [render("a", 1), render("a", 2), render("b", 3)] == ["1", "1", "3"]
     with time_travel(61):
         assert render("a", 4) == "4"
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.5, 0])
+def test_a_timeout_that_is_not_positive_has_expired(timeout: float) -> None:
+    cache.set("key", "old")
+    cache.set("key", "new", timeout)
+    cache.set_many({"many": 1}, timeout)
+    assert cache.add("added", 1, timeout)
+    assert cache.get_many(["key", "many", "added"]) == {}
+    cache.set("touched", 1)
+    assert cache.touch("touched", timeout) and cache.get("touched") is None
+
+
+def test_a_negative_default_timeout_has_expired(path: str) -> None:
+    with override_settings(CACHES={"default": setting(path, TIMEOUT=-1)}):
+        cache.set("key", 1)
+        assert cache.get("key") is None
+
+
+def test_a_value_that_cannot_be_read_is_computed_anew_by_get_or_set() -> None:
+    cache.set("key", Broken())
+    with pytest.raises(AttributeError):
+        cache.get("key")
+    assert cache.get_or_set("key", lambda: 5) == 5
+    assert cache.get("key") == 5
+    cache.set("key", Broken())
+    assert asyncio.run(cache.aget_or_set("key", lambda: 6)) == 6

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import pytest
+from broken import Broken
 from dogpile.cache import make_region
 from dogpile.cache.api import NO_VALUE
 from support import Scenario, heard, run_scenario, say
@@ -176,3 +177,10 @@ def create_without_the_file(path: str) -> Any:
 
 def test_a_removed_file_costs_the_exclusion_and_no_more(path: str) -> None:
     assert run_scenario(create_without_the_file, path) == "value"
+
+
+def test_a_value_that_the_file_cannot_decode_is_created_anew(path: str) -> None:
+    found = region(path, serializer="pickle")
+    found.backend._cache.set("key", Broken())
+    assert found.get_or_create("key", lambda: "new") == "new"
+    assert found.get("key") == "new"

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from broken import Broken
 from requests_cache import CachedResponse, utcnow
 
 from fastmmap.contrib.requests_cache import FastMmapCache
@@ -72,3 +73,11 @@ def test_what_else_is_in_the_file_is_left_alone(cache: FastMmapCache) -> None:
     assert list(cache.responses) == ["key"]
     cache.clear()
     assert dict(cache.responses._cache) == {"key": 1, b"response:key": 2}
+
+
+def test_a_response_that_cannot_be_read_is_missing(cache: FastMmapCache) -> None:
+    storage = cache.redirects
+    storage._cache.set("redirect:key", Broken())
+    assert storage.get("key") is None
+    storage["key"] = "other"
+    assert storage["key"] == "other"
