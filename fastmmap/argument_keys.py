@@ -61,12 +61,21 @@ def _spell_float(value: float) -> str:
     return _spell_int(int(value)) if value.is_integer() else repr(value)
 
 
+def _real_type(kind: type) -> type:
+    """Return the type that one of freezegun stands for; of any other, that itself.
+
+    It puts subclasses in the place of `date` and `datetime`, in this module, too.
+    """
+    bases = (base for base in kind.__mro__ if base.__module__ == "datetime")
+    return next(bases, kind) if kind.__module__.startswith("freezegun.") else kind
+
+
 def _spell_time(value: Any) -> str:
     zone = getattr(value, "tzinfo", None)
     if zone is not None and type(zone) not in (timezone, ZoneInfo):
         raise Unstable(type(zone))
     fold = getattr(value, "fold", 0)
-    return f"{type(value).__name__}({value.isoformat()} {zone} {fold})"
+    return f"{_real_type(type(value)).__name__}({value.isoformat()} {zone} {fold})"
 
 
 def _spell_timedelta(value: timedelta) -> str:
@@ -81,8 +90,8 @@ _SCALARS: dict[type, Callable[[Any], str]] = {
     float: _spell_float,
     str: ascii,
     bytes: repr,
-    date: _spell_time,
-    datetime: _spell_time,
+    _real_type(date): _spell_time,
+    _real_type(datetime): _spell_time,
     time: _spell_time,
     timedelta: _spell_timedelta,
     Decimal: lambda value: f"Decimal({value})",
@@ -108,7 +117,7 @@ class Speller:
         kind = type(value)
         spell = _SCALARS.get(kind) or self._parts.get(kind) or self._of_family(value)
         text = spell(value)
-        return f"{kind.__qualname__}:{text}" if self._typed else text
+        return f"{_real_type(kind).__qualname__}:{text}" if self._typed else text
 
     def _list(self, values: Iterable[Any]) -> str:
         return "".join(f"{self.spell(value)}," for value in values)
@@ -122,6 +131,9 @@ class Speller:
 
     def _of_family(self, value: Any) -> Callable[[Any], str]:
         """Return the spelling of what is known by a base class of its."""
+        real = _SCALARS.get(_real_type(type(value)))
+        if real is not None:
+            return real
         if isinstance(value, type):
             return name_of
         if isinstance(value, Enum):

@@ -10,7 +10,6 @@ import inspect
 import math
 import pickle
 import random
-import time
 from collections.abc import Callable, Iterable
 from typing import (
     TYPE_CHECKING,
@@ -116,11 +115,6 @@ def _record_of(stored: Any) -> _Record:
     return _Record(None, 0.0, False, stored)
 
 
-def _now() -> float:
-    """Return seconds since 1970, as this process's caches have them."""
-    return time.time() + _core.get_travel() / 1000
-
-
 def _survives(error: BaseException) -> bool:
     """Tell whether an exception comes out of a pickle as it went in."""
     try:
@@ -159,7 +153,7 @@ class Plan(NamedTuple):
         if record.fresh_until is None:
             return True
         ahead = -record.seconds * self.early * math.log(1.0 - random.random())
-        return _now() + ahead < record.fresh_until
+        return _core.now() + ahead < record.fresh_until
 
     def store(self, lease: Lease, value: Any, seconds: float, raised: bool) -> None:
         """Store what was computed."""
@@ -170,7 +164,7 @@ class Plan(NamedTuple):
         if life_ms == durations.NEVER:
             lease.store([_MARK, None, seconds, raised, value], "never")
             return
-        fresh_until = _now() + life_ms / 1000
+        fresh_until = _core.now() + life_ms / 1000
         record = [_MARK, fresh_until, seconds, raised, value]
         kept_ms = life_ms + self.stale_ms
         lease.store(record, f"{kept_ms}ms" if kept_ms else "now", self.refreshes)
@@ -206,11 +200,11 @@ class _Clock:
     """How long a computation took, seconds."""
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
+        self._began = _core.monotonic()
 
     def seconds(self) -> float:
         """Return the seconds since it was made."""
-        return time.perf_counter() - self._began
+        return _core.monotonic() - self._began
 
 
 def _result_of(found: Found) -> Any:

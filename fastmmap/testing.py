@@ -1,6 +1,5 @@
 """Help for the tests of programs that use a cache."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,13 +17,16 @@ def time_travel(seconds: float) -> Iterator[None]:
     a moment in seconds since 1970. The clock goes on from there. Blocks nest,
     and their distances add up. Other processes keep their own time.
 
+    Caches have clocks of their own: what replaces those of the module `time`, such
+    as freezegun, does not move them, and this does not move those.
+
     Raises ValueError for what is no finite number.
     """
     if not abs(seconds) < 1e12:
         raise ValueError(f"seconds is {seconds!r}: expected a distance or a moment")
     before = _core.get_travel()
     if seconds >= _EPOCH_FROM:
-        after = round((seconds - time.time()) * 1000)
+        after = before + round((seconds - _core.now()) * 1000)
     else:
         after = before + round(seconds * 1000)
     _core.set_travel(after)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Generator
 from typing import Optional, TypeVar, Union
 
+from fastmmap import _core
+
 _Self = TypeVar("_Self", bound="Patience")
 _Result = TypeVar("_Result")
 
@@ -42,7 +44,7 @@ class Patience:
     """
 
     def __init__(self, timeout: Optional[float]) -> None:
-        self._until = None if timeout is None else time.monotonic() + timeout
+        self._until = None if timeout is None else _core.monotonic() + timeout
         self._delay = _DELAYS[0]
 
     def __enter__(self: _Self) -> _Self:
@@ -58,7 +60,7 @@ class Patience:
         """Return that delay, or what is left if that is less; ``None``: nothing."""
         if self._until is None:
             return delay
-        left = self._until - time.monotonic()
+        left = self._until - _core.monotonic()
         return min(delay, left) if left > 0 else None
 
     def delay(self) -> Optional[float]:

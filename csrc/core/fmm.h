@@ -541,5 +541,6 @@ void fmm_stats_clear(struct fmm_cache *cache);
 uint64_t fmm_now_ms(void);
 /* Milliseconds of a clock that never jumps, for deadlines. */
 uint64_t fmm_monotonic_ms(void);
+uint64_t fmm_monotonic_ns(void);
 /* Grows by one in each fork()ed child: tells a process from its parent. */
 uint64_t fmm_forks(void);

@@ -326,3 +326,11 @@ fmm_monotonic_ms(void)
 {
     return read_clock(CLOCK_MONOTONIC);
 }
+
+uint64_t
+fmm_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

@@ -1,35 +1,8 @@
-/* The docstrings of the module and of its type Cache. Those of functions
+/* The docstrings of the type Cache. Those of functions
  * begin with their text signatures. */
 #include "py_docs.h"
 
 /* clang-format off */
-
-const char core_doc[] = PyDoc_STR(
-"The engine of fastmmap as Python sees it; use ``fastmmap.FastMmap``.");
-
-const char sweep_doc[] = PyDoc_STR(
-"sweep($module, path, /)\n\
---\n\
-\n\
-Remove a cache file that no process has open.\n\
-\n\
-Args:\n\
-    path: Path of the file.\n\
-\n\
-Returns:\n\
-    Whether it was removed.");
-
-const char get_travel_doc[] = PyDoc_STR(
-"get_travel($module, /)\n\
---\n\
-\n\
-Return how far this process's idea of now is ahead, in milliseconds.");
-
-const char set_travel_doc[] = PyDoc_STR(
-"set_travel($module, ms, /)\n\
---\n\
-\n\
-Set how far this process's idea of now is ahead, in milliseconds.");
 
 const char cache_doc[] = PyDoc_STR(
 "Cache(path, *, cache_size=0, page_size=0, num_pages=0, slots=0,\

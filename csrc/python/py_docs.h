@@ -6,6 +6,9 @@
 /* py_docs.c */
 extern const char core_doc[];
 extern const char sweep_doc[];
+extern const char monotonic_doc[];
+extern const char monotonic_ns_doc[];
+extern const char now_doc[];
 extern const char get_travel_doc[];
 extern const char set_travel_doc[];
 extern const char space_doc[];

@@ -61,8 +61,32 @@ core_set_travel(PyObject *module, PyObject *ms)
     Py_RETURN_NONE;
 }
 
+/* Clocks of our own: tests of users replace those of the module time. */
+static PyObject *
+core_monotonic(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyFloat_FromDouble((double)fmm_monotonic_ns() / 1e9);
+}
+
+static PyObject *
+core_monotonic_ns(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromUnsignedLongLong(fmm_monotonic_ns());
+}
+
+static PyObject *
+core_now(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    int64_t travel_ms = state_of_module(module)->travel_ms;
+    return PyFloat_FromDouble((double)((int64_t)fmm_now_ms() + travel_ms) /
+                              1000.0);
+}
+
 static PyMethodDef core_functions[] = {
     {"sweep", core_sweep, METH_O, sweep_doc},
+    {"monotonic", core_monotonic, METH_NOARGS, monotonic_doc},
+    {"monotonic_ns", core_monotonic_ns, METH_NOARGS, monotonic_ns_doc},
+    {"now", core_now, METH_NOARGS, now_doc},
     {"get_travel", core_get_travel, METH_NOARGS, get_travel_doc},
     {"set_travel", core_set_travel, METH_O, set_travel_doc},
     {NULL, NULL, 0, NULL},

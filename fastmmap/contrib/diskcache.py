@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import sqlite3
-import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
+from fastmmap import _core
 from fastmmap.contrib.requirement import require
 
 require("diskcache", "5.4", extra="diskcache")
@@ -242,7 +242,7 @@ def _store(cache: FastMmap, key: Key, value: Any, row: _Row, overwrite: bool) ->
 
 def _transfer(cache: FastMmap, shard: _Shard, row: _Row, overwrite: bool) -> str:
     """Bring one entry over; return what became of it, a field of the report."""
-    if row.expire_time is not None and row.expire_time <= time.time():
+    if row.expire_time is not None and row.expire_time <= _core.now():
         return "expired"
     try:
         key, value = shard.read(row)

@@ -1,6 +1,5 @@
 """`RateLimiter`: so many in a time, of all processes."""
 
-import time
 from operator import index
 from typing import Optional, TypeVar, Union
 
@@ -76,7 +75,7 @@ class RateLimiter:
 
     def _now(self) -> int:
         """Return the time, in nanoseconds times the limit."""
-        return (time.monotonic_ns() + _core.get_travel() * 10**6) * self._limit
+        return (_core.monotonic_ns() + _core.get_travel() * 10**6) * self._limit
 
     def _debt(self, key: Key, value: object, now: int) -> int:
         """Return the time until the bucket is full, never more than of an empty one."""

@@ -253,7 +253,7 @@ def test_early_computes_the_likelier_the_nearer_the_end(
 ) -> None:
     double = cache.memoize(100, early=1.0)(doubled(calls))
     ticks = itertools.count(0, 10)  # each computation takes 10 s
-    monkeypatch.setattr("fastmmap.memoize.time.perf_counter", ticks.__next__)
+    monkeypatch.setattr("fastmmap._core.monotonic", ticks.__next__)
 
     def share(seconds: float) -> float:
         """Return how often a call after that long computes anew."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import MakeCache
 
-from fastmmap import FastMmap, LockError
+from fastmmap import FastMmap, LockError, _core
 from fastmmap.sync import RateLimiter
 from fastmmap.testing import time_travel
 
@@ -20,8 +20,8 @@ from fastmmap.testing import time_travel
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop the clock: here only time_travel moves it."""
-    now = time.monotonic_ns()
-    monkeypatch.setattr(time, "monotonic_ns", lambda: now)
+    now = _core.monotonic_ns()
+    monkeypatch.setattr(_core, "monotonic_ns", lambda: now)
 
 
 def taken(limiter: RateLimiter, tries: int = 100) -> int:
@@ -205,7 +205,7 @@ def test_a_limiter_survives_pickling(cache: FastMmap) -> None:
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let sleeping move the clock, and note how long it was."""
     slept: list[float] = []
-    start = time.monotonic_ns()
+    start = _core.monotonic_ns()
 
     def now() -> int:
         return start + round(sum(slept) * 10**9)
@@ -215,7 +215,7 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", sleep_async)
-    monkeypatch.setattr(time, "monotonic_ns", now)
+    monkeypatch.setattr(_core, "monotonic_ns", now)
     return slept
 
 
