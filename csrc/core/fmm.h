@@ -398,6 +398,10 @@ bool fmm_guard_release(struct fmm_guard *guard);
 /* Whether this process, not its parent, took it. */
 bool fmm_guard_held(const struct fmm_guard *guard);
 
+/* Count a read with the outcome `status`, if the call is to be counted. The
+ * reads above do; those of a page that is held cannot know what they are. */
+void fmm_count_read(struct fmm_cache *cache, const struct fmm_call *call,
+                    const struct fmm_key *key, enum fmm_status status);
 /* The operations above for a key of the guard's page, without locking. */
 enum fmm_status fmm_get_locked(const struct fmm_guard *guard,
                                const struct fmm_call *call,

@@ -256,6 +256,15 @@ count_read(struct fmm_cache *cache, uint32_t number, enum fmm_status status)
     }
 }
 
+void
+fmm_count_read(struct fmm_cache *cache, const struct fmm_call *call,
+               const struct fmm_key *key, enum fmm_status status)
+{
+    if (call->count) {
+        count_read(cache, key->page, status);
+    }
+}
+
 enum fmm_status
 fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
         const struct fmm_key *key, void *buffer, size_t capacity,
@@ -265,9 +274,7 @@ fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
     const struct fmm_read read = {call,     key,  buffer, capacity,
                                   meta_out, NULL, &parts};
     enum fmm_status status = read_any(cache, &read);
-    if (call->count) {
-        count_read(cache, key->page, status);
-    }
+    fmm_count_read(cache, call, key, status);
     return status;
 }
 
@@ -279,5 +286,7 @@ fmm_exists(struct fmm_cache *cache, const struct fmm_call *call,
     const struct fmm_read read = {
         call, key, NULL, 0, meta_out != NULL ? meta_out : &ignored,
         NULL, NULL};
-    return read_any(cache, &read);
+    enum fmm_status status = read_any(cache, &read);
+    fmm_count_read(cache, call, key, status);
+    return status;
 }

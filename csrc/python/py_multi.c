@@ -111,8 +111,13 @@ run_multi_get(struct fmm_cache *cache, struct op *op)
     for (Py_ssize_t i = 0; i < m->batch.count; i++) {
         get_one(m, &guard, i);
     }
+    bool whole = m->needed <= m->capacity; /* else it is done once more */
+    for (Py_ssize_t i = 0; whole && i < m->batch.count; i++) {
+        fmm_count_read(cache, &op->call, &m->batch.list[i],
+                       m->found[i].found ? FMM_OK : FMM_MISS);
+    }
     fmm_guard_release(&guard);
-    return m->needed > m->capacity ? FMM_TOO_SMALL : FMM_OK;
+    return whole ? FMM_OK : FMM_TOO_SMALL;
 }
 
 /* Run with an arena that is large enough. Returns 0, or -1. */

@@ -227,6 +227,7 @@ run_take(struct fmm_cache *cache, struct op *op)
     }
     status = fmm_get_locked(&guard, &op->call, &op->key, t->buffer,
                             t->capacity, &t->meta);
+    fmm_count_read(cache, &op->call, &op->key, status);
     if (status == FMM_OK) {
         status = fmm_remove_locked(&guard, &op->call, &op->key, &r->removal,
                                    &r->due, &r->ticket);

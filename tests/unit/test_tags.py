@@ -351,12 +351,12 @@ def test_a_changed_value_is_written_though_its_tag_is_gone(
     assert store["key"] == "changed"
 
 
-def test_what_cannot_be_read_is_not_put_back_without_its_tags(
+def test_what_cannot_be_read_now_is_not_put_back_without_its_tags(
     cache: FastMmap,
 ) -> None:
     cache.set("key", Unreadable(), tags=["a"])
     Unreadable.fails = True
-    with pytest.raises(RuntimeError):
+    with pytest.raises(MemoryError):
         cache.pop("key")
     assert "key" not in cache
 
@@ -372,7 +372,7 @@ class Unreadable:
 
 def _unreadable() -> None:
     if Unreadable.fails:
-        raise RuntimeError("not to be read")
+        raise MemoryError("not to be read now")
 
 
 # ---------------------------------------------------------------- large values
