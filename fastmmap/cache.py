@@ -33,6 +33,8 @@ Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 _Given = dict[str, Any]
 _Names = tuple[Optional[str], Optional[str]]
 
+#: Mode bits that let group or others write.
+WRITABLE_BY_OTHERS = 0o022
 #: A file may appear or vanish between looking for it and making it.
 _OPEN_ATTEMPTS = 16
 
@@ -46,7 +48,9 @@ class FastMmap(_core.Cache, Keyspace):
             there is one.
         init_file: Start empty; whatever the file held is gone.
         test_file: Verify every page now; a bad one is emptied, the rest kept.
-        permissions: Mode of a new file, whatever the umask.
+        permissions: Mode of a new file, whatever the umask. One that lets group
+            or others write needs a serializer that runs no code when it reads,
+            ``allow_shared=True`` too for whoever opens it.
         unlink_on_exit: Remove the file at ``close()``, at exit and at
             collection, in the process that created the object. ``None``: a file
             that was named stays; a private one goes with the last process that
@@ -331,6 +335,14 @@ def _require_safe(serializer: Optional[str], file: FileOptions) -> None:
         raise ValueError(
             f"allow_shared=True with serializer {str(serializer)!r} would let "
             "whoever can write the file run code here: use one of "
+            f"{', '.join(map(repr, serializers.SAFE))}"
+        )
+    if file.mode & WRITABLE_BY_OTHERS and serializer not in serializers.SAFE:
+        raise ValueError(
+            f"permissions={file.mode:#o} with serializer {str(serializer)!r} would "
+            "let whoever can write the file run code here: take write from group "
+            f"and others, as in permissions={file.mode & ~WRITABLE_BY_OTHERS:#o}, or "
+            "use allow_shared=True and one of "
             f"{', '.join(map(repr, serializers.SAFE))}"
         )
 

@@ -172,6 +172,45 @@ def test_pickled_values_that_others_can_write_are_refused(
     assert ran == []
 
 
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o660, 0o666, 0o777])
+@pytest.mark.parametrize(
+    "options", [{}, {"serializer": (pickle.dumps, pickle.loads)}], ids=["pickle", "own"]
+)
+def test_no_file_is_made_that_others_can_write_and_that_is_unpickled(
+    path: str, mode: int, options: dict[str, Any]
+) -> None:
+    kept = oct(mode & ~0o022)
+    with pytest.raises(ValueError, match=f"permissions=.*{kept}.*allow_shared"):
+        FastMmap(path, cache_size="64k", permissions=mode, **options)
+    with pytest.raises(ValueError, match="permissions"):
+        FastMmap(path, cache_size="64k", permissions=mode, init_file=True, **options)
+    assert not os.path.exists(path)
+
+
+def test_no_mode_is_kept_for_a_file_that_is_made_again_later(path: str) -> None:
+    """An object makes its file again when it was replaced, and then removed."""
+    with (
+        FastMmap(path, cache_size="64k"),
+        pytest.raises(ValueError, match="permissions"),
+    ):
+        FastMmap(path, permissions=0o666)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o755])
+def test_modes_that_let_others_read_only_are_as_asked_for(path: str, mode: int) -> None:
+    with FastMmap(path, cache_size="64k", permissions=mode):
+        assert os.stat(path).st_mode & 0o777 == mode
+
+
+def test_others_may_write_values_that_run_no_code(path: str) -> None:
+    options: dict[str, Any] = {"serializer": "json", "allow_shared": True}
+    with FastMmap(path, cache_size="64k", permissions=0o666, **options) as cache:
+        cache["key"] = {"a": 1}
+        assert os.stat(path).st_mode & 0o777 == 0o666
+        with FastMmap(path, permissions=0o666, allow_shared=True) as other:
+            assert other["key"] == {"a": 1}
+
+
 def test_a_safe_file_that_turns_to_pickle_is_refused(
     make_cache: MakeCache, path: str
 ) -> None:
