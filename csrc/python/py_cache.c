@@ -38,15 +38,18 @@ cache_set_map(struct cache_object *self, struct mapping *map)
     self->told_nameless = false;
 }
 
-/* Open the path again. NULL as of mapping_open(). */
+/* Open the path again. NULL as of mapping_open(). What it takes along is its
+ * own: another thread may attach, or open, the object meanwhile. */
 static struct mapping *
 open_again(const struct cache_object *self, bool must_exist,
            struct fmm_error *error)
 {
+    const struct fmm_info info = self->info;
+    PyObject *path = Py_NewRef(self->path_bytes);
     struct fmm_options options = {
-        .path = PyBytes_AS_STRING(self->path_bytes),
-        .serializer = self->info.serializer,
-        .compressor = self->info.compressor,
+        .path = PyBytes_AS_STRING(path),
+        .serializer = info.serializer,
+        .compressor = info.compressor,
         .must_exist = must_exist,
         .mode = self->mode,
         .allow_shared = self->allow_shared,
@@ -55,11 +58,13 @@ open_again(const struct cache_object *self, bool must_exist,
         .inspect = self->inspect,
     };
     if (!must_exist) {
-        options.page_size = self->info.page_size;
-        options.num_pages = self->info.num_pages;
-        options.slots = self->info.slots;
+        options.page_size = info.page_size;
+        options.num_pages = info.num_pages;
+        options.slots = info.slots;
     }
-    return mapping_open(&options, error);
+    struct mapping *map = mapping_open(&options, error);
+    Py_DECREF(path);
+    return map;
 }
 
 int
@@ -143,18 +148,6 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
     return 0;
 }
 
-static int
-cache_set_path(struct cache_object *self, PyObject *path)
-{
-    PyObject *bytes;
-    if (!PyUnicode_FSConverter(path, &bytes)) {
-        return -1;
-    }
-    Py_XSETREF(self->path_bytes, bytes);
-    Py_XSETREF(self->path, Py_NewRef(path));
-    return 0;
-}
-
 /* The file says how its values are stored; zlib, pickle and raw need no
  * more than its name. */
 static void
@@ -173,33 +166,72 @@ cache_set_codec(struct cache_object *self)
                                             : COMPRESSOR_PACKAGE;
 }
 
+/* An open cache is in use: by threads, namespaces, blocks. */
+static int
+refuse_open(const struct cache_object *self)
+{
+    if (self->map == NULL && self->parent == NULL) {
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError,
+                 "%V: the cache is open: make another object, or close it "
+                 "first",
+                 self->path, "a namespace");
+    return -1;
+}
+
+/* Take an open file over, with what it was opened with. */
+static void
+cache_set_file(struct cache_object *self, struct mapping *map,
+               const struct fmm_options *options)
+{
+    cache_set_map(self, map);
+    self->checked_ms = fmm_now_ms();
+    self->mode = options->mode;
+    self->allow_shared = options->allow_shared;
+    self->allow_network_fs = options->allow_network_fs;
+    self->sigbus_guard = options->sigbus_guard;
+    self->inspect = options->inspect;
+    cache_set_codec(self);
+}
+
+/* Open the file. Another thread may be about the same, for the GIL is
+ * released meanwhile: one of them wins. */
+static int
+cache_open(struct cache_object *self, PyObject *path, PyObject *path_bytes,
+           struct fmm_options *options)
+{
+    struct fmm_error error;
+    options->path = PyBytes_AS_STRING(path_bytes);
+    struct mapping *map = mapping_open(options, &error);
+    if (map == NULL) {
+        return error.status == FMM_OK
+                   ? -1
+                   : error_raise_open(self->state, &error, path);
+    }
+    if (refuse_open(self) < 0) {
+        mapping_release(map);
+        return -1;
+    }
+    cache_set_file(self, map, options);
+    Py_XSETREF(self->path_bytes, Py_NewRef(path_bytes));
+    Py_XSETREF(self->path, Py_NewRef(path));
+    return 0;
+}
+
 static int
 cache_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     struct cache_object *self = (struct cache_object *)object;
     struct fmm_options options = {.path = NULL};
-    struct fmm_error error;
-    PyObject *path;
+    PyObject *path, *path_bytes;
     if (parse_options(args, kwargs, &path, &options) < 0 ||
-        cache_set_path(self, path) < 0) {
+        refuse_open(self) < 0 || !PyUnicode_FSConverter(path, &path_bytes)) {
         return -1;
     }
-    options.path = PyBytes_AS_STRING(self->path_bytes);
-    struct mapping *map = mapping_open(&options, &error);
-    if (map == NULL) {
-        return error.status == FMM_OK
-                   ? -1
-                   : error_raise_open(self->state, &error, self->path);
-    }
-    cache_set_map(self, map);
-    self->checked_ms = fmm_now_ms();
-    self->mode = options.mode;
-    self->allow_shared = options.allow_shared;
-    self->allow_network_fs = options.allow_network_fs;
-    self->sigbus_guard = options.sigbus_guard;
-    self->inspect = options.inspect;
-    cache_set_codec(self);
-    return 0;
+    int outcome = cache_open(self, path, path_bytes, &options);
+    Py_DECREF(path_bytes);
+    return outcome;
 }
 
 /* Keep an object; None is none. */
@@ -308,21 +340,25 @@ do_exit_work(struct cache_object *self)
 }
 
 static int
-cache_close(struct cache_object *self)
+cache_end(struct cache_object *self)
 {
-    if (self->map == NULL) {
-        return 0;
-    }
-    if (self->sections != 0 && section_refuse_reentry(self) < 0) {
-        return -1;
-    }
-    int outcome = do_exit_work(self);
+    int outcome = self->map != NULL ? do_exit_work(self) : 0;
     cache_detach(self);
     if (self->unlink_last && outcome == 0) {
         /* No more than a look while processes that inherited it use it. */
         (void)fmm_sweep(PyBytes_AS_STRING(self->path_bytes));
     }
     return outcome;
+}
+
+static int
+cache_close(struct cache_object *self)
+{
+    if (self->map != NULL && self->sections != 0 &&
+        section_refuse_reentry(self) < 0) {
+        return -1;
+    }
+    return cache_end(self);
 }
 
 static PyObject *
@@ -344,7 +380,8 @@ cache_finalize(PyObject *self)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (cache_close((struct cache_object *)self) < 0) {
+    /* A block that goes on now was forgotten together with the cache. */
+    if (cache_end((struct cache_object *)self) < 0) {
         PyErr_WriteUnraisable(self);
     }
     PyErr_Restore(type, value, traceback);

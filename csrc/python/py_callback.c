@@ -1,6 +1,7 @@
 #include "py_callback.h"
 
 #include "py_args.h"
+#include "py_call.h"
 #include "py_expiry.h"
 #include "py_read.h"
 #include "py_writeback.h"
@@ -41,7 +42,7 @@ call_inside(struct cache_object *self, PyObject *callback,
     if (!self->allow_recursive && (section = section_enter(self)) == NULL) {
         return NULL;
     }
-    PyObject *result = PyObject_Vectorcall(callback, args, count, NULL);
+    PyObject *result = call_kept(callback, args, count);
     if (section != NULL) {
         section_leave(section);
     }
@@ -52,6 +53,9 @@ int
 callback_write(struct cache_object *self, PyObject *key, PyObject *value,
                uint64_t expire_at)
 {
+    if (self->write_cb == NULL) { /* by now: what ran before took it away */
+        return 0;
+    }
     PyObject *expire_on = expiry_to_object(expire_at);
     if (expire_on == NULL) {
         return -1;
@@ -89,7 +93,16 @@ static PyObject *
 call_read(struct cache_object *self, PyObject *key)
 {
     PyObject *const args[] = {context_of(self), key};
-    return PyObject_Vectorcall(self->read_cb, args, 2, NULL);
+    return self->read_cb != NULL ? call_kept(self->read_cb, args, 2)
+                                 : Py_NewRef(Py_None); /* taken away by now */
+}
+
+static PyObject *
+call_read_inside(struct cache_object *self, PyObject *key)
+{
+    PyObject *const args[] = {context_of(self), key};
+    return self->read_cb != NULL ? call_inside(self, self->read_cb, args, 2)
+                                 : Py_NewRef(Py_None);
 }
 
 /* Begin the store of an answer. Returns 1 when there is something to store,
@@ -146,7 +159,7 @@ read_held(struct cache_object *self, struct section *section,
         return -1;
     }
     int status = prepare_answer(self, answer);
-    if (section_require(section) < 0) { /* user code ran: it may have forked */
+    if (status >= 0 && section_require(section) < 0) {
         status = -1;
     }
     if (status > 0) {
@@ -196,12 +209,11 @@ static int
 read_stale(struct cache_object *self, struct answer *answer, bool gone,
            PyObject **value)
 {
-    PyObject *const args[] = {context_of(self), answer->key};
     if (gone) {
         return 0;
     }
     answer->encoded.owner = NULL;
-    answer->value = call_inside(self, self->read_cb, args, 2);
+    answer->value = call_read_inside(self, answer->key);
     return answer->value != NULL ? finish_answer(answer, 0, value) : -1;
 }
 

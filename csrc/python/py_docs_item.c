@@ -8,8 +8,12 @@ const char item_doc[] = PyDoc_STR(
 \n\
 Made by ``FastMmap.lock()``. What is assigned to ``value``, set or removed\n\
 is written when the block ends, and not at all when it raises. In a child\n\
-that was forked inside the block nothing is written: the page is the\n\
-parent's.\n\
+that was forked inside the block nothing is written, and the end of the\n\
+block is a LockError: the page is the parent's.\n\
+\n\
+Threads may share one, as they share a threading.Lock: each waits for its\n\
+turn. A block is changed by the thread that entered it. Others see what it\n\
+has, or else what the last one left.\n\
 \n\
 At the end of the block a value that does not fit raises ValueError; the old\n\
 value stays.");
@@ -46,7 +50,7 @@ Returns:\n\
     None.\n\
 \n\
 Raises:\n\
-    LockError: The block has ended.\n\
+    LockError: The block has ended, or is another thread's.\n\
     ValueError: An argument is out of its range.");
 
 const char item_remove_doc[] = PyDoc_STR(
@@ -59,7 +63,7 @@ Returns:\n\
     None.\n\
 \n\
 Raises:\n\
-    LockError: The block has ended.");
+    LockError: The block has ended, or is another thread's.");
 
 const char item_enter_doc[] = PyDoc_STR(
 "__enter__($self, /)\n\
@@ -69,7 +73,7 @@ Take the page and read the key.\n\
 \n\
 Raises:\n\
     LockTimeout: The page was not to be had in time.\n\
-    LockError: This thread is inside the cache already.");
+    LockError: This thread is inside this block, or the cache, already.");
 
 const char item_exit_doc[] = PyDoc_STR(
 "__exit__($self, /, *exc_info)\n\
@@ -77,7 +81,10 @@ const char item_exit_doc[] = PyDoc_STR(
 \n\
 Write what was changed, unless the block raised, and give the page back.\n\
 \n\
+Another thread may end a block, where nothing but that thread will.\n\
+\n\
 Raises:\n\
-    ValueError: The value does not fit, or a newer modseq refuses it.");
+    ValueError: The value does not fit, or a newer modseq refuses it.\n\
+    LockError: There is no block to end, or a parent process has it.");
 
 /* clang-format on */

@@ -1,237 +1,236 @@
-/* The object that `with cache.lock(key) as item` is about. */
+/* The object that `with cache.lock(key) as item` is about. Threads may share
+ * it, as they share a threading.Lock: each has a block of its own. */
 #include "py_args.h"
-#include "py_callback.h"
+#include "py_block.h"
 #include "py_docs.h"
-#include "py_error.h"
-#include "py_lock.h"
 #include "py_methods.h"
-#include "py_remove.h"
 
 #include <math.h>
-
-enum item_action { ITEM_KEEP, ITEM_STORE, ITEM_REMOVE };
 
 struct item_object {
     PyObject_HEAD struct cache_object *cache;
     PyObject *key;
     int64_t timeout_ms;
-    struct held held;
-    bool entered;    /* once at least: there is something to look at */
-    PyObject *value; /* as it will be; NULL: not decoded yet */
-    enum item_action action;
-    struct encoded encoded;
-    struct fmm_store store;
+    struct block *blocks; /* that go on; the newest first */
+    struct block *last;   /* the one that ended last, to be looked at */
 };
+
+static struct item_object *
+item_of(PyObject *object)
+{
+    return (struct item_object *)object;
+}
+
+/* Where the newest block of this thread is, or the NULL at the end. */
+static struct block **
+own_block(struct item_object *self)
+{
+    struct block **place = &self->blocks;
+    while (*place != NULL && (*place)->thread != PyThread_get_thread_ident()) {
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+/* Take the block out of its place; the reference is the caller's. */
+static struct block *
+take_out(struct block **place)
+{
+    struct block *block = *place;
+    *place = block->next;
+    block->next = NULL;
+    return block;
+}
 
 /* --------------------------------------------------------------- the block */
 
-static void
-item_forget(struct item_object *self)
+/* In a child that was forked inside a block, that one is the parent's, and
+ * the child may take the page like anybody else. */
+static int
+refuse_second(struct item_object *self)
 {
-    self->action = ITEM_KEEP;
-    Py_CLEAR(self->value);
-    Py_CLEAR(self->held.bytes);
-    value_free(&self->encoded);
+    struct block **place = own_block(self);
+    if (*place == NULL) {
+        return 0;
+    }
+    if (!section_holds((*place)->held.section)) {
+        block_drop(take_out(place));
+        return 0;
+    }
+    PyErr_Format(self->cache->state->lock_error,
+                 "%U: the lock of key %.200R is held already",
+                 self->cache->path, self->key);
+    return -1;
 }
 
 static PyObject *
 item_enter(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    struct item_object *self = (struct item_object *)object;
-    if (self->held.section != NULL) {
-        PyErr_Format(self->cache->state->lock_error,
-                     "%U: the lock of key %.200R is held already",
-                     self->cache->path, self->key);
+    struct item_object *self = item_of(object);
+    if (refuse_second(self) < 0) {
         return NULL;
     }
-    item_forget(self);
-    if (held_take(self->cache, &self->held, self->key, &self->timeout_ms) <
-        0) {
+    struct block *block =
+        block_take(self->cache, self->key, &self->timeout_ms);
+    if (block == NULL) {
         return NULL;
     }
-    self->entered = true;
+    block->next = self->blocks;
+    self->blocks = block;
     return Py_NewRef(object);
 }
 
-static int
-write_item(struct item_object *self)
+/* The block that __exit__ ends, taken out: that of this thread, else that of
+ * another one, which may have handed the end over, as a threading.Lock can
+ * be released by anybody. NULL with LockError. */
+static struct block *
+block_to_end(struct item_object *self)
 {
-    const struct store_request request = {.key = self->key,
-                                          .value = self->value};
-    int status =
-        held_store(&self->held, &request, &self->encoded, &self->store);
-    held_leave(&self->held);
-    if (status < 0) {
-        return -1;
+    struct block **place = own_block(self);
+    if (*place == NULL) {
+        place = &self->blocks;
+        /* Not from a callback: it would end what begins meanwhile. */
+        if (*place != NULL && section_refuse_reentry(self->cache->root) < 0) {
+            return NULL;
+        }
     }
-    if (store_tell(self->cache, &request, status, &self->store) < 0) {
-        return -1;
+    if (*place != NULL) {
+        return take_out(place);
     }
-    if (status > 0) {
-        store_raise_refused(self->cache, self->key, status);
-        return -1;
-    }
-    return 0;
+    PyErr_Format(self->cache->state->lock_error,
+                 "%U: the lock of key %.200R is not held", self->cache->path,
+                 self->key);
+    return NULL;
 }
 
-static int
-remove_item(struct item_object *self)
-{
-    const struct fmm_removal plainly = {.mark = remove_marks(self->cache)};
-    enum fmm_due due = FMM_DUE_NOTHING;
-    int status = writeback_remove_held(self->held.section, &self->held.op,
-                                       &plainly, &due);
-    held_leave(&self->held);
-    if (status < 0) {
-        return -1;
-    }
-    return remove_finish(self->cache, self->key, due);
-}
-
-/* The end of a block that went well. In a child that was forked inside it
- * the page, and the right to write, are the parent's. */
-static int
-finish_item(struct item_object *self)
-{
-    if (!section_holds(self->held.section)) {
-        return 0;
-    }
-    switch (self->action) {
-    case ITEM_STORE:
-        return write_item(self);
-    case ITEM_REMOVE:
-        return remove_item(self);
-    case ITEM_KEEP:
-        break;
-    }
-    return 0;
-}
-
+/* The block leaves the item before any code of others runs: whoever comes by
+ * way of the item meanwhile finds that it has ended. */
 static PyObject *
 item_exit(PyObject *object, PyObject *args)
 {
-    struct item_object *self = (struct item_object *)object;
-    bool raised =
-        PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
+    struct item_object *self = item_of(object);
+    struct block *block = block_to_end(self), *before = self->last;
     int outcome = 0;
-    if (self->held.section == NULL) {
-        PyErr_Format(self->cache->state->lock_error,
-                     "%U: the lock of key %.200R is not held",
-                     self->cache->path, self->key);
+    if (block == NULL) {
         return NULL;
     }
-    if (raised) {
-        self->action = ITEM_KEEP;
-        Py_CLEAR(self->value);
+    self->last = block_keep(block);
+    if (PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None) {
+        block_cancel(block);
     }
     else {
-        outcome = finish_item(self);
+        outcome = block_finish(self->cache, block, self->key);
     }
-    held_leave(&self->held);
-    value_free(&self->encoded);
+    block_drop(block);
+    if (before != NULL) {
+        block_drop(before);
+    }
     return outcome < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ------------------------------------------------------------- attributes */
 
-static int
-require_entered(const struct item_object *self)
+/* What there is to look at, to be dropped again: the block of this thread,
+ * else that of another one, else the last. NULL with LockError. */
+static struct block *
+block_to_see(struct item_object *self)
 {
-    if (self->entered) {
-        return 0;
+    struct block *block = *own_block(self);
+    if (block == NULL) {
+        block = self->blocks != NULL ? self->blocks : self->last;
+    }
+    if (block != NULL) {
+        return block_keep(block);
     }
     PyErr_Format(self->cache->state->lock_error,
                  "%U: lock() of key %.200R is to be used in a with statement",
                  self->cache->path, self->key);
-    return -1;
+    return NULL;
 }
 
-static int
-require_held(const struct item_object *self)
+/* The block of this thread, to be dropped again. NULL with LockError. */
+static struct block *
+block_to_change(struct item_object *self)
 {
-    if (self->held.section != NULL) {
-        return 0;
+    struct block *block = *own_block(self);
+    if (block != NULL) {
+        return block_keep(block);
     }
     PyErr_Format(self->cache->state->lock_error,
-                 "%U: key %.200R can be changed inside the with block only",
+                 "%U: key %.200R can be changed inside the with block only, "
+                 "by the thread that entered it",
                  self->cache->path, self->key);
-    return -1;
+    return NULL;
 }
 
 static PyObject *
 item_get_value(PyObject *object, void *Py_UNUSED(closure))
 {
-    struct item_object *self = (struct item_object *)object;
-    if (require_entered(self) < 0) {
+    struct block *block = block_to_see(item_of(object));
+    if (block == NULL) {
         return NULL;
     }
-    if (self->value == NULL) {
-        self->value = held_value(self->cache, &self->held);
-    }
-    return Py_XNewRef(self->value);
+    PyObject *value = block_value(item_of(object)->cache, block);
+    block_drop(block);
+    return value;
 }
 
 static PyObject *
 item_get_exists(PyObject *object, void *Py_UNUSED(closure))
 {
-    struct item_object *self = (struct item_object *)object;
-    if (require_entered(self) < 0) {
+    struct block *block = block_to_see(item_of(object));
+    if (block == NULL) {
         return NULL;
     }
-    return PyBool_FromLong(self->action == ITEM_KEEP
-                               ? self->held.found
-                               : self->action == ITEM_STORE);
+    bool exists = block->action == BLOCK_KEEP ? block->held.found
+                                              : block->action == BLOCK_STORE;
+    block_drop(block);
+    return PyBool_FromLong(exists);
 }
 
 static PyObject *
 item_get_expire_on(PyObject *object, void *Py_UNUSED(closure))
 {
-    struct item_object *self = (struct item_object *)object;
-    if (require_entered(self) < 0) {
+    struct block *block = block_to_see(item_of(object));
+    if (block == NULL) {
         return NULL;
     }
-    if (self->action == ITEM_STORE) {
-        return expiry_to_object(self->store.expire_at);
-    }
-    bool found = self->action == ITEM_KEEP && self->held.found;
-    return expiry_to_object(found ? self->held.meta.expire_at : 0);
+    bool found = block->action == BLOCK_KEEP && block->held.found;
+    uint64_t expire_at = block->action == BLOCK_STORE ? block->store.expire_at
+                         : found ? block->held.meta.expire_at
+                                 : 0;
+    block_drop(block);
+    return expiry_to_object(expire_at);
 }
 
 static PyObject *
 item_get_modseq(PyObject *object, void *Py_UNUSED(closure))
 {
-    struct item_object *self = (struct item_object *)object;
-    if (require_entered(self) < 0) {
+    struct block *block = block_to_see(item_of(object));
+    if (block == NULL) {
         return NULL;
     }
-    bool found = self->action == ITEM_KEEP && self->held.found;
-    if (found && self->held.meta.has_modseq) {
-        return PyLong_FromUnsignedLongLong(self->held.meta.modseq);
-    }
-    if (self->action == ITEM_STORE && self->store.has_modseq) {
-        return PyLong_FromUnsignedLongLong(self->store.modseq);
-    }
-    Py_RETURN_NONE;
+    bool stored = block->action == BLOCK_STORE;
+    bool found = block->action == BLOCK_KEEP && block->held.found;
+    bool has = stored ? block->store.has_modseq
+                      : found && block->held.meta.has_modseq;
+    uint64_t modseq = stored ? block->store.modseq : block->held.meta.modseq;
+    block_drop(block);
+    return has ? PyLong_FromUnsignedLongLong(modseq) : Py_NewRef(Py_None);
 }
 
 /* ---------------------------------------------------------------- changes */
 
-/* Encode now, so that an error shows where the value was given. */
 static int
 item_change(struct item_object *self, const struct store_request *request)
 {
-    struct encoded encoded;
-    struct fmm_store store;
-    if (require_held(self) < 0 ||
-        held_resolve(self->cache, &self->held, request, &store) < 0 ||
-        value_encode(self->cache, request->value, &encoded) < 0) {
+    struct block *block = block_to_change(self);
+    if (block == NULL) {
         return -1;
     }
-    value_move(&self->encoded, &encoded);
-    self->action = ITEM_STORE;
-    self->store = store;
-    Py_XSETREF(self->value, Py_NewRef(request->value));
-    return 0;
+    int outcome = block_change(self->cache, block, request);
+    block_drop(block);
+    return outcome;
 }
 
 static int
@@ -242,7 +241,7 @@ item_set_value(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
                         "value cannot be deleted: use remove()");
         return -1;
     }
-    return item_change((struct item_object *)object,
+    return item_change(item_of(object),
                        &(struct store_request){.value = value});
 }
 
@@ -259,7 +258,7 @@ item_set(PyObject *object, PyObject *const *values, Py_ssize_t count,
     }
     const struct store_request request = {
         .value = out[0], .expiry = {out[1], out[2]}, .modseq = out[3]};
-    if (item_change((struct item_object *)object, &request) < 0) {
+    if (item_change(item_of(object), &request) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -268,48 +267,72 @@ item_set(PyObject *object, PyObject *const *values, Py_ssize_t count,
 static PyObject *
 item_remove(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    struct item_object *self = (struct item_object *)object;
-    if (require_held(self) < 0) {
+    struct item_object *self = item_of(object);
+    struct block *block = block_to_change(self);
+    if (block == NULL) {
         return NULL;
     }
-    item_forget(self);
-    self->value = Py_NewRef(Py_None);
-    self->action = ITEM_REMOVE;
-    Py_RETURN_NONE;
+    int outcome = block_remove(self->cache, block);
+    block_drop(block);
+    return outcome < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---------------------------------------------------------------- the type */
 
 static int
-item_traverse(PyObject *object, visitproc visit, void *arg)
+block_traverse(const struct block *block, visitproc visit, void *arg)
 {
-    struct item_object *self = (struct item_object *)object;
-    Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->cache);
-    Py_VISIT(self->value);
+    if (block->held.section != NULL) {
+        Py_VISIT(block->held.section->cache);
+    }
+    Py_VISIT(block->value);
     return 0;
 }
 
 static int
+item_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    const struct item_object *self = item_of(object);
+    const struct block *block = self->blocks;
+    int outcome =
+        self->last != NULL ? block_traverse(self->last, visit, arg) : 0;
+    for (; block != NULL && outcome == 0; block = block->next) {
+        outcome = block_traverse(block, visit, arg);
+    }
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->cache);
+    Py_VISIT(self->key);
+    return outcome;
+}
+
+/* An item that nobody has any more: its blocks cannot end, so the pages are
+ * given back here, and nothing is written. */
+static int
 item_clear(PyObject *object)
 {
-    struct item_object *self = (struct item_object *)object;
-    held_release(&self->held);
-    item_forget(self);
-    Py_CLEAR(self->cache);
+    struct item_object *self = item_of(object);
+    struct block *last = self->last;
+    self->last = NULL;
+    while (self->blocks != NULL) {
+        block_drop(take_out(&self->blocks));
+    }
+    if (last != NULL) {
+        block_drop(last);
+    }
     return 0;
 }
 
-/* An item that nobody has any more: its block cannot end, so the page is
- * given back here, and nothing is written. */
+/* Cache and key stay until here: a method may still be called after the
+ * collector broke a cycle. Neither needs the item to be collected itself. */
 static void
 item_dealloc(PyObject *object)
 {
-    struct item_object *self = (struct item_object *)object;
+    struct item_object *self = item_of(object);
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     item_clear(object);
     Py_CLEAR(self->key);
+    Py_CLEAR(self->cache);
     type->tp_free(object);
     Py_DECREF(type);
 }

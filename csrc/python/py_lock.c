@@ -1,6 +1,7 @@
 #include "py_lock.h"
 
 #include "py_args.h"
+#include "py_error.h"
 #include "py_methods.h"
 #include "py_read.h"
 
@@ -46,12 +47,12 @@ held_take(struct cache_object *self, struct held *held, PyObject *key,
             held_release(held);
         }
     } while (status == FMM_TOO_SMALL);
-    if (status >= 0) {
-        fmm_count_read(held->section->guard.cache, &held->op.call,
-                       &held->op.key, (enum fmm_status)status);
-    }
     held->found = status == FMM_OK && held->meta.type != VALUE_NOT_FOUND;
-    return status < 0 ? -1 : 0;
+    if (status >= 0 || held->section == NULL) {
+        return status < 0 ? -1 : 0;
+    }
+    held_release(held);
+    return error_raise(self->state, (enum fmm_status)status, self->path);
 }
 
 PyObject *
@@ -79,19 +80,6 @@ held_release(struct held *held)
 {
     held_leave(held);
     Py_CLEAR(held->bytes);
-}
-
-int
-held_require(const struct cache_object *self, const struct held *held)
-{
-    if (section_holds(held->section)) {
-        return 0;
-    }
-    PyErr_Format(self->state->lock_error,
-                 "%U: this process forked while its parent held the page, "
-                 "which it does not: nothing was stored",
-                 self->path);
-    return -1;
 }
 
 int
@@ -155,19 +143,28 @@ call_func(struct cache_object *self, const struct held *held, PyObject *key,
     return result;
 }
 
-/* Read what func returned: a Store, or a value. Borrowed references. */
-static void
+/* Read what func returned: a Store, or a value. Borrowed references. Returns
+ * 0, or -1 with a TypeError for a Store that was made without its fields. */
+static int
 read_answer(const struct cache_object *self, PyObject *answer,
             struct store_request *request)
 {
     request->value = answer;
     if (!PyObject_TypeCheck(answer, (PyTypeObject *)self->state->store)) {
-        return;
+        return 0;
+    }
+    if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 4) {
+        PyErr_Format(PyExc_TypeError,
+                     "get_and_set() was given a %s that is no Store(value, "
+                     "expire_time, expire_on, modseq)",
+                     Py_TYPE(answer)->tp_name);
+        return -1;
     }
     request->value = PyTuple_GET_ITEM(answer, 0);
     request->expiry.time = PyTuple_GET_ITEM(answer, 1);
     request->expiry.on = PyTuple_GET_ITEM(answer, 2);
     request->modseq = PyTuple_GET_ITEM(answer, 3);
+    return 0;
 }
 
 /* Store the answer; `*store` says how it was. Returns a status, or -1. */
@@ -176,12 +173,14 @@ store_answer(struct cache_object *self, struct held *held,
              const struct store_request *request, struct fmm_store *store)
 {
     struct encoded encoded;
-    if (held_require(self, held) < 0 ||
-        held_resolve(self, held, request, store) < 0 ||
+    if (held_resolve(self, held, request, store) < 0 ||
         value_encode(self, request->value, &encoded) < 0) {
         return -1;
     }
-    int status = held_store(held, request, &encoded, store);
+    int status = section_require(held->section) < 0
+                     ? -1
+                     : held_store(held, request, &encoded, store);
+    held_leave(held);
     value_free(&encoded);
     return status;
 }
@@ -200,14 +199,22 @@ finish(struct cache_object *self, struct held *held, PyObject *key,
 {
     struct store_request request = {.key = key};
     struct fmm_store store;
-    read_answer(self, answer, &request);
+    if (read_answer(self, answer, &request) < 0) {
+        return NULL;
+    }
     int status = store_answer(self, held, &request, &store);
-    held_release(held);
     if (status >= 0) {
         status = store_tell(self, &request, status, &store);
     }
     return status < 0 ? NULL
                       : result_new(self, request.value, status == FMM_OK);
+}
+
+static PyObject *
+keep_old(const struct cache_object *self, struct held *held, PyObject *old)
+{
+    held_leave(held);
+    return result_new(self, old, false);
 }
 
 PyObject *
@@ -223,13 +230,12 @@ cache_get_and_set(struct cache_object *self, PyObject *const *values,
         return NULL;
     }
     PyObject *answer = call_func(self, &held, out[0], out[1], &old);
-    if (answer != NULL && answer != self->state->keep) {
-        result = finish(self, &held, out[0], answer);
+    if (answer != NULL && section_require(held.section) == 0) {
+        result = answer == self->state->keep
+                     ? keep_old(self, &held, old)
+                     : finish(self, &held, out[0], answer);
     }
     held_release(&held);
-    if (answer == self->state->keep) {
-        result = result_new(self, old, false);
-    }
     Py_XDECREF(answer);
     Py_XDECREF(old);
     return result;

@@ -22,9 +22,6 @@ PyObject *held_value(struct cache_object *self, const struct held *held);
 void held_leave(struct held *held);
 /* Give the page back, if it is held, and forget what was read. */
 void held_release(struct held *held);
-/* Raise LockError, unless the page is still held by this process. */
-int held_require(const struct cache_object *self, const struct held *held);
-
 /* How a held key is to be stored: as asked for, else with the expiry that it
  * has, else with the default one. Returns 0, or -1 with an exception. */
 int held_resolve(const struct cache_object *self, const struct held *held,

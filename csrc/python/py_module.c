@@ -160,6 +160,10 @@ core_exec(PyObject *module)
             return -1;
         }
     }
+    if (!PyType_Check(state->store)) {
+        PyErr_SetString(PyExc_TypeError, "fastmmap.types.Store is no class");
+        return -1;
+    }
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
     state->space_type = make_type(module, &space_spec, NULL);
     if (state->space_type == NULL) {
@@ -212,8 +216,8 @@ core_free(void *module)
     (void)core_clear(module);
 }
 
-/* Subinterpreters have not been tried: the imports above are per
- * interpreter, but locks know processes and threads only. */
+/* Interpreters that share the GIL may import it. It guards what all of them
+ * share: the mappings' counts and the sections of the process. */
 static PyModuleDef_Slot core_slots[] = {
     {Py_mod_exec, core_exec},
 #ifdef Py_mod_multiple_interpreters

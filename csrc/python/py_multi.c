@@ -11,7 +11,7 @@
 /* Keys on one page: where each one's bytes are. */
 struct batch {
     struct op op;   /* its key is the page key */
-    PyObject *keys; /* list or tuple; keeps the bytes alive */
+    PyObject *keys; /* a tuple; keeps the bytes alive */
     struct fmm_key *list;
     Py_ssize_t count;
 };
@@ -23,7 +23,7 @@ batch_free(struct batch *batch)
     Py_CLEAR(batch->keys);
 }
 
-/* Of a sequence of keys, which is taken over; NULL passes an error on. */
+/* Of a tuple of keys, which is taken over; NULL passes an error on. */
 static int
 batch_init(struct batch *batch, PyObject *page_key, PyObject *keys)
 {
@@ -32,15 +32,14 @@ batch_init(struct batch *batch, PyObject *page_key, PyObject *keys)
     if (keys == NULL || key_from_object(page_key, &batch->op.key) < 0) {
         return -1;
     }
-    batch->count = PySequence_Fast_GET_SIZE(keys);
+    batch->count = PyTuple_GET_SIZE(keys);
     batch->list = PyMem_Calloc((size_t)batch->count + 1, sizeof(*batch->list));
     if (batch->list == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     for (Py_ssize_t i = 0; i < batch->count; i++) {
-        if (key_from_object(PySequence_Fast_GET_ITEM(keys, i),
-                            &batch->list[i]) < 0) {
+        if (key_from_object(PyTuple_GET_ITEM(keys, i), &batch->list[i]) < 0) {
             return -1;
         }
     }
@@ -150,7 +149,7 @@ multi_get_add(struct cache_object *self, const struct multi_get *m,
               Py_ssize_t i, PyObject *result)
 {
     const struct found *found = &m->found[i];
-    PyObject *key = PySequence_Fast_GET_ITEM(m->batch.keys, i);
+    PyObject *key = PyTuple_GET_ITEM(m->batch.keys, i);
     PyObject *bytes = PyBytes_FromStringAndSize(
         m->arena + found->offset, (Py_ssize_t)found->meta.value_len);
     if (bytes == NULL) {
@@ -248,10 +247,10 @@ static int
 multi_set_init(struct cache_object *self, struct multi_set *m,
                PyObject *page_key, PyObject *pairs)
 {
-    Py_ssize_t count = PyList_GET_SIZE(pairs);
+    Py_ssize_t count = PyTuple_GET_SIZE(pairs);
     PyObject *keys = PyTuple_New(count);
     for (Py_ssize_t i = 0; keys != NULL && i < count; i++) {
-        PyObject *pair = PyList_GET_ITEM(pairs, i);
+        PyObject *pair = PyTuple_GET_ITEM(pairs, i);
         PyTuple_SET_ITEM(keys, i, Py_NewRef(PyTuple_GET_ITEM(pair, 0)));
     }
     if (batch_init(&m->batch, page_key, keys) < 0) {
@@ -263,7 +262,7 @@ multi_set_init(struct cache_object *self, struct multi_set *m,
         return -1;
     }
     for (; m->encoded_count < count; m->encoded_count++) {
-        PyObject *pair = PyList_GET_ITEM(pairs, m->encoded_count);
+        PyObject *pair = PyTuple_GET_ITEM(pairs, m->encoded_count);
         if (value_encode(self, PyTuple_GET_ITEM(pair, 1),
                          &m->encoded[m->encoded_count]) < 0) {
             return -1;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "py_call.h"
 #include "py_error.h"
 
 #define LENGTH_SIZE sizeof(uint64_t)
@@ -75,10 +76,12 @@ bytes_of(const struct fmm_value *value)
 static PyObject *
 call_compress(const struct cache_object *self, const struct fmm_value *value)
 {
+    if (self->codec.compress == NULL) {
+        return PyErr_Format(self->state->error, "the cache has no compressor");
+    }
     PyObject *plain = bytes_of(value);
-    PyObject *result = plain != NULL
-                           ? PyObject_CallOneArg(self->codec.compress, plain)
-                           : NULL;
+    PyObject *result =
+        plain != NULL ? call_kept_one(self->codec.compress, plain) : NULL;
     PyObject *bytes = result != NULL ? PyBytes_FromObject(result) : NULL;
     Py_XDECREF(result);
     Py_XDECREF(plain);
@@ -117,9 +120,14 @@ static PyObject *
 callable_unpack(const struct cache_object *self,
                 const struct fmm_value *packed, uint64_t size)
 {
-    PyObject *result = PyObject_CallFunction(
-        self->codec.decompress, "y#K", packed->data, (Py_ssize_t)packed->len,
-        (unsigned long long)size);
+    PyObject *decompress = Py_XNewRef(self->codec.decompress);
+    if (decompress == NULL) {
+        return PyErr_Format(self->state->error, "the cache has no compressor");
+    }
+    PyObject *result = PyObject_CallFunction(decompress, "y#K", packed->data,
+                                             (Py_ssize_t)packed->len,
+                                             (unsigned long long)size);
+    Py_DECREF(decompress);
     PyObject *plain = result != NULL ? PyBytes_FromObject(result) : NULL;
     Py_XDECREF(result);
     if (plain != NULL && (uint64_t)PyBytes_GET_SIZE(plain) == size) {

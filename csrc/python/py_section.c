@@ -1,5 +1,11 @@
 #include "py_section.h"
 
+/* All of this process. A global, because what it knows is the process's: a
+ * thread that holds a page through one interpreter, and asks for it through
+ * another, must hear so, and these two have no object in common. Guarded by
+ * the GIL, which all that may import this module share. */
+static struct section *sections;
+
 static struct section *
 section_new(struct cache_object *cache)
 {
@@ -9,13 +15,28 @@ section_new(struct cache_object *cache)
         return NULL;
     }
     section->cache = (struct cache_object *)Py_NewRef((PyObject *)cache);
-    section->next = cache->state->sections;
+    section->next = sections;
     if (section->next != NULL) {
         section->next->previous = section;
     }
-    cache->state->sections = section;
+    sections = section;
     cache->sections++;
     return section;
+}
+
+static void
+section_unlink(struct section *section)
+{
+    if (section->previous != NULL) {
+        section->previous->next = section->next;
+    }
+    else {
+        sections = section->next;
+    }
+    if (section->next != NULL) {
+        section->next->previous = section->previous;
+    }
+    section->cache->sections--;
 }
 
 /* From here on, any use of the cache by this thread is re-entry. */
@@ -90,20 +111,12 @@ section_leave(struct section *section)
 {
     struct cache_object *cache = section->cache;
     if (section->map != NULL) {
-        fmm_guard_release(&section->guard);
-        drop_displaced(section);
+        if (fmm_guard_release(&section->guard)) {
+            drop_displaced(section);
+        }
         mapping_unpin(section->map);
     }
-    if (section->previous != NULL) {
-        section->previous->next = section->next;
-    }
-    else {
-        cache->state->sections = section->next;
-    }
-    if (section->next != NULL) {
-        section->next->previous = section->previous;
-    }
-    cache->sections--;
+    section_unlink(section);
     PyMem_Free(section);
     Py_DECREF(cache);
 }
@@ -121,8 +134,8 @@ section_require(const struct section *section)
         return 0;
     }
     PyErr_Format(section->cache->state->lock_error,
-                 "%U: this process forked while its parent held the page, "
-                 "which it does not: nothing was stored",
+                 "%U: this process was forked while its parent held the page, "
+                 "and has no part in that: nothing was stored",
                  section->cache->path);
     return -1;
 }
@@ -138,8 +151,7 @@ is_mine(const struct section *section)
 int
 section_refuse_reentry(const struct cache_object *cache)
 {
-    const struct section *s = cache->state->sections;
-    for (; s != NULL; s = s->next) {
+    for (const struct section *s = sections; s != NULL; s = s->next) {
         if (s->cache == cache && is_mine(s)) {
             PyErr_Format(
                 cache->state->lock_error,
@@ -165,8 +177,7 @@ is_page_of(const struct section *s, const struct cache_object *cache,
 int
 section_refuse_page(const struct cache_object *cache, uint32_t page)
 {
-    const struct section *s = cache->state->sections;
-    for (; s != NULL; s = s->next) {
+    for (const struct section *s = sections; s != NULL; s = s->next) {
         if (is_page_of(s, cache, page) && is_mine(s)) {
             PyErr_Format(cache->state->lock_error,
                          "%U: page %u is held by this very thread, through "

@@ -8,7 +8,7 @@
 #include "py_op.h"
 
 struct section {
-    struct section *previous, *next; /* in the module's state */
+    struct section *previous, *next; /* of this process */
     struct cache_object *cache;      /* a root; owned */
     struct mapping *map;             /* pinned; NULL: no page is held */
     struct fmm_parts displaced;      /* to be removed when the page is free */
@@ -26,11 +26,13 @@ struct section *section_take(struct cache_object *cache, struct op *op);
 void section_leave(struct section *section);
 /* Whether the page is held by this process, not by its parent. */
 bool section_holds(const struct section *section);
-/* LockError unless it is: due after each piece of user code. Returns 0, or
- * -1. */
+/* LockError unless it is. To be asked after each piece of user code that ran
+ * with the page held (callbacks, pickling, lifetimes), before anything is
+ * stored: it may have forked, and this be the child. Returns 0, or -1. */
 int section_require(const struct section *section);
 
 /* LockError when the current thread is inside a section of the cache, a root,
- * or holds that page of the same file through another object. */
+ * or holds that page of the same file through another object, be it one of
+ * another interpreter. */
 int section_refuse_reentry(const struct cache_object *cache);
 int section_refuse_page(const struct cache_object *cache, uint32_t page);

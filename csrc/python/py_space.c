@@ -188,8 +188,13 @@ space_init(PyObject *object, PyObject *args, PyObject *kwargs)
             self->state->space_type, &parent, &name)) {
         return -1;
     }
-    if (self->parent != NULL || self->map != NULL) {
+    if (self->path != NULL ||
+        PyObject_TypeCheck(object, self->state->cache_type)) {
         PyErr_SetString(PyExc_TypeError, "it is a namespace or cache by now");
+        return -1;
+    }
+    if (parent->path == NULL) { /* itself, say */
+        cache_raise_closed(parent);
         return -1;
     }
     if (depth_of(parent) >= DEPTH_MAX) {

@@ -1,6 +1,6 @@
 /* What the module owns: types, exceptions, Python helpers, the clock's shift.
  *
- * One per interpreter; there are no globals. Guarded by the GIL. */
+ * One per interpreter. Guarded by the GIL. */
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -18,9 +18,6 @@
 /* The rare long branch: a call, and out of the way. */
 #define COLD __attribute__((cold, noinline))
 
-struct section;
-struct writer;
-
 struct module_state {
     PyTypeObject *space_type, *cache_type, *item_type, *scanner_type;
     /* fastmmap.errors */
@@ -32,12 +29,7 @@ struct module_state {
     PyObject *pickle_dumps, *pickle_loads, *pickle_protocol;
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
-    PyObject *log_failure, *log_orphan, *log_nameless;
-    PyObject *tell_unreadable;
-    /* User code that runs inside a cache, of all threads. */
-    struct section *sections;
-    /* Who tells the user's store of a key just now, of all threads. */
-    struct writer *writers;
+    PyObject *log_failure, *log_orphan;
     /* How far this process's idea of now is off, for tests. */
     int64_t travel_ms;
 };

@@ -227,26 +227,50 @@ cache_setdefault(struct cache_object *self, PyObject *const *values,
 
 /* -------------------------------------------------------------- many keys */
 
+/* What was given as a pair, as a tuple of two. */
+static PyObject *
+pair_from_object(PyObject *object)
+{
+    PyObject *pair = PySequence_Tuple(object);
+    if (pair != NULL && PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_ValueError,
+                        "expected a mapping, or pairs of key and value");
+        Py_CLEAR(pair);
+    }
+    return pair;
+}
+
+/* What a mapping, or an iterable of pairs, yields, as a tuple. */
+static PyObject *
+items_from_object(PyObject *mapping)
+{
+    bool keyed =
+        PyDict_CheckExact(mapping) || PyObject_HasAttrString(mapping, "keys");
+    if (!keyed) {
+        return PySequence_Tuple(mapping);
+    }
+    PyObject *list = PyMapping_Items(mapping);
+    PyObject *items = list != NULL ? PySequence_Tuple(list) : NULL;
+    Py_XDECREF(list);
+    return items;
+}
+
 PyObject *
 store_pairs(PyObject *mapping)
 {
-    PyObject *pairs = PyDict_CheckExact(mapping) ? PyDict_Items(mapping)
-                      : PyObject_HasAttrString(mapping, "keys")
-                          ? PyMapping_Items(mapping)
-                          : PySequence_List(mapping);
-    for (Py_ssize_t i = 0; pairs != NULL && i < PyList_GET_SIZE(pairs); i++) {
-        PyObject *pair = PySequence_Tuple(PyList_GET_ITEM(pairs, i));
-        if (pair != NULL && PyTuple_GET_SIZE(pair) != 2) {
-            PyErr_SetString(PyExc_ValueError,
-                            "expected a mapping, or pairs of key and value");
-            Py_CLEAR(pair);
+    PyObject *items = items_from_object(mapping);
+    Py_ssize_t count = items != NULL ? PyTuple_GET_SIZE(items) : 0;
+    PyObject *pairs = items != NULL ? PyTuple_New(count) : NULL;
+    for (Py_ssize_t i = 0; pairs != NULL && i < count; i++) {
+        PyObject *pair = pair_from_object(PyTuple_GET_ITEM(items, i));
+        if (pair != NULL) {
+            PyTuple_SET_ITEM(pairs, i, pair);
         }
-        if (pair == NULL) {
+        else {
             Py_CLEAR(pairs);
-            break;
         }
-        PyList_SetItem(pairs, i, pair);
     }
+    Py_XDECREF(items);
     return pairs;
 }
 
@@ -256,9 +280,9 @@ set_pairs(struct cache_object *self, struct store_request *request,
           PyObject *pairs, PyObject *tags)
 {
     PyObject *refused = PyList_New(0);
-    for (Py_ssize_t i = 0; refused != NULL && i < PyList_GET_SIZE(pairs);
+    for (Py_ssize_t i = 0; refused != NULL && i < PyTuple_GET_SIZE(pairs);
          i++) {
-        PyObject *pair = PyList_GET_ITEM(pairs, i);
+        PyObject *pair = PyTuple_GET_ITEM(pairs, i);
         request->key = PyTuple_GET_ITEM(pair, 0);
         request->value = PyTuple_GET_ITEM(pair, 1);
         int status = store_with_tags(self, request, tags);

@@ -27,6 +27,6 @@ void store_raise_refused(const struct cache_object *self, PyObject *key,
 /* Forget that read_cb found nothing, before a key is changed in a way that
  * depends on what is there. Returns 0, or -1 with an exception. */
 int store_forget_missing(struct cache_object *self, PyObject *key);
-/* The pairs of a mapping, or of an iterable of pairs, as a list of tuples;
+/* The pairs of a mapping, or of an iterable of pairs, as a tuple of tuples;
  * NULL with an exception. */
 PyObject *store_pairs(PyObject *mapping);

@@ -1,6 +1,7 @@
 #include "py_tell.h"
 
 #include "py_args.h"
+#include "py_call.h"
 #include "py_callback.h"
 #include "py_error.h"
 #include "py_large.h"
@@ -113,7 +114,7 @@ refuse_orphan(struct cache_object *self)
         return TELL_FAILED;
     }
     self->told_orphan = true;
-    PyObject *done = PyObject_CallOneArg(self->state->log_orphan, self->path);
+    PyObject *done = call_kept_one(self->state->log_orphan, self->path);
     Py_XDECREF(done);
     return done != NULL ? TELL_FAILED : -1;
 }

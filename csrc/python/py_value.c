@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "py_call.h"
 #include "py_error.h"
 #include "py_pack.h"
 
@@ -141,7 +142,7 @@ encode_callable(const struct cache_object *self, PyObject *object,
         PyErr_SetString(self->state->error, "the cache has no serializer");
         return -1;
     }
-    PyObject *result = PyObject_CallOneArg(self->codec.dumps, object);
+    PyObject *result = call_kept_one(self->codec.dumps, object);
     int outcome = -1;
     if (result == NULL) {
         return -1;
@@ -213,12 +214,13 @@ value_free(struct encoded *encoded)
 void
 value_move(struct encoded *to, struct encoded *from)
 {
-    value_free(to);
+    PyObject *old = to->owner;
     *to = *from;
     if (from->value.data == &from->scalar) {
         to->value.data = &to->scalar;
     }
     from->owner = NULL;
+    Py_XDECREF(old); /* last: its end may run code */
 }
 
 /* -------------------------------------------------------------- decoding */
@@ -274,7 +276,7 @@ decode_object(const struct cache_object *self, PyObject *bytes)
     if (loads == NULL) {
         return error_corrupt_value(self->state, "it is of another serializer");
     }
-    return PyObject_CallOneArg(loads, bytes);
+    return call_kept_one(loads, bytes);
 }
 
 static PyObject *
@@ -285,7 +287,7 @@ decode_text(const struct cache_object *self, const void *data, size_t len)
     }
     PyObject *text = decode_str(self, data, len);
     PyObject *object =
-        text != NULL ? PyObject_CallOneArg(self->codec.loads, text) : NULL;
+        text != NULL ? call_kept_one(self->codec.loads, text) : NULL;
     Py_XDECREF(text);
     return object;
 }

@@ -149,6 +149,9 @@ call_held(struct section *section, held_run run, void *what,
     struct progress progress = {0, 0};
     ticket->displaced.length = 0;
     for (;;) {
+        if (section_require(section) < 0) { /* write_cb may have forked */
+            return -1;
+        }
         enum fmm_status status = run(&section->guard, what);
         if (op_refuse_damaged(section->cache, section->map) < 0) {
             return -1;

@@ -2,6 +2,10 @@
 
 #include "py_error.h"
 
+/* All of this process, whichever interpreter they came through, as sections
+ * are. Guarded by the GIL. */
+static struct writer *writers;
+
 #define SLICE_MS 50         /* between two looks at signals */
 #define NESTED_WAIT_MS 1000 /* inside a callback: two may wait crosswise */
 
@@ -18,7 +22,7 @@ is_mine(const struct writer *writer)
 static const struct writer *
 find_own(const struct cache_object *self, const struct writer_wish *wish)
 {
-    const struct writer *w = self->state->writers;
+    const struct writer *w = writers;
     while (w != NULL && !(is_mine(w) && !w->nested &&
                           fmm_serial(w->map->cache) == wish->serial &&
                           fmm_writer_shared(w->right.hash, wish->hash))) {
@@ -31,7 +35,7 @@ find_own(const struct cache_object *self, const struct writer_wish *wish)
 static bool
 writes_key(const struct cache_object *self, const struct writer_wish *wish)
 {
-    const struct writer *w = self->state->writers;
+    const struct writer *w = writers;
     while (w != NULL &&
            !(is_mine(w) && fmm_serial(w->map->cache) == wish->serial &&
              w->right.hash == wish->hash)) {
@@ -43,7 +47,7 @@ writes_key(const struct cache_object *self, const struct writer_wish *wish)
 static bool
 is_nested(const struct cache_object *self)
 {
-    const struct writer *w = self->state->writers;
+    const struct writer *w = writers;
     while (w != NULL && !is_mine(w)) {
         w = w->next;
     }
@@ -100,14 +104,13 @@ wait_for(struct writer *writer, const struct writer_wish *wish)
 static void
 enlist(struct writer *writer)
 {
-    struct module_state *state = writer->cache->state;
     writer->thread = PyThread_get_thread_ident();
     writer->forks = fmm_forks();
-    writer->next = state->writers;
+    writer->next = writers;
     if (writer->next != NULL) {
         writer->next->previous = writer;
     }
-    state->writers = writer;
+    writers = writer;
 }
 
 static void
@@ -117,7 +120,7 @@ strike(const struct writer *writer)
         writer->previous->next = writer->next;
     }
     else {
-        writer->cache->state->writers = writer->next;
+        writers = writer->next;
     }
     if (writer->next != NULL) {
         writer->next->previous = writer->previous;

@@ -7,7 +7,7 @@
 #include "py_op.h"
 
 struct writer {
-    struct writer *previous, *next; /* in the module's state */
+    struct writer *previous, *next; /* of this process */
     struct cache_object *cache;     /* a root; owned */
     struct mapping *map;            /* pinned */
     struct fmm_writer right;

@@ -1,8 +1,8 @@
 """Sub-interpreters: those with a GIL of their own are refused, by name.
 
-Who is inside a cache is known per interpreter; a thread that went from one
-into another of its process could wait there for a page that it holds itself.
-Interpreters that share the GIL, as mod_wsgi makes them, may import it.
+Interpreters that share the GIL, as mod_wsgi makes them, may import it. Who holds
+a page is known to all of them: a thread that goes from one into another is told
+that it holds the page itself, and does not wait for it.
 """
 
 from __future__ import annotations
@@ -96,6 +96,40 @@ from fastmmap import FastMmap
 cache = FastMmap(path, page_size="64k", num_pages=1)
 cache.set("key", "old")
 source = f'''
+from fastmmap import FastMmap, LockError
+cache = FastMmap({path!r})
+assert cache.get("key") == "old"
+for use in (
+    lambda: cache.set("key", "new"),
+    lambda: cache.get_and_set("other", lambda *_: 1),
+    lambda: cache.lock("key").__enter__(),
+    lambda: cache.clear(),
+):
+    try:
+        use()
+    except LockError:
+        continue
+    raise AssertionError
+cache.close()
+'''
+with cache.lock("key"):
+    print(run(False, source))
+print(cache.set("key", "newer"))
+"""
+
+
+def test_a_thread_that_asks_through_another_interpreter_hears_that_it_holds_the_page(
+    path: str,
+) -> None:
+    assert run(INSIDE, path) == "None\nTrue\n"
+
+
+BESIDE = """
+import threading
+from fastmmap import FastMmap
+cache = FastMmap(path, page_size="64k", num_pages=1)
+cache.set("key", "old")
+source = f'''
 from fastmmap import FastMmap, LockTimeout
 cache = FastMmap({path!r}, lock_timeout=0.2)
 assert cache.get("key") == "old"
@@ -106,13 +140,22 @@ except LockTimeout:
 else:
     raise AssertionError
 '''
-with cache.lock("key"):
-    print(run(False, source))
+entered, leave = threading.Event(), threading.Event()
+def hold():
+    with cache.lock("key"):
+        entered.set()
+        leave.wait(20)
+thread = threading.Thread(target=hold)
+thread.start()
+entered.wait(20)
+print(run(False, source))
+leave.set()
+thread.join()
 """
 
 
-def test_a_page_held_by_one_interpreter_is_held_for_the_others(path: str) -> None:
-    assert run(INSIDE, path) == "None\n"
+def test_a_page_held_by_one_interpreter_is_waited_for_by_the_others(path: str) -> None:
+    assert run(BESIDE, path) == "None\n"
 
 
 LEFT = """

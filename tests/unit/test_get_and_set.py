@@ -152,6 +152,35 @@ def test_using_the_cache_inside_is_a_lock_error(one_page: FastMmap, key: str) ->
     assert one_page.get("key") == "new"
 
 
+class Longer(Store):
+    """A Store with more than its fields."""
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        tuple.__new__(Store, ()),
+        tuple.__new__(Store, (1,)),
+        tuple.__new__(Store, (1, None, None, None, "more")),
+        tuple.__new__(Longer, (1, 2)),
+    ],
+    ids=len,
+)
+def test_a_store_without_its_fields_is_a_type_error(
+    one_page: FastMmap, store: Store
+) -> None:
+    one_page.set("key", "old")
+    with pytest.raises(TypeError, match="Store"):
+        one_page.get_and_set("key", put(store))
+    assert one_page.get("key") == "old"
+    assert one_page.set("key", "new")
+
+
+def test_a_subclass_of_store_with_its_fields_is_one(cache: FastMmap) -> None:
+    assert cache.get_and_set("key", put(Longer("value"))) == ("value", True)
+    assert cache.get("key") == "value"
+
+
 def test_what_is_not_callable_is_refused(cache: FastMmap) -> None:
     with pytest.raises(TypeError, match="callable"):
         cache.get_and_set("key", 1)  # type: ignore[arg-type]  # on purpose
