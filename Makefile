@@ -15,7 +15,7 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 .PHONY: help demo test test-c test-python bench bench-quick format ci clean \
     instructions instructions-check performance \
-    storm order soak leaks opening steps mutants fuzz reliability outside
+    storm order soak leaks opening reentry steps mutants fuzz reliability outside
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
@@ -32,6 +32,7 @@ help:
 	@echo "make mutants      break the engine on purpose, see it noticed"
 	@echo "make opening      200 processes open, replace, unlink one path"
 	@echo "make leaks        a million operations, 10,000 opens"
+	@echo "make reentry      callbacks and threads on all objects, under ASan; SECONDS"
 	@echo "make outside      test suites of frameworks on our adapters"
 	@echo "make reliability  the tables of the docs from what these recorded"
 	@echo "make format       clang-format and ruff, in place"
@@ -75,6 +76,18 @@ order: OPTIONS = --seconds $(ORDER_SECONDS)
 storm order soak leaks opening:
 	@python=$$($(ENVIRONMENT) test) && "$$python" $(PROGRAM) $(OPTIONS) \
 	    --output $(RESULTS)/$@.json
+
+# Broken memory shows for certain only in a build that looks for it.
+SANITIZED = build/sanitized
+reentry:
+	@python=$$($(ENVIRONMENT) test) && \
+	    FASTMMAP_SANITIZE=address,undefined FASTMMAP_DEBUG=1 "$$python" setup.py -q \
+	        build --build-lib $(SANITIZED)/lib --build-temp $(SANITIZED)/temp && \
+	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc \
+	    ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0 \
+	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	    PYTHONPATH=$(SANITIZED)/lib "$$python" tests/stress/reentry.py \
+	        --seconds $(SECONDS) --output $(RESULTS)/reentry.json
 
 steps:
 	@$(MAKE) --no-print-directory -sj2 -C csrc/core BUILD=$(CURDIR)/build/steps \

@@ -64,10 +64,24 @@ finish_incr(struct cache_object *self, const struct incr_op *i, int status,
     return value;
 }
 
+/* What is no int may be the mark that read_cb found nothing. */
+COLD static int
+incr_over_missing(struct cache_object *self, struct incr_op *i, PyObject *key)
+{
+    int forgotten = store_forget_missing(self, key);
+    if (forgotten <= 0) {
+        return forgotten < 0 ? -1 : FMM_NOT_INT;
+    }
+    return writeback_call(self, &i->op, run_incr, &i->ticket);
+}
+
 static PyObject *
 incr(struct cache_object *self, struct incr_op *i, PyObject *key)
 {
     int status = writeback_call(self, &i->op, run_incr, &i->ticket);
+    if (UNLIKELY(status == FMM_NOT_INT)) {
+        status = incr_over_missing(self, i, key);
+    }
     switch (status) {
     case FMM_OK:
         return finish_incr(self, i, status, key);
@@ -118,10 +132,6 @@ incr_from_args(struct cache_object *self, const char *function,
         return NULL;
     }
     const struct expiry_args expiry = {out[3], NULL};
-    if (UNLIKELY(self->cache_not_found) &&
-        store_forget_missing(self, out[0]) < 0) {
-        return NULL;
-    }
     if (op_set_key(self, out[0], &i.op.key) < 0 ||
         op_begin_store(self, &i.op) < 0 ||
         expiry_resolve(self, &expiry, i.op.call.now_ms, self->expire_ms,
@@ -176,8 +186,7 @@ cache_touch(struct cache_object *self, PyObject *const *values,
         return NULL;
     }
     const struct expiry_args expiry = {out[1], out[2]};
-    if (UNLIKELY(self->cache_not_found) &&
-        store_forget_missing(self, out[0]) < 0) {
+    if (store_forget_missing(self, out[0]) < 0) {
         return NULL;
     }
     if (op_set_key(self, out[0], &t.op.key) < 0 || op_begin(self, &t.op) < 0 ||

@@ -29,7 +29,8 @@ struct module_state {
     PyObject *pickle_dumps, *pickle_loads, *pickle_protocol;
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
-    PyObject *log_failure, *log_orphan;
+    PyObject *log_failure, *log_orphan, *log_nameless;
+    PyObject *tell_unreadable;
     /* How far this process's idea of now is off, for tests. */
     int64_t travel_ms;
 };

@@ -6,6 +6,8 @@
 #include "py_tags.h"
 #include "py_unreadable.h"
 
+#define DEFAULT_ROUNDS 16 /* of looking and adding, in setdefault() */
+
 int
 store_tell(struct cache_object *self, const struct store_request *request,
            int status, const struct fmm_store *store)
@@ -41,6 +43,19 @@ store_encoded(struct cache_object *self, const struct store_request *request,
                : store_tell(self, request, status, &store->store);
 }
 
+/* What is there may be the mark that read_cb, of this object or another one,
+ * found nothing: that reads as a miss, and is no value. */
+COLD static int
+store_over_missing(struct cache_object *self,
+                   const struct store_request *request, struct store_op *store)
+{
+    int forgotten = store_forget_missing(self, request->key);
+    if (forgotten <= 0) {
+        return forgotten < 0 ? -1 : FMM_EXISTS;
+    }
+    return store_encoded(self, request, store);
+}
+
 static int
 store_with_tags(struct cache_object *self, const struct store_request *request,
                 PyObject *tags)
@@ -56,7 +71,7 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
                            &store.store.has_modseq) < 0) {
         return -1;
     }
-    if (UNLIKELY(self->cache_not_found) && request->mode != FMM_STORE_SET &&
+    if (UNLIKELY(request->mode == FMM_STORE_REPLACE) &&
         store_forget_missing(self, request->key) < 0) {
         return -1;
     }
@@ -68,6 +83,9 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
     store.key = request->key;
     store.object = request->value;
     int status = store_encoded(self, request, &store);
+    if (UNLIKELY(status == FMM_EXISTS)) {
+        status = store_over_missing(self, request, &store);
+    }
     value_free(&encoded);
     return status;
 }
@@ -184,16 +202,18 @@ cache_assign(struct cache_object *self, PyObject *key, PyObject *value)
     return status == 0 ? 0 : -1;
 }
 
-/* The value of the key, stored now where there is none; a new reference. */
+/* The value of the key, stored now where there is none; a new reference. A
+ * value that is there and never to be had is replaced in the end. */
 static PyObject *
-set_default(struct cache_object *self, const struct store_request *request)
+set_default(struct cache_object *self, struct store_request *request)
 {
-    for (;;) {
+    for (int round = 0;; round++) {
         PyObject *value;
         int found = unreadable_read(self, request->key, &value);
         if (found != 0) {
             return found > 0 ? value : NULL;
         }
+        request->mode = round < DEFAULT_ROUNDS ? FMM_STORE_ADD : FMM_STORE_SET;
         int status = store_request(self, request);
         if (status == FMM_OK) {
             return Py_NewRef(request->value);
@@ -217,10 +237,9 @@ cache_setdefault(struct cache_object *self, PyObject *const *values,
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
     }
-    const struct store_request request = {
+    struct store_request request = {
         .key = out[0],
         .value = out[1] != NULL ? out[1] : Py_None,
-        .mode = FMM_STORE_ADD,
     };
     return set_default(self, &request);
 }
@@ -330,20 +349,20 @@ run_forget(struct fmm_cache *cache, struct op *op)
     op_hash(cache, op);
     enum fmm_status status = fmm_exists(cache, &op->call, &op->key, &meta);
     if (status != FMM_OK || meta.type != VALUE_NOT_FOUND) {
-        return status;
+        return status == FMM_OK ? FMM_MISS : status;
     }
     status = fmm_guard_take(cache, &op->call, op->key.page, &guard);
     if (status != FMM_OK) {
         return status;
     }
-    if (fmm_get_locked(&guard, &op->call, &op->key, NULL, 0, &meta) ==
-            FMM_OK &&
-        meta.type == VALUE_NOT_FOUND) {
+    status = fmm_get_locked(&guard, &op->call, &op->key, NULL, 0, &meta);
+    bool marked = status == FMM_OK && meta.type == VALUE_NOT_FOUND;
+    if (marked) {
         fmm_remove_locked(&guard, &op->call, &op->key, &plainly, NULL,
                           &ticket);
     }
     fmm_guard_release(&guard);
-    return FMM_OK;
+    return marked ? FMM_OK : FMM_MISS;
 }
 
 int
@@ -353,5 +372,6 @@ store_forget_missing(struct cache_object *self, PyObject *key)
     if (key_from_object(key, &op.key) < 0 || op_begin(self, &op) < 0) {
         return -1;
     }
-    return op_call(self, &op, run_forget) < 0 ? -1 : 0;
+    int status = op_call(self, &op, run_forget);
+    return status < 0 ? -1 : status == FMM_OK;
 }

@@ -25,7 +25,8 @@ int store_tell(struct cache_object *self, const struct store_request *request,
 void store_raise_refused(const struct cache_object *self, PyObject *key,
                          int status);
 /* Forget that read_cb found nothing, before a key is changed in a way that
- * depends on what is there. Returns 0, or -1 with an exception. */
+ * depends on what is there. Returns 1, 0 when there was no such mark, or -1
+ * with an exception. */
 int store_forget_missing(struct cache_object *self, PyObject *key);
 /* The pairs of a mapping, or of an iterable of pairs, as a tuple of tuples;
  * NULL with an exception. */

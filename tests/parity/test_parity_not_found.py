@@ -105,3 +105,20 @@ def test_without_the_option_the_store_is_asked_each_time(
     cache.get("absent")
     cache.get("absent")
     assert store.calls == [("read", "absent")] * 2
+
+
+def test_what_was_not_found_is_no_value_for_an_object_that_keeps_no_such_marks(
+    make_cache: MakeCache,
+) -> None:
+    """The file has the marks, whoever made them."""
+    store = BackingStore()
+    marking = make_cache(cache_not_found=True, **store.options())
+    other = make_cache()
+    keys = ["add", "setdefault", "incr", "touch", "replace"]
+    assert [marking.get(key) for key in keys] == [None] * 5
+    assert other.add("add", 1)
+    assert other.setdefault("setdefault", 1) == 1
+    assert other.incr("incr") == 1
+    assert not other.touch("touch")
+    assert not other.replace("replace", 1)
+    assert [other.get(key) for key in keys] == [1, 1, 1, None, None]
