@@ -44,7 +44,6 @@ drop_locked(struct drop_op *d, const struct fmm_guard *guard)
     const struct fmm_removal plainly = {.has_modseq = false};
     const struct fmm_call *call = &d->op.call;
     struct fmm_meta meta;
-    bool was_dirty;
     enum fmm_status status = fmm_get_locked(guard, call, &d->op.key, d->buffer,
                                             d->seen->value_len, &meta);
     if (status != FMM_OK || meta.value_len != d->seen->value_len ||
@@ -54,7 +53,7 @@ drop_locked(struct drop_op *d, const struct fmm_guard *guard)
     }
     return meta.dirty ? FMM_DIRTY
                       : fmm_remove_locked(guard, call, &d->op.key, &plainly,
-                                          &was_dirty, &d->ticket);
+                                          NULL, &d->ticket);
 }
 
 static enum fmm_status

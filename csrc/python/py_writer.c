@@ -20,7 +20,7 @@ is_mine(const struct writer *writer)
 
 /* The writer of this thread that has the right for a hash in a file. */
 static const struct writer *
-find_own(const struct cache_object *self, const struct writer_wish *wish)
+find_own(const struct writer_wish *wish)
 {
     const struct writer *w = writers;
     while (w != NULL && !(is_mine(w) && !w->nested &&
@@ -33,7 +33,7 @@ find_own(const struct cache_object *self, const struct writer_wish *wish)
 
 /* Whether this thread is telling the store of that very key. */
 static bool
-writes_key(const struct cache_object *self, const struct writer_wish *wish)
+writes_key(const struct writer_wish *wish)
 {
     const struct writer *w = writers;
     while (w != NULL &&
@@ -45,7 +45,7 @@ writes_key(const struct cache_object *self, const struct writer_wish *wish)
 }
 
 static bool
-is_nested(const struct cache_object *self)
+is_nested(void)
 {
     const struct writer *w = writers;
     while (w != NULL && !is_mine(w)) {
@@ -154,13 +154,12 @@ static int
 get_right(struct writer *writer, const struct writer_wish *wish)
 {
     struct writer_wish limited = *wish;
-    if (find_own(writer->cache, wish) != NULL) {
+    if (find_own(wish) != NULL) {
         writer->nested = true;
         writer->right.hash = wish->hash;
         return FMM_OK;
     }
-    if (is_nested(writer->cache) &&
-        (wish->wait_ms < 0 || wish->wait_ms > NESTED_WAIT_MS)) {
+    if (is_nested() && (wish->wait_ms < 0 || wish->wait_ms > NESTED_WAIT_MS)) {
         limited.wait_ms = NESTED_WAIT_MS;
     }
     limited.wait_ms = op_limit_patience(limited.wait_ms);
@@ -174,7 +173,7 @@ writer_take(struct cache_object *self, const struct writer_wish *wish,
     if (self->map == NULL || fmm_serial(self->map->cache) != wish->serial) {
         return WRITER_VOID;
     }
-    if (writes_key(self, wish)) {
+    if (writes_key(wish)) {
         return WRITER_BUSY;
     }
     struct writer *writer = writer_new(self);
