@@ -8,7 +8,6 @@ and whether it is an exception.
 import functools
 import inspect
 import math
-import pickle
 import random
 from collections.abc import Callable, Iterable
 from typing import (
@@ -25,7 +24,7 @@ from typing import (
     overload,
 )
 
-from fastmmap import _core, callbacks, durations, single_flight
+from fastmmap import _core, callbacks, durations, kept_errors, single_flight
 from fastmmap.argument_keys import ArgumentKeys
 from fastmmap.single_flight import ABSENT, Found, Lease, Terms
 from fastmmap.types import Key, Lifetime
@@ -104,7 +103,7 @@ class _Record(NamedTuple):
     def result(self) -> Any:
         """Return the value, or raise it."""
         if self.raised:
-            raise self.value
+            raise kept_errors.restore(self.value)
         return self.value
 
 
@@ -113,14 +112,6 @@ def _record_of(stored: Any) -> _Record:
     if type(stored) is list and len(stored) == 5 and stored[0] == _MARK:
         return _Record(*stored[1:])
     return _Record(None, 0.0, False, stored)
-
-
-def _survives(error: BaseException) -> bool:
-    """Tell whether an exception comes out of a pickle as it went in."""
-    try:
-        return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:
-        return False
 
 
 # ------------------------------------------------------------------------ plan
@@ -173,8 +164,8 @@ class Plan(NamedTuple):
         """Store an exception, if it was asked for and can be."""
         if not isinstance(error, self.exceptions):
             return
-        if _survives(error):
-            self.store(lease, error, seconds, raised=True)
+        if kept_errors.survives(error):
+            self.store(lease, kept_errors.keep(error), seconds, raised=True)
         else:
             path = self.cache.share_file
             callbacks.log_failure("pickling an exception", lease.key, path, error)

@@ -49,8 +49,11 @@ moment_from_object(PyObject *object, uint64_t *out)
         (!PyLong_Check(object) && !PyFloat_Check(object))) {
         PyErr_Format(PyExc_TypeError,
                      "expire_on must be a number of seconds since 1970 or "
-                     "None, not %s",
-                     Py_TYPE(object)->tp_name);
+                     "None, not %s%s",
+                     Py_TYPE(object)->tp_name,
+                     PyObject_HasAttrString(object, "timestamp")
+                         ? ": give its timestamp()"
+                         : "");
         return -1;
     }
     double seconds = PyFloat_AsDouble(object);

@@ -10,11 +10,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import run_program
 
-from fastmmap import FastMmap
+import fastmmap
+from fastmmap import FastMmap, location
 
 START = """
 import atexit, logging, os, sys, threading, time
@@ -368,3 +370,45 @@ threading.Thread(target=work).start()
 def test_threads_that_are_no_daemons_finish_before_the_exit_work(path: str) -> None:
     assert ends_well(FROM_THREAD, path) == "1 False\n"
     assert not os.path.exists(path)
+
+
+STRICT = """
+import gc
+from fastmmap.sync import Lock
+named = FastMmap(path, cache_size="64k")
+private = FastMmap(cache_size="64k")
+named.set("key", 1)
+lock = Lock(named, "x")
+lock.acquire()
+private.memoize("1h", key=lambda: "k")(lambda: 1)()
+print(private.share_file)
+"""
+
+
+@pytest.mark.parametrize("options", [["-X", "dev"], ["-W", "error"], ["-I"], ["-OO"]])
+def test_caches_open_at_the_end_are_no_complaint(
+    path: str, options: list[str], tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    package = os.path.dirname(os.path.dirname(fastmmap.__file__))
+    program.write_text(f"import sys; sys.path.insert(0, {package!r})\n{START}{STRICT}")
+    done = subprocess.run(
+        [sys.executable, *options, str(program), path],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not os.path.exists(done.stdout.strip())
+
+
+def test_os_exit_leaves_a_private_file_to_the_next_sweep(path: str) -> None:
+    left = ends_well(
+        "cache = FastMmap(cache_size='64k')\n"
+        "print(cache.share_file, flush=True)\n"
+        "os._exit(0)\n",
+        path,
+    ).strip()
+    location.sweep(os.path.dirname(left))
+    assert not os.path.exists(left)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -158,3 +158,13 @@ def test_absurd_options_are_refused_and_nothing_is_lost(
     with pytest.raises(error):
         cache.set("key", "new", **options)
     assert cache.get("key") == "old"
+
+
+@pytest.mark.parametrize("zone", [None, timezone.utc])
+def test_a_datetime_as_expire_on_is_a_type_error_that_helps(
+    cache: FastMmap, zone: timezone | None
+) -> None:
+    """A naive one would be a guess at the time zone."""
+    with pytest.raises(TypeError, match=r"not .*datetime: give its timestamp\(\)"):
+        cache.set("key", 1, expire_on=datetime(2040, 1, 1, tzinfo=zone))  # type: ignore[arg-type]
+    assert "key" not in cache
