@@ -75,7 +75,6 @@ PATHS: dict[str, Callable[[FastMmap], object]] = {
     "get": lambda cache: cache.get("bomb"),
     "get item": lambda cache: cache["bomb"],
     "get_entry": lambda cache: cache.get_entry("bomb"),
-    "get_many, value": lambda cache: cache.get_many(["bomb"]),
     "get_many, keys": lambda cache: cache.get_many(exploding_keys()),
     "delete_many, keys": lambda cache: cache.delete_many(
         key.replace("key", "absent") for key in exploding_keys()
@@ -85,8 +84,6 @@ PATHS: dict[str, Callable[[FastMmap], object]] = {
     "multi_set, value": lambda cache: cache.multi_set("page", {"key": Trap()}),
     "multi_set, mapping": lambda cache: cache.multi_set("page", ExplodingItems()),
     "multi_get, keys": lambda cache: cache.multi_get("page", exploding_keys()),
-    "get_keys": lambda cache: cache.get_keys(2),
-    "values": lambda cache: list(cache.values()),
     "read_cb": lambda cache: cache.get("explode on reading"),
     "read_cb, item": lambda cache: cache["explode on reading"],
 }
