@@ -409,6 +409,10 @@ cache_lock(struct cache_object *self, PyObject *const *values,
         parse_timeout(self, out[1], &timeout_ms) < 0) {
         return NULL;
     }
+    if (self->path == NULL) { /* never opened: nothing to tell in errors */
+        cache_raise_closed(self);
+        return NULL;
+    }
     PyTypeObject *type = self->state->item_type;
     struct item_object *item = (struct item_object *)type->tp_alloc(type, 0);
     if (item == NULL) {

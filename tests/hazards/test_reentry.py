@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import MakeCache, run_scenario
+from support import OPERATIONS, MakeCache, run_scenario
 
 from fastmmap import ClosedError, Error, FastMmap, _core
 
@@ -194,6 +194,17 @@ def test_a_namespace_of_nothing_or_of_itself_is_refused() -> None:
     for use in (list, lambda space: space.get("key"), lambda space: space.clear()):
         with pytest.raises(ClosedError):
             use(bare)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_object_that_was_never_opened_does_nothing(name: str) -> None:
+    for kind in (FastMmap, _core.Cache, _core.Keyspace):
+        bare: Any = kind.__new__(kind)
+        try:
+            result = OPERATIONS[name](bare)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        assert result in (None, 0)
 
 
 def test_namespaces_cannot_be_made_a_ring(cache: FastMmap) -> None:
