@@ -186,7 +186,8 @@ cache_touch(struct cache_object *self, PyObject *const *values,
         return NULL;
     }
     const struct expiry_args expiry = {out[1], out[2]};
-    if (store_forget_missing(self, out[0]) < 0) {
+    if (UNLIKELY(self->cache_not_found) &&
+        store_forget_missing(self, out[0]) < 0) {
         return NULL;
     }
     if (op_set_key(self, out[0], &t.op.key) < 0 || op_begin(self, &t.op) < 0 ||
