@@ -311,17 +311,26 @@ struct fmm_lease {
 };
 
 #define FMM_LEASE_MS_MAX UINT64_C(86400000) /* a day */
+#define FMM_LEASE_LOCK UINT64_C(1)          /* of a token: it is a lock */
 
-/* Take a lease of `duration_ms`, 1 to FMM_LEASE_MS_MAX, on a key without a
- * value; with `refresh` on a live one, too, that was stored with `leasable`.
+/* A lease that is wanted. A lock is one that nothing is computed under: what
+ * empties a page ends computations, and spares locks. */
+struct fmm_lease_request {
+    uint64_t duration_ms; /* 1 to FMM_LEASE_MS_MAX */
+    bool refresh;         /* of a live value, too, stored with `leasable` */
+    bool lock;
+};
+
+/* Take a lease on a key without a value, or as the request says.
  * FMM_OK: taken. FMM_EXISTS: a value is there. FMM_LEASED: `lease_out` is that
  * of another; of one whose owner has died, it would have been taken over.
  * FMM_STALE: a tombstone. FMM_NO_ROOM. FMM_DIRTY: fills the ticket, as of
  * fmm_set(). Takes no page lock to tell FMM_LEASED. */
 enum fmm_status fmm_lease_take(struct fmm_cache *cache,
                                const struct fmm_call *call,
-                               const struct fmm_key *key, uint64_t duration_ms,
-                               bool refresh, struct fmm_lease *lease_out,
+                               const struct fmm_key *key,
+                               const struct fmm_lease_request *request,
+                               struct fmm_lease *lease_out,
                                struct fmm_ticket *ticket_out);
 /* Look, without a page lock. FMM_OK: it goes on, and its owner lives; of a
  * key without a value `since_out` is when it was taken, ms since 1970, in
@@ -353,10 +362,15 @@ enum fmm_status fmm_lease_extend(struct fmm_cache *cache,
                                  const struct fmm_call *call,
                                  const struct fmm_key *key, uint64_t token,
                                  uint64_t duration_ms);
-/* Give a lease back, a value stays. FMM_MISS: it is not there any more. */
+/* Give a lease back, a value stays. FMM_MISS: it is not there any more. Never
+ * waits: while another, or the caller, has the page it is ended without that,
+ * and `*sure_out` is false: should the one who has the page be killed just
+ * then, the lease may come back. So call again, some time, until it is true.
+ * FMM_BUSY: not yet ended, for the page changes faster than it can be read. */
 enum fmm_status fmm_lease_release(struct fmm_cache *cache,
                                   const struct fmm_call *call,
-                                  const struct fmm_key *key, uint64_t token);
+                                  const struct fmm_key *key, uint64_t token,
+                                  bool *sure_out);
 
 /* --------------------------------------------------------------- groups */
 
@@ -479,7 +493,8 @@ enum fmm_status fmm_dirty_done_locked(const struct fmm_guard *guard,
 enum fmm_drop { FMM_DROP_ALL, FMM_DROP_EXPIRED };
 
 /* Drop entries of one page; dirty ones too, unless `keep_dirty`. Adds the
- * number of values dropped to `*dropped`. */
+ * number of values dropped to `*dropped`. What is in use stays: locks that are
+ * held, and of expired values those that one computes anew. */
 enum fmm_status fmm_drop_page(struct fmm_cache *cache,
                               const struct fmm_call *call, uint32_t page,
                               enum fmm_drop what, bool keep_dirty,

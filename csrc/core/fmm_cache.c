@@ -201,8 +201,12 @@ fmm_get_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                struct fmm_meta *meta_out)
 {
     struct fmm_parts parts;
-    const struct fmm_read read = {call,     key,  buffer, capacity,
-                                  meta_out, NULL, &parts};
+    const struct fmm_read read = {.call = call,
+                                  .key = key,
+                                  .buffer = buffer,
+                                  .capacity = capacity,
+                                  .meta = meta_out,
+                                  .parts = &parts};
     struct fmm_page page;
     fmm_hold_view(guard, &page);
     return read_page(guard->cache, &page, &read);
@@ -271,8 +275,12 @@ fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
         struct fmm_meta *meta_out)
 {
     struct fmm_parts parts;
-    const struct fmm_read read = {call,     key,  buffer, capacity,
-                                  meta_out, NULL, &parts};
+    const struct fmm_read read = {.call = call,
+                                  .key = key,
+                                  .buffer = buffer,
+                                  .capacity = capacity,
+                                  .meta = meta_out,
+                                  .parts = &parts};
     enum fmm_status status = read_any(cache, &read);
     fmm_count_read(cache, call, key, status);
     return status;
@@ -283,9 +291,10 @@ fmm_exists(struct fmm_cache *cache, const struct fmm_call *call,
            const struct fmm_key *key, struct fmm_meta *meta_out)
 {
     struct fmm_meta ignored;
-    const struct fmm_read read = {
-        call, key, NULL, 0, meta_out != NULL ? meta_out : &ignored,
-        NULL, NULL};
+    const struct fmm_read read = {.call = call,
+                                  .key = key,
+                                  .meta =
+                                      meta_out != NULL ? meta_out : &ignored};
     enum fmm_status status = read_any(cache, &read);
     fmm_count_read(cache, call, key, status);
     return status;

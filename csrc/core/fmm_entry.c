@@ -4,6 +4,7 @@
 
 #define KEY_LEN_MAX (UINT64_C(1) << 30)
 #define EXPIRY_AT 16u /* offset of the lifetime in an entry */
+#define LEASE_TRIES 8 /* while its words change under our eyes */
 
 static bool
 is_integer(const struct fmm_entry_source *source)
@@ -339,15 +340,40 @@ lease_words(const struct fmm_entry *entry)
            8u * (entry->words - FMM_LEASE_WORDS);
 }
 
+fmm_word64 *
+fmm_entry_token(const struct fmm_entry *entry)
+{
+    return (fmm_word64 *)(void *)lease_words(entry);
+}
+
+/* One look at the three words. True: they belong together. The token is
+ * loaded first and last: whoever saw what goes with a later one sees that the
+ * first is gone. Pairs with both fences in store_token(). */
+static bool
+load_lease(const struct fmm_entry *entry, struct fmm_lease *out)
+{
+    const unsigned char *words = lease_words(entry);
+    fmm_word64 *token = fmm_entry_token(entry);
+    out->token = atomic_load_explicit(token, memory_order_acquire);
+    out->deadline = fmm_load_shared(words + 8);
+    out->owner = fmm_load_shared(words + 16);
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(token, memory_order_relaxed) == out->token;
+}
+
+/* Words that change all the time are taken for no lease: who would take one
+ * then looks again, under the page lock, where no other is made. */
 void
 fmm_entry_lease(const struct fmm_entry *entry, struct fmm_lease *out)
 {
-    *out = (struct fmm_lease){.token = 0};
+    bool whole = false;
     if (entry->flags & FMM_ENTRY_LEASE) {
-        const unsigned char *words = lease_words(entry);
-        out->token = fmm_load_shared(words);
-        out->deadline = fmm_load_shared(words + 8);
-        out->owner = fmm_load_shared(words + 16);
+        for (int i = 0; i < LEASE_TRIES && !whole; i++) {
+            whole = load_lease(entry, out);
+        }
+    }
+    if (!whole) {
+        *out = (struct fmm_lease){.token = 0};
     }
 }
 
@@ -379,6 +405,21 @@ fmm_entry_set_lease(const struct fmm_entry *entry,
     fmm_store_shared(words + 8, lease->deadline);
     fmm_store_shared(words + 16, lease->owner);
     store_token(words, lease->token);
+}
+
+/* The mover's half of what lease_end_unlocked() argues. */
+void
+fmm_entry_follow_lease(const struct fmm_entry *from, unsigned char *copy)
+{
+    if (FMM_LIKELY((from->flags & FMM_ENTRY_LEASE) == 0) ||
+        FMM_MUTANT_IS(move_keeps_lease)) {
+        return;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(fmm_entry_token(from), memory_order_relaxed) ==
+        0) {
+        store_token(copy + (lease_words(from) - from->at), 0);
+    }
 }
 
 void

@@ -116,7 +116,8 @@ fmm_lease_runs(const struct fmm_lease *lease, uint64_t now_ms)
            lease->deadline - now_ms <= 2 * FMM_LEASE_MS_MAX;
 }
 
-/* Its lease; the token is 0 when there is none. */
+/* Its lease, the three words of one moment; the token is 0 when there is none,
+ * or when it changes hands faster than it can be read. */
 void fmm_entry_lease(const struct fmm_entry *entry, struct fmm_lease *out);
 /* Whether that lease goes on: neither given back nor past its deadline. */
 bool fmm_entry_leased(const struct fmm_entry *entry, uint64_t now_ms);
@@ -127,6 +128,11 @@ void fmm_entry_set_lease(const struct fmm_entry *entry,
 void fmm_entry_set_deadline(const struct fmm_entry *entry, uint64_t deadline);
 /* Take the lease away, if there is one: one store. */
 void fmm_entry_end_lease(const struct fmm_entry *entry);
+/* The word of its token; of an entry with room for a lease. */
+fmm_word64 *fmm_entry_token(const struct fmm_entry *entry);
+/* End the lease of a copy of the entry, which a slot names by now, if that of
+ * the entry was ended since it was copied. */
+void fmm_entry_follow_lease(const struct fmm_entry *from, unsigned char *copy);
 
 /* Reading and changing the two fields that change in place, one word each. */
 int64_t fmm_entry_integer(const struct fmm_entry *entry);

@@ -280,6 +280,7 @@ tail_copy(struct fmm_work *work, const struct tail *tail, uint32_t ring_id)
     fmm_ring_append(ring, tail->length);
     FMM_MUTATE(tail_before_move, tail_pass(tail));
     repoint(page, tail, ring_id, offset);
+    fmm_entry_follow_lease(&tail->found.entry, ring->base + offset);
     fmm_page_drop_live(page, tail->found.ring, tail->length);
     fmm_page_add_live(page, ring_id, tail->length);
     work->budget -= tail->length;

@@ -12,7 +12,8 @@
 #include "fmm_platform.h"
 #include "fmm_read.h"
 
-#define TRIES 4 /* while a lease changes hands under our eyes */
+#define TRIES 4       /* while a lease changes hands under our eyes */
+#define END_TRIES 256 /* while its page changes under our eyes */
 
 static const struct fmm_lease no_lease;
 
@@ -21,7 +22,7 @@ struct taking {
     struct fmm_cache *cache;
     const struct fmm_call *call;
     const struct fmm_key *key;
-    bool refresh;
+    bool refresh, lock;
     struct fmm_lease ours, theirs;
     uint64_t dead; /* token of a lease that nobody holds any more; 0: none */
     struct fmm_ticket *ticket;
@@ -57,7 +58,8 @@ static enum fmm_status
 look(struct fmm_cache *cache, const struct fmm_call *call,
      const struct fmm_key *key, struct fmm_lease *lease, struct fmm_meta *meta)
 {
-    const struct fmm_read read = {call, key, NULL, 0, meta, lease, NULL};
+    const struct fmm_read read = {
+        .call = call, .key = key, .meta = meta, .lease = lease};
     if (FMM_UNLIKELY(fmm_file_retired(cache))) {
         return FMM_RETIRED;
     }
@@ -153,11 +155,13 @@ take_locked(struct taking *t, struct fmm_page *page)
     return take_bare(t, page, &old);
 }
 
+/* Random, never 0; its lowest bit tells locks from computations. */
 static bool
-make_token(uint64_t *token)
+make_token(uint64_t *token, bool lock)
 {
     bool made = fmm_platform_random(token, sizeof(*token));
-    *token = fmm_max(*token, 1);
+    *token = fmm_max(*token & ~FMM_LEASE_LOCK, FMM_LEASE_LOCK + 1) |
+             (lock ? FMM_LEASE_LOCK : 0);
     return made;
 }
 
@@ -182,7 +186,7 @@ attempt(struct taking *t, bool *lives_out)
         }
         t->dead = t->theirs.token;
     }
-    if (!make_token(&t->ours.token)) {
+    if (!make_token(&t->ours.token, t->lock)) {
         return FMM_ERR_OS;
     }
     status = fmm_hold_take(t->cache, t->call, t->key->page, &hold);
@@ -195,13 +199,16 @@ attempt(struct taking *t, bool *lives_out)
 
 enum fmm_status
 fmm_lease_take(struct fmm_cache *cache, const struct fmm_call *call,
-               const struct fmm_key *key, uint64_t duration_ms, bool refresh,
+               const struct fmm_key *key,
+               const struct fmm_lease_request *request,
                struct fmm_lease *lease_out, struct fmm_ticket *ticket_out)
 {
+    uint64_t duration_ms = request->duration_ms;
     struct taking t = {.cache = cache,
                        .call = call,
                        .key = key,
-                       .refresh = refresh,
+                       .refresh = request->refresh,
+                       .lock = request->lock,
                        .ours = {.deadline = call->now_ms + duration_ms,
                                 .owner = fmm_file_owner(cache)},
                        .ticket = ticket_out};
@@ -291,17 +298,79 @@ release_locked(const struct fmm_page *page, const struct fmm_key *key,
     return FMM_OK;
 }
 
+/* End it where it was found. The bytes may be those of another entry by now:
+ * then they are not the token, which is random, and nothing is written. */
+static bool
+swap_token(fmm_word64 *place, uint64_t token)
+{
+    return atomic_compare_exchange_strong_explicit(
+        place, &token, 0, memory_order_seq_cst, memory_order_relaxed);
+}
+
+/* End a lease while others, or this very thread, have its page.
+ *
+ * The entry is found as a reader finds it, and its token taken away by one
+ * compare-and-swap. What may happen to it meanwhile:
+ *
+ * - Another entry takes its place, or its slot is cleared: the lease ended by
+ *   that, and the word that is changed belongs to nobody.
+ * - It is taken over, past its deadline: the token is another, and stays.
+ * - It is extended: that changes another word.
+ * - It moves. The mover copies it, lets the slot name the copy, and then looks
+ *   at the token of the old one again (fmm_entry_follow_lease); here the token
+ *   is taken away, and then the key is looked up again. Between the two steps
+ *   of each there is a full fence, so that one of them sees what the other did:
+ *   the mover the 0, or this loop the copy. tests/model tries all orders.
+ *
+ * A mover that is killed between its two steps does not look again: for that
+ * one the caller is not sure. */
+static enum fmm_status
+end_unlocked(struct fmm_cache *cache, const struct fmm_call *call,
+             const struct fmm_key *key, uint64_t token)
+{
+    struct fmm_lease lease;
+    struct fmm_meta ignored;
+    fmm_word64 *place = NULL;
+    const struct fmm_read read = {.call = call,
+                                  .key = key,
+                                  .meta = &ignored,
+                                  .lease = &lease,
+                                  .token = &place};
+    bool ended = false;
+    if (token == 0) {
+        return FMM_MISS;
+    }
+    for (int i = 0; i < END_TRIES; i++) {
+        lease = no_lease;
+        enum fmm_status status = fmm_read_entry(cache, &read);
+        if (status == FMM_BUSY) {
+            continue;
+        }
+        if (lease.token != token) {
+            return ended ? FMM_OK : FMM_MISS;
+        }
+        ended = swap_token(place, token) || ended;
+        atomic_thread_fence(memory_order_seq_cst);
+        if (FMM_MUTANT_IS(lease_ended_once)) {
+            return FMM_OK;
+        }
+    }
+    return ended ? FMM_OK : FMM_BUSY;
+}
+
 enum fmm_status
 fmm_lease_release(struct fmm_cache *cache, const struct fmm_call *call,
-                  const struct fmm_key *key, uint64_t token)
+                  const struct fmm_key *key, uint64_t token, bool *sure_out)
 {
+    const struct fmm_call once = {.now_ms = call->now_ms};
     struct fmm_hold hold;
-    enum fmm_status status = fmm_hold_take(cache, call, key->page, &hold);
+    enum fmm_status status = fmm_hold_take(cache, &once, key->page, &hold);
+    *sure_out = status != FMM_BUSY;
     if (status == FMM_OK) {
         status = release_locked(&hold.page, key, token);
         fmm_hold_release(&hold);
     }
-    return status;
+    return status == FMM_BUSY ? end_unlocked(cache, call, key, token) : status;
 }
 
 static enum fmm_status

@@ -44,6 +44,18 @@ describe(const struct look *look, const struct fmm_found *found)
                       meta);
 }
 
+/* Who has the lease of the key, in whatever state its value is. */
+FMM_NOINLINE static void
+take_lease(const struct look *look, const struct fmm_found *found)
+{
+    const struct fmm_read *read = look->read;
+    fmm_entry_lease(&found->entry, read->lease);
+    if (read->token != NULL && read->lease->token != 0) {
+        *read->token = fmm_entry_token(&found->entry);
+    }
+    describe(look, found);
+}
+
 /* The key is in this slot, if the bytes were whole. */
 static enum fmm_status
 take_found(const struct look *look, const struct fmm_found *found)
@@ -64,8 +76,7 @@ take_found(const struct look *look, const struct fmm_found *found)
         }
     }
     if (FMM_UNLIKELY(read->lease != NULL)) {
-        fmm_entry_lease(entry, read->lease);
-        describe(look, found);
+        take_lease(look, found);
     }
     if (!is_whole(look, found->ring, found->offset)) {
         if (read->lease != NULL) {

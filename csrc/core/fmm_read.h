@@ -13,6 +13,7 @@ struct fmm_read {
     struct fmm_meta *meta;   /* holds on FMM_OK and FMM_TOO_SMALL */
     struct fmm_lease *lease; /* NULL: not wanted */
     struct fmm_parts *parts; /* filled on FMM_SPLIT */
+    fmm_word64 **token;      /* NULL, or with `lease`: where its token is */
 };
 
 /* FMM_OK, FMM_MISS, FMM_TOO_SMALL; FMM_BUSY: lapped 16 times. FMM_SPLIT: the

@@ -140,27 +140,53 @@ fmm_count_page(struct fmm_cache *cache, const struct fmm_call *call,
 
 /* ------------------------------------------------------------- dropping */
 
-/* Drop one slot's entry if it is meant. Returns 1 for a value. */
-static uint64_t
-drop_slot(const struct fmm_hold *hold, uint32_t slot, uint64_t now_ms,
-          enum fmm_drop what, bool keep_dirty)
+/* What is to be dropped of one page, and what was. */
+struct dropping {
+    const struct fmm_hold *hold;
+    uint64_t now_ms;
+    enum fmm_drop what;
+    bool keep_dirty;
+    bool spared; /* a lock */
+    uint64_t values;
+};
+
+/* Whether somebody has a lease that outlives this: a lock, always; the right
+ * to compute a value anew, while it is dropped for its age alone. */
+static bool
+is_in_use(const struct dropping *d, const struct fmm_entry *entry)
 {
-    const struct fmm_page *page = &hold->page;
+    struct fmm_lease lease;
+    fmm_entry_lease(entry, &lease);
+    return fmm_lease_runs(&lease, d->now_ms) && !FMM_MUTANT_IS(drop_leased) &&
+           (d->what == FMM_DROP_EXPIRED ||
+            (lease.token & FMM_LEASE_LOCK) != 0);
+}
+
+/* Drop one slot's entry if it is meant. */
+static void
+drop_slot(struct dropping *d, uint32_t slot)
+{
+    const struct fmm_page *page = &d->hold->page;
     struct fmm_found found;
     if (!fmm_page_load_slot(page, slot, &found)) {
         fmm_index_publish(&page->index, slot, 0);
-        return 0;
+        return;
     }
-    bool expired = fmm_read_expired(hold->cache, &found.entry, now_ms);
+    bool expired = fmm_read_expired(d->hold->cache, &found.entry, d->now_ms);
     bool dirty = (found.word & FMM_SLOT_DIRTY) != 0;
-    if ((what == FMM_DROP_EXPIRED && !expired) || (keep_dirty && dirty)) {
-        return 0;
+    if ((d->what == FMM_DROP_EXPIRED && !expired) ||
+        (d->keep_dirty && dirty)) {
+        return;
+    }
+    if (is_in_use(d, &found.entry)) {
+        d->spared = true;
+        return;
     }
     fmm_page_clear_slot(page, &found);
     fmm_count_add(&page->control->expirations, expired ? 1 : 0);
     bool value = (found.entry.flags & FMM_ENTRY_TOMBSTONE) == 0 &&
                  fmm_entry_kind(&found.entry) != FMM_KEY_INTERNAL;
-    return value ? 1 : 0;
+    d->values += value ? 1 : 0;
 }
 
 enum fmm_status
@@ -173,14 +199,19 @@ fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
     if (status != FMM_OK) {
         return status;
     }
+    struct dropping d = {.hold = &hold,
+                         .now_ms = call->now_ms,
+                         .what = what,
+                         .keep_dirty = keep_dirty};
     for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
         if (fmm_index_word(&hold.page.index, slot) != 0) {
-            *dropped += drop_slot(&hold, slot, call->now_ms, what, keep_dirty);
+            drop_slot(&d, slot);
         }
     }
-    if (what == FMM_DROP_ALL && !keep_dirty) {
+    if (what == FMM_DROP_ALL && !keep_dirty && !d.spared) {
         fmm_page_reset(&hold.page);
     }
     fmm_hold_release(&hold);
+    *dropped += d.values;
     return FMM_OK;
 }

@@ -6,8 +6,7 @@
 
 struct lease_op {
     struct op op;
-    uint64_t duration_ms;
-    bool refresh;
+    struct fmm_lease_request request;
     struct fmm_lease lease;
     struct fmm_ticket ticket;
 };
@@ -19,8 +18,8 @@ run_take(struct fmm_cache *cache, struct op *op)
 {
     struct lease_op *l = (struct lease_op *)op;
     op_hash(cache, op);
-    return fmm_lease_take(cache, &op->call, &op->key, l->duration_ms,
-                          l->refresh, &l->lease, &l->ticket);
+    return fmm_lease_take(cache, &op->call, &op->key, &l->request, &l->lease,
+                          &l->ticket);
 }
 
 /* The word for an outcome, and what goes with it: the token, or who has it. */
@@ -56,8 +55,8 @@ cache_lease_take(PyObject *object, PyObject *args)
         op_begin_store(self, &l.op) < 0) {
         return NULL;
     }
-    l.duration_ms = duration_ms;
-    l.refresh = refresh != 0;
+    l.request = (struct fmm_lease_request){.duration_ms = duration_ms,
+                                           .refresh = refresh != 0};
     int status = writeback_call(self, &l.op, run_take, &l.ticket);
     return status < 0 ? NULL : outcome_of(&l, status);
 }
@@ -167,9 +166,10 @@ cache_lease_store(PyObject *object, PyObject *args)
 static enum fmm_status
 run_release(struct fmm_cache *cache, struct op *op)
 {
+    bool sure;
     op_hash(cache, op);
     return fmm_lease_release(cache, &op->call, &op->key,
-                             ((struct lease_op *)op)->lease.token);
+                             ((struct lease_op *)op)->lease.token, &sure);
 }
 
 PyObject *
@@ -194,7 +194,7 @@ run_extend(struct fmm_cache *cache, struct op *op)
     struct lease_op *l = (struct lease_op *)op;
     op_hash(cache, op);
     return fmm_lease_extend(cache, &op->call, &op->key, l->lease.token,
-                            l->duration_ms);
+                            l->request.duration_ms);
 }
 
 PyObject *
@@ -210,7 +210,7 @@ cache_lease_extend(PyObject *object, PyObject *args)
         return NULL;
     }
     l.lease.token = token;
-    l.duration_ms = duration_ms;
+    l.request.duration_ms = duration_ms;
     int status = op_call(self, &l.op, run_extend);
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
 }

@@ -130,10 +130,9 @@ change_lease(struct fmm_cache *cache, const struct change *c,
                                 LONG + 1 + c->stamp % LONG);
     }
     if (c->kind == RELEASE) {
-        return fmm_lease_release(cache, &call, &key, lease.token);
+        return end_lease(cache, &key, lease.token);
     }
-    return fmm_lease_take(cache, &call, &key, LONG, c->kind == REFRESH, &lease,
-                          ticket);
+    return take_lease(cache, &key, LONG, c->kind == REFRESH, &lease, ticket);
 }
 
 enum fmm_status

@@ -169,8 +169,7 @@ some_lease(struct hostile *h)
     uint64_t since;
     fmm_lease_peek(h->cache, &call, &key, &h->lease, &since);
     if (pick < 8) {
-        fmm_lease_take(h->cache, &call, &key, SECOND, pick & 1, &h->lease,
-                       &h->ticket);
+        take_lease(h->cache, &key, SECOND, pick & 1, &h->lease, &h->ticket);
     }
     else if (pick < 14) {
         fmm_lease_store(h->cache, &call, &key, &value, &how, &h->ticket);
@@ -179,7 +178,7 @@ some_lease(struct hostile *h)
         fmm_lease_extend(h->cache, &call, &key, h->lease.token, SECOND);
     }
     else {
-        fmm_lease_release(h->cache, &call, &key, h->lease.token);
+        end_lease(h->cache, &key, h->lease.token);
     }
 }
 

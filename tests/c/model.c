@@ -394,9 +394,8 @@ take_some(uint32_t n)
     struct fmm_ticket ticket;
     struct fmm_lease lease;
     enum fmm_status status;
-    while ((status = fmm_lease_take(cache, &call, &key,
-                                    1 + check_random_below(3000), refresh,
-                                    &lease, &ticket)) == FMM_DIRTY) {
+    while ((status = take_lease(cache, &key, 1 + check_random_below(3000),
+                                refresh, &lease, &ticket)) == FMM_DIRTY) {
         write_back(&ticket);
     }
     if (status == FMM_NO_ROOM) {
@@ -487,8 +486,13 @@ static void
 release_some(uint32_t n)
 {
     struct fmm_key key = key_of(n);
-    enum fmm_status status =
-        fmm_lease_release(cache, &call, &key, leases[n].token);
+    struct fmm_guard guard;
+    bool busy = check_random_below(3) == 0; /* then it goes without the page */
+    if (busy) {
+        CHECK_EQ(fmm_guard_take(cache, &call, key.page, &guard), FMM_OK);
+    }
+    enum fmm_status status = end_lease(cache, &key, leases[n].token);
+    CHECK(!busy || fmm_guard_release(&guard));
     if (status == FMM_MISS && leases[n].held) {
         note_lost_lease(n);
     }
@@ -559,7 +563,9 @@ drop_some(void)
         bool past =
             e->present ? is_expired(e) : leases[n].deadline <= call.now_ms;
         bool changed = e->dirty || e->removed;
-        if (key_of(n).page == page && !changed && (all || past)) {
+        bool refreshed = e->present && is_leased(n);
+        if (key_of(n).page == page && !changed &&
+            (all || (past && !refreshed))) {
             *e = (struct expected){.present = false};
             leases[n].held = false;
         }

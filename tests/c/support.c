@@ -222,6 +222,22 @@ set_text(struct fmm_cache *cache, const char *key, const char *value)
     return set_text_as(cache, key, value, &store);
 }
 
+enum fmm_status
+take_lease(struct fmm_cache *cache, const struct fmm_key *key, uint64_t ms,
+           bool refresh, struct fmm_lease *lease, struct fmm_ticket *ticket)
+{
+    const struct fmm_lease_request request = {.duration_ms = ms,
+                                              .refresh = refresh};
+    return fmm_lease_take(cache, &call, key, &request, lease, ticket);
+}
+
+enum fmm_status
+end_lease(struct fmm_cache *cache, const struct fmm_key *key, uint64_t token)
+{
+    bool sure;
+    return fmm_lease_release(cache, &call, key, token, &sure);
+}
+
 static unsigned char filler[FILLER_MAX], found_filler[FILLER_MAX];
 
 static void

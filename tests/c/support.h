@@ -61,6 +61,13 @@ bool holds(struct fmm_cache *cache, const char *key, const char *value);
 bool has(struct fmm_cache *cache, const char *key);
 enum fmm_status remove_text(struct fmm_cache *cache, const char *key);
 
+/* Take a lease that is no lock, and give it back. */
+enum fmm_status take_lease(struct fmm_cache *cache, const struct fmm_key *key,
+                           uint64_t ms, bool refresh, struct fmm_lease *lease,
+                           struct fmm_ticket *ticket);
+enum fmm_status end_lease(struct fmm_cache *cache, const struct fmm_key *key,
+                          uint64_t token);
+
 /* Every page sound; with `counted`, its counters exact too. */
 void check_pages(struct fmm_cache *cache, bool counted);
 struct fmm_stats stats_of(const struct fmm_cache *cache);

@@ -91,15 +91,13 @@ store_leases(struct fmm_cache *cache)
     struct fmm_key key = text_key(cache, "computed");
     struct fmm_ticket ticket;
     struct fmm_lease lease;
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
-             FMM_OK);
+    CHECK_EQ(take_lease(cache, &key, 1, false, &lease, &ticket), FMM_OK);
     const struct fmm_lease_store store = {.token = lease.token,
                                           .leasable = true};
     CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &store, &ticket),
              FMM_OK);
     key = text_key(cache, "computing");
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
-             FMM_OK);
+    CHECK_EQ(take_lease(cache, &key, 1, false, &lease, &ticket), FMM_OK);
 }
 
 static const char *
@@ -298,15 +296,12 @@ its_leases_read_the_same(void)
     struct fmm_ticket ticket;
     struct fmm_key key = text_key(cache, "computed");
     CHECK(holds(cache, "computed", "result"));
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
-             FMM_EXISTS);
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, true, &lease, &ticket),
-             FMM_OK);
+    CHECK_EQ(take_lease(cache, &key, 1, false, &lease, &ticket), FMM_EXISTS);
+    CHECK_EQ(take_lease(cache, &key, 1, true, &lease, &ticket), FMM_OK);
     key = text_key(cache, "computing");
     CHECK(!has(cache, "computing"));
     CHECK_EQ(fmm_lease_peek(cache, &call, &key, &lease, &since), FMM_MISS);
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1, false, &lease, &ticket),
-             FMM_OK);
+    CHECK_EQ(take_lease(cache, &key, 1, false, &lease, &ticket), FMM_OK);
     fmm_close(cache);
 }
 

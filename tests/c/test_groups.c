@@ -416,9 +416,8 @@ a_changed_value_is_written_back_though_it_is_void(void)
     cursor = 0;
     CHECK_EQ(fmm_dirty_next(cache, &call, key.page, true, &cursor, &ticket),
              FMM_OK);
-    CHECK_EQ(
-        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
-        FMM_DIRTY);
+    CHECK_EQ(take_lease(cache, &key, MINUTE, false, &lease, &ticket),
+             FMM_DIRTY);
     CHECK_EQ(
         fmm_dirty_read(cache, &call, &ticket, buffer, sizeof(buffer), &meta),
         FMM_OK);
@@ -483,9 +482,7 @@ a_void_value_is_computed_anew(void)
     begin();
     store_void("key", "old");
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(
-        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
-        FMM_OK);
+    CHECK_EQ(take_lease(cache, &key, MINUTE, false, &lease, &ticket), FMM_OK);
     const struct fmm_tag one = tag("tag");
     const struct fmm_lease_store how = {
         .token = lease.token, .store = with_tag(&one), .leasable = true};
@@ -493,14 +490,11 @@ a_void_value_is_computed_anew(void)
     CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &how, &ticket),
              FMM_OK);
     CHECK(holds(cache, "key", "new"));
-    CHECK_EQ(
-        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
-        FMM_EXISTS);
+    CHECK_EQ(take_lease(cache, &key, MINUTE, false, &lease, &ticket),
+             FMM_EXISTS);
     CHECK_EQ(invalidate("tag"), FMM_OK);
     CHECK(!has(cache, "key"));
-    CHECK_EQ(
-        fmm_lease_take(cache, &call, &key, MINUTE, false, &lease, &ticket),
-        FMM_OK);
+    CHECK_EQ(take_lease(cache, &key, MINUTE, false, &lease, &ticket), FMM_OK);
     end();
 }
 

@@ -28,7 +28,7 @@ static enum fmm_status
 take_for(const char *name, uint64_t ms, struct fmm_lease *lease)
 {
     struct fmm_key key = text_key(cache, name);
-    return fmm_lease_take(cache, &call, &key, ms, false, lease, &ticket);
+    return take_lease(cache, &key, ms, false, lease, &ticket);
 }
 
 static enum fmm_status
@@ -41,7 +41,7 @@ static enum fmm_status
 refresh(const char *name, struct fmm_lease *lease)
 {
     struct fmm_key key = text_key(cache, name);
-    return fmm_lease_take(cache, &call, &key, MINUTE, true, lease, &ticket);
+    return take_lease(cache, &key, MINUTE, true, lease, &ticket);
 }
 
 static enum fmm_status
@@ -65,7 +65,7 @@ static enum fmm_status
 give_back(const char *name, const struct fmm_lease *lease)
 {
     struct fmm_key key = text_key(cache, name);
-    return fmm_lease_release(cache, &call, &key, lease->token);
+    return end_lease(cache, &key, lease->token);
 }
 
 static enum fmm_status
@@ -364,6 +364,73 @@ a_purge_drops_what_is_past_its_deadline_only(void)
              FMM_OK);
     CHECK_EQ(stats_of(cache).entries, 0);
     CHECK_EQ(dropped, 0); /* no value */
+    end();
+}
+
+static void
+purge(void)
+{
+    uint64_t dropped = 0;
+    CHECK_EQ(fmm_drop_page(cache, &call, 0, FMM_DROP_EXPIRED, true, &dropped),
+             FMM_OK);
+}
+
+static void
+a_purge_spares_an_expired_value_that_one_computes_anew(void)
+{
+    struct fmm_lease lease;
+    begin();
+    CHECK_EQ(take("key", &lease), FMM_OK);
+    struct fmm_lease_store how = {.token = lease.token,
+                                  .store = {.expire_at = call.now_ms + SECOND},
+                                  .leasable = true};
+    CHECK_EQ(store_as("key", "mortal", &how), FMM_OK);
+    CHECK_EQ(refresh("key", &lease), FMM_OK);
+    call.now_ms += 2 * SECOND;
+    purge();
+    CHECK(is_leased("key"));
+    CHECK_EQ(store("key", "new", &lease), FMM_OK);
+    CHECK(holds(cache, "key", "new"));
+    end();
+}
+
+static void
+what_empties_a_page_spares_locks_and_ends_computations(void)
+{
+    const struct fmm_lease_request wanted = {.duration_ms = MINUTE,
+                                             .lock = true};
+    struct fmm_lease lock, lease;
+    begin();
+    struct fmm_key key = text_key(cache, "lock");
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lock, &ticket),
+             FMM_OK);
+    CHECK((lock.token & FMM_LEASE_LOCK) != 0);
+    CHECK_EQ(take("key", &lease), FMM_OK);
+    CHECK((lease.token & FMM_LEASE_LOCK) == 0);
+    CHECK_EQ(set_text(cache, "other", "value"), FMM_OK);
+    uint64_t dropped = 0;
+    CHECK_EQ(fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, false, &dropped),
+             FMM_OK);
+    CHECK_EQ(dropped, 1);
+    CHECK(is_leased("lock") && !is_leased("key") && !has(cache, "other"));
+    CHECK_EQ(give_back("lock", &lock), FMM_OK);
+    CHECK_EQ(stats_of(cache).entries, 0);
+    end();
+}
+
+static void
+a_lock_past_its_deadline_goes_with_the_rest(void)
+{
+    const struct fmm_lease_request wanted = {.duration_ms = SECOND,
+                                             .lock = true};
+    struct fmm_lease lock;
+    begin();
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lock, &ticket),
+             FMM_OK);
+    call.now_ms += SECOND;
+    clear_all();
+    CHECK_EQ(give_back("key", &lock), FMM_MISS);
     end();
 }
 
@@ -800,6 +867,9 @@ static const struct check_case cases[] = {
     CASE(a_lease_past_its_deadline_is_taken_over),
     CASE(past_its_deadline_a_lease_that_nobody_took_still_stores),
     CASE(a_purge_drops_what_is_past_its_deadline_only),
+    CASE(a_purge_spares_an_expired_value_that_one_computes_anew),
+    CASE(what_empties_a_page_spares_locks_and_ends_computations),
+    CASE(a_lock_past_its_deadline_goes_with_the_rest),
     CASE(a_lease_survives_a_clock_that_goes_back_up_to_a_day),
     CASE(an_extended_lease_lasts_longer_and_its_value_is_stored),
     CASE(the_lease_of_a_live_value_is_extended_and_the_value_is_not),

@@ -5,7 +5,8 @@ operations of a thread in any order that their memory orders and their
 addresses allow, one operation of all threads at a time on one memory: that is
 ARMv8 without its last subtleties (it is multi-copy atomic too; Pulte et al.,
 "Simplifying ARM Concurrency", POPL 2018), and it allows far more than x86. Data
-dependencies and branches order nothing here, so speculation is covered.
+dependencies and branches order no loads here, so speculation is covered; what is
+stored does wait for the registers that it depends on.
 """
 
 from __future__ import annotations
@@ -14,27 +15,45 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Order = Literal["relaxed", "acquire", "release"]
+Order = Literal["relaxed", "acquire", "release", "full"]
 Memory = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A load into a register of its own name, a store, or a fence."""
+    """A load into a register of its own name, a store, a swap, or a fence.
 
-    kind: Literal["load", "store", "fence"]
+    What is stored is a value, or that of the register `source`; with `only`, if a
+    register has some value. A swap stores if `expected` is there.
+    """
+
+    kind: Literal["load", "store", "swap", "fence"]
     order: Order
     place: str = ""
     value: str = ""
     name: str = ""
+    source: str = ""
+    only: tuple[str, str] = ("", "")
+    expected: str = ""
 
 
 def load(name: str, place: str, order: Order = "relaxed") -> Operation:
     return Operation("load", order, place, name=name)
 
 
-def store(place: str, value: str, order: Order = "relaxed") -> Operation:
-    return Operation("store", order, place, value)
+def store(
+    place: str,
+    value: str = "",
+    order: Order = "relaxed",
+    *,
+    source: str = "",
+    only: tuple[str, str] = ("", ""),
+) -> Operation:
+    return Operation("store", order, place, value, source=source, only=only)
+
+
+def swap(place: str, expected: str, value: str, only: tuple[str, str]) -> Operation:
+    return Operation("swap", "relaxed", place, value, only=only, expected=expected)
 
 
 def fence(order: Order) -> Operation:
@@ -45,6 +64,10 @@ def keeps_order(first: Operation, second: Operation) -> bool:
     """Return whether a thread must run the first before the second."""
     if first.place and first.place == second.place:
         return True
+    if first.order == "full" or second.order == "full":
+        return True  # a fence of all
+    if first.name and first.name in (second.source, second.only[0]):
+        return True  # what is stored depends on it
     if second.order == "release":
         return True  # a store or a fence: after all that came before it
     if first.order == "acquire":
@@ -72,9 +95,18 @@ def run(operation: Operation, values: Memory) -> Memory:
     """Return memory and registers after an operation."""
     if operation.kind == "load":
         return values | {operation.name: values[operation.place]}
-    if operation.kind == "store":
-        return values | {operation.place: operation.value}
-    return values
+    if operation.kind == "fence" or not stores(operation, values):
+        return values
+    value = values[operation.source] if operation.source else operation.value
+    return values | {operation.place: value}
+
+
+def stores(operation: Operation, values: Memory) -> bool:
+    """Return whether a store or swap does so, as things are."""
+    register, wanted = operation.only
+    if register and values[register] != wanted:
+        return False
+    return operation.kind == "store" or values[operation.place] == operation.expected
 
 
 def steps(threads: tuple[Thread, ...], state: State) -> Iterator[State]:

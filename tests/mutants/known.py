@@ -30,7 +30,8 @@ _BY_CATCHER = {
     "test_crash_order place 30": "integer_in_two_stores add_before_dirty",
     "test_crash_order lease 30": "add_before_lease token_first",
     "test_lease": "add_keeps_lease lease_extend_unchecked lease_from_living "
-    "lease_release_unchecked lease_store_unchecked leases_unwanted",
+    "lease_release_unchecked lease_store_unchecked leases_unwanted drop_leased",
+    "test_lease_end": "lease_ended_once move_keeps_lease",
     "test_lock": "take_from_living never_take_over",
     "test_file": "regular_file own_file own_writes",
     "test_file_race": "still_named",
