@@ -7,6 +7,8 @@ goes along as a pair; a traceback cannot.
 import pickle
 from typing import Any, NamedTuple, Optional
 
+from fastmmap.single_flight import is_unstorable
+
 #: Causes of causes that go along.
 _DEPTH_MAX = 16
 
@@ -30,7 +32,9 @@ def survives(error: BaseException) -> bool:
     """Tell whether an exception comes out of a pickle as it went in."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:
+    except Exception as failure:
+        if not is_unstorable(failure):
+            raise
         return False
 
 

@@ -19,7 +19,6 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
-    Union,
     cast,
     overload,
 )
@@ -149,20 +148,20 @@ class Plan(NamedTuple):
     def store(self, lease: Lease, value: Any, seconds: float, raised: bool) -> None:
         """Store what was computed."""
         if not self.refreshes and not self.exceptions:
-            lease.store(value, self.expire_time)
+            lease.keep(value, self.expire_time)
             return
         life_ms = self.lifetime_ms()
         if life_ms == durations.NEVER:
-            lease.store([_MARK, None, seconds, raised, value], "never")
+            lease.keep([_MARK, None, seconds, raised, value], "never")
             return
         fresh_until = _core.now() + life_ms / 1000
         record = [_MARK, fresh_until, seconds, raised, value]
         kept_ms = life_ms + self.stale_ms
-        lease.store(record, f"{kept_ms}ms" if kept_ms else "now", self.refreshes)
+        lease.keep(record, f"{kept_ms}ms" if kept_ms else "now", self.refreshes)
 
     def store_exception(self, lease: Lease, error: Exception, seconds: float) -> None:
         """Store an exception, if it was asked for and can be."""
-        if not isinstance(error, self.exceptions):
+        if lease.inherited or not isinstance(error, self.exceptions):
             return
         if kept_errors.survives(error):
             self.store(lease, kept_errors.keep(error), seconds, raised=True)
@@ -170,21 +169,20 @@ class Plan(NamedTuple):
             path = self.cache.share_file
             callbacks.log_failure("pickling an exception", lease.key, path, error)
 
-    def look(self, key: Key) -> Union[Found, Lease, None]:
-        """Return the value that will do, the right to refresh it, or ``None``."""
-        stored = self.cache._find(key, ABSENT)
+    def is_enough(self, stored: Any) -> bool:
+        """Tell whether what is stored, or ``ABSENT``, will do as it is."""
         if stored is ABSENT:
-            return None
-        if not self.refreshes or self.is_fresh(_record_of(stored)):
+            return False
+        return not self.refreshes or self.is_fresh(_record_of(stored))
+
+    def refresh(self, lease: Lease, stored: Any) -> Optional[Found]:
+        """Return a value that is stale, or take the right to refresh it: ``None``."""
+        if lease.take(True)[0] != "taken":
             return Found(stored)
-        lease = single_flight.try_refresh(self.cache, key, self.terms)
-        if lease is None:
-            return Found(stored)
-        again = self.cache._find(key, ABSENT)
+        again = self.cache._find(lease.key, ABSENT)
         if again is ABSENT or _record_of(again)[:2] == _record_of(stored)[:2]:
-            return lease
-        with lease:  # another was quicker: give it back
-            return Found(again)
+            return None
+        return Found(again)  # another was quicker
 
 
 class _Clock:
@@ -198,45 +196,75 @@ class _Clock:
         return _core.monotonic() - self._began
 
 
-def _result_of(found: Found) -> Any:
-    return _record_of(found.value).result()
+def _result_of(stored: Any) -> Any:
+    return _record_of(stored).result()
 
 
 def _call(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
     """Return a result that is there, or compute it."""
-    found = plan.look(key)
-    if found is None:
-        found = single_flight.approach(plan.cache, key, plan.terms)
-    if isinstance(found, Found):
-        return _result_of(found)
-    with found as lease:
-        lease.read_tags(plan.terms.tags_of(args, kwargs))
-        clock = _Clock()
-        try:
+    stored = plan.cache._find(key, ABSENT)
+    if plan.is_enough(stored):
+        return _result_of(stored)
+    lease = Lease(plan.cache, key, plan.terms)
+    try:
+        with lease:
+            if stored is ABSENT:
+                found = single_flight.approach(lease, plan.terms)
+            else:
+                found = plan.refresh(lease, stored)
+            if found is not None:
+                return _result_of(found.value)
+            return _compute(plan, lease, func, args, kwargs)
+    finally:
+        lease.release()  # an exception may come on the way out of the block
+
+
+def _compute(plan: Plan, lease: Lease, func: Any, args: Any, kwargs: Any) -> Any:
+    clock = _Clock()
+    try:
+        with single_flight.computing(lease):
+            lease.read_tags(plan.terms.tags_of(args, kwargs))
+            clock = _Clock()
             value = func(*args, **kwargs)
-        except Exception as error:
-            plan.store_exception(lease, error, clock.seconds())
-            raise
-        plan.store(lease, value, clock.seconds(), raised=False)
+    except Exception as error:
+        plan.store_exception(lease, error, clock.seconds())
+        raise
+    plan.store(lease, value, clock.seconds(), raised=False)
     return value
 
 
 async def _call_async(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
     """Do the same, and block nobody."""
-    found = plan.look(key)
-    if found is None:
-        found = await single_flight.approach_async(plan.cache, key, plan.terms)
-    if isinstance(found, Found):
-        return _result_of(found)
-    with found as lease:
-        lease.read_tags(plan.terms.tags_of(args, kwargs))
-        clock = _Clock()
-        try:
+    stored = plan.cache._find(key, ABSENT)
+    if plan.is_enough(stored):
+        return _result_of(stored)
+    lease = Lease(plan.cache, key, plan.terms)
+    try:
+        with lease:
+            if stored is ABSENT:
+                found = await single_flight.approach_async(lease, plan.terms)
+            else:
+                found = plan.refresh(lease, stored)
+            if found is not None:
+                return _result_of(found.value)
+            return await _compute_async(plan, lease, func, args, kwargs)
+    finally:
+        lease.release()
+
+
+async def _compute_async(
+    plan: Plan, lease: Lease, func: Any, args: Any, kwargs: Any
+) -> Any:
+    clock = _Clock()
+    try:
+        with single_flight.computing(lease):
+            lease.read_tags(plan.terms.tags_of(args, kwargs))
+            clock = _Clock()
             value = await func(*args, **kwargs)
-        except Exception as error:
-            plan.store_exception(lease, error, clock.seconds())
-            raise
-        plan.store(lease, value, clock.seconds(), raised=False)
+    except Exception as error:
+        plan.store_exception(lease, error, clock.seconds())
+        raise
+    plan.store(lease, value, clock.seconds(), raised=False)
     return value
 
 

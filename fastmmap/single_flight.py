@@ -7,14 +7,16 @@ tasks of one process are callers like any others. No lock of the cache is held
 while anybody computes or waits.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+import pickle
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Optional, TypeVar, Union
 
-from fastmmap import callbacks, durations, waiting
+from fastmmap import _core, callbacks, durations, waiting
 from fastmmap.errors import Error, LockError, LockTimeout
 from fastmmap.types import Key, Lifetime
 
@@ -90,68 +92,97 @@ def terms(
 # ---------------------------------------------------------------- one computes
 
 
-class Lease:
-    """The right to compute the value of a key while a block runs.
+#: What a serializer or compressor raises of a value that it cannot store, and what
+#: the cache itself may raise.
+_UNSTORABLE: Final = (
+    pickle.PickleError,
+    zlib.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    Error,
+)
 
-    Without a token the value cannot be stored, but the caller needs one.
+
+def is_unstorable(error: BaseException) -> bool:
+    """Tell whether it says that a value cannot be stored.
+
+    Whatever else comes while one is stored is none of its business: a soft time limit
+    from a signal handler, or a test's timeout. Those are often a TimeoutError.
+    """
+    if isinstance(error, TimeoutError):
+        return isinstance(error, Error)
+    return isinstance(error, _UNSTORABLE)
+
+
+class Lease(_core.Lease):
+    """The right to compute the value of a key, while a block runs.
+
+    It holds nothing at first; `approach` takes it. Without a token the value cannot
+    be stored, but the caller needs one.
     """
 
-    __slots__ = ("_before", "_tags", "cache", "key", "running", "token")
-
-    def __init__(self, cache: "Keyspace", key: Key, token: Optional[int]) -> None:
-        self.cache, self.key, self.token = cache, key, token
-        self.running = False
+    def __init__(self, cache: "Keyspace", key: Key, terms: Terms) -> None:
+        super().__init__(cache, key, terms.lease_ms)
         self._tags = b""
-
-    def __enter__(self) -> "Lease":
-        """Let this context know what it computes."""
-        self.running = True
-        self._before = _computing.set((*_computing.get(), self))
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        """Give the lease back, unless a value took its place."""
-        _computing.reset(self._before)
-        self.running = False
-        if self.token is not None:
-            with suppress(Error):  # closed meanwhile: it ends with the process
-                self.cache._lease_release(self.key, self.token)
 
     def read_tags(self, tags: Iterable[Key]) -> None:
         """Read the tags that the value will have: before it is computed."""
         if tags:
             self._tags = self.cache._read_tags(tags)
 
-    def store(self, value: Any, expire_time: Lifetime, leasable: bool = False) -> bool:
-        """Store the value, if the lease is still there; tell whether it was.
+    def keep(self, value: Any, expire_time: Lifetime, leasable: bool = False) -> None:
+        """Store the value, if the lease is still there.
 
         What cannot be stored or does not fit is logged: the caller has the value
         all the same.
+
+        Raises LockError in a process that was forked during the computation.
         """
-        if self.token is None:
-            return False
-        try:
-            stored = self.cache._lease_store(
-                self.key, value, self.token, expire_time, leasable, self._tags
+        path = self.cache.share_file
+        if self.inherited:
+            raise LockError(
+                f"{path}: key {self.key!r} is computed by the process that this one "
+                "was forked from meanwhile, and not by this one: nothing was stored"
             )
-            if not stored and self.cache._lease_release(self.key, self.token):
-                # The lease was there: what was missing is the room.
-                callbacks.log_refusal(self.key, self.cache.share_file)
+        try:
+            outcome = self.store(value, expire_time, leasable, self._tags)
         except Exception as error:
-            path = self.cache.share_file
+            if not is_unstorable(error):
+                raise
             callbacks.log_failure("storing a computed value", self.key, path, error)
-            return False
-        self.token = None
-        return stored
+            return
+        if outcome == "refused" and self.release():
+            # The lease was there: what was missing is the room.
+            callbacks.log_refusal(self.key, path)
 
 
 #: What this context, a thread or a task, is computing just now.
 _computing: ContextVar[tuple[Lease, ...]] = ContextVar("computing", default=())
+
+
+def _computed_here() -> tuple[Lease, ...]:
+    """Return the leases of this context whose blocks run."""
+    return tuple(lease for lease in _computing.get() if lease.running)
+
+
+@contextmanager
+def computing(lease: Lease) -> Iterator[None]:
+    """Let this context know what it computes, while a block runs."""
+    _computing.set((*_computed_here(), lease))
+    try:
+        yield
+    finally:  # a coroutine may end in another context than it began in
+        _computing.set(tuple(one for one in _computing.get() if one is not lease))
 
 
 def _place(cache: "Keyspace") -> tuple[str, ...]:
@@ -159,11 +190,12 @@ def _place(cache: "Keyspace") -> tuple[str, ...]:
     return (cache.share_file, *cache._names)
 
 
-def _refuse_own(cache: "Keyspace", key: Key) -> None:
+def _refuse_own(wanted: Lease) -> None:
     """Refuse to wait for oneself."""
-    for lease in _computing.get():
+    key, cache = wanted.key, wanted.cache
+    for lease in _computed_here():
         same = lease.key == key and type(lease.key) is type(key)
-        if lease.running and same and _place(lease.cache) == _place(cache):
+        if same and _place(lease.cache) == _place(cache):
             raise LockError(
                 f"{cache.share_file}: key {key!r} is being computed by this very "
                 "code, which would wait for itself"
@@ -173,24 +205,21 @@ def _refuse_own(cache: "Keyspace", key: Key) -> None:
 # -------------------------------------------------------------------- many wait
 
 
-def _approach(
-    cache: "Keyspace", key: Key, terms: Terms
-) -> waiting.Steps[Union[Found, Lease]]:
-    """Wait until there is a value or the right to compute it."""
+def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
+    """Wait until there is a value, or the lease is taken."""
+    cache, key = lease.cache, lease.key
     with waiting.Patience(terms.timeout) as patience:
         while True:
-            outcome, number = cache._lease_take(key, terms.lease_ms)
-            if outcome == "taken":
-                return Lease(cache, key, number)
-            if outcome == "refused":
-                return Lease(cache, key, None)
+            outcome, process, _ = lease.take()
+            if outcome in ("taken", "refused"):
+                return None
             if outcome == "leased":
-                _refuse_own(cache, key)
+                _refuse_own(lease)
                 delay = patience.delay()
                 if delay is None:
                     raise LockTimeout(
                         f"{cache.share_file}: key {key!r} is being computed by "
-                        f"process {number}; gave up after {terms.timeout} s: try "
+                        f"process {process}; gave up after {terms.timeout} s: try "
                         "again, or raise timeout"
                     )
                 yield delay
@@ -200,27 +229,21 @@ def _approach(
                 return Found(value)
 
 
-def approach(cache: "Keyspace", key: Key, terms: Terms) -> Union[Found, Lease]:
-    """Return the value of a key, or the right to compute it, as soon as possible.
+def approach(lease: Lease, terms: Terms) -> Optional[Found]:
+    """Return the value of a key, or take the right to compute it: ``None``.
+
+    The block of the lease has begun: whatever exception comes, it ends.
 
     Raises:
         LockTimeout: Another computes it for longer than ``terms.timeout``.
         LockError: The caller is itself part of the computation.
     """
-    return waiting.run(_approach(cache, key, terms))
+    return waiting.run(_approach(lease, terms))
 
 
-async def approach_async(
-    cache: "Keyspace", key: Key, terms: Terms
-) -> Union[Found, Lease]:
+async def approach_async(lease: Lease, terms: Terms) -> Optional[Found]:
     """Do the same without blocking the event loop."""
-    return await waiting.run_async(_approach(cache, key, terms))
-
-
-def try_refresh(cache: "Keyspace", key: Key, terms: Terms) -> Optional[Lease]:
-    """Return the right to compute a value anew, or ``None`` if another has it."""
-    outcome, number = cache._lease_take(key, terms.lease_ms, True)
-    return Lease(cache, key, number) if outcome == "taken" else None
+    return await waiting.run_async(_approach(lease, terms))
 
 
 # ------------------------------------------------------------------ get_or_set
@@ -234,14 +257,19 @@ def compute(
     terms: Terms,
 ) -> _Result:
     """Return the value of a key that had none; one caller computes it."""
-    found = approach(cache, key, terms)
-    if isinstance(found, Found):
-        value: _Result = found.value
-        return value
-    with found as lease:
-        lease.read_tags(terms.tags_of())
-        value = func()
-        lease.store(value, expire_time)
+    lease = Lease(cache, key, terms)
+    try:
+        with lease:
+            found = approach(lease, terms)
+            if found is not None:
+                value: _Result = found.value
+                return value
+            with computing(lease):
+                lease.read_tags(terms.tags_of())
+                value = func()
+            lease.keep(value, expire_time)
+    finally:
+        lease.release()  # an exception may come on the way out of the block
     return value
 
 
@@ -258,12 +286,17 @@ async def compute_async(
     terms: Terms,
 ) -> _Result:
     """Do the same without blocking the event loop."""
-    found = await approach_async(cache, key, terms)
-    if isinstance(found, Found):
-        computed: _Result = found.value
-        return computed
-    with found as lease:
-        lease.read_tags(terms.tags_of())
-        computed = await func()
-        lease.store(computed, expire_time)
+    lease = Lease(cache, key, terms)
+    try:
+        with lease:
+            found = await approach_async(lease, terms)
+            if found is not None:
+                computed: _Result = found.value
+                return computed
+            with computing(lease):
+                lease.read_tags(terms.tags_of())
+                computed = await func()
+            lease.keep(computed, expire_time)
+    finally:
+        lease.release()
     return computed

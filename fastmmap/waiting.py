@@ -7,9 +7,12 @@ a task lets its event loop go on.
 
 import os
 import random
+import sys
 import time
 from collections.abc import Generator
-from typing import Optional, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
+
+from fastmmap import _core
 
 from fastmmap import _core
 
@@ -65,16 +68,40 @@ class Patience:
 
     def delay(self) -> Optional[float]:
         """Return the seconds until the next look; ``None``: there are none left."""
-        crowd = max(1.0, len(_waiting) / _CROWD)
+        crowd = max(1.0, (len(_waiting) + _core.get_waiters()) / _CROWD)
         self._delay = min(self._delay * 1.5, _DELAYS[1])
         return self.limit(self._delay * crowd * random.uniform(0.7, 1.0))
+
+
+def pause(seconds: float) -> None:
+    """Sleep in this thread, or greenlet."""
+    time.sleep(seconds)
+
+
+def _runs_in_trio() -> bool:
+    """Tell whether a task of trio runs: anyio's do in the one or the other."""
+    trio: Any = sys.modules.get("trio")
+    try:
+        return trio is not None and trio.lowlevel.current_task() is not None
+    except (AttributeError, RuntimeError):  # half imported; no task of it
+        return False
+
+
+async def pause_async(seconds: float) -> None:
+    """Sleep in this task, and let its event loop go on."""
+    if _runs_in_trio():
+        await sys.modules["trio"].sleep(seconds)
+        return
+    import asyncio  # takes long, and not everybody needs it
+
+    await asyncio.sleep(seconds)
 
 
 def run(steps: Steps[_Result]) -> _Result:
     """Wait in this thread."""
     try:
         while True:
-            time.sleep(next(steps))
+            pause(next(steps))
     except StopIteration as end:
         found: _Result = end.value
         return found
@@ -84,11 +111,9 @@ def run(steps: Steps[_Result]) -> _Result:
 
 async def run_async(steps: Steps[_Result]) -> _Result:
     """Wait without blocking the event loop."""
-    import asyncio  # takes long, and not everybody needs it
-
     try:
         while True:
-            await asyncio.sleep(next(steps))
+            await pause_async(next(steps))
     except StopIteration as end:
         found: _Result = end.value
         return found

@@ -18,10 +18,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 import fastmmap
-from fastmmap import FastMmap, Namespace
+from fastmmap import FastMmap, Namespace, _core
 
 MakeCache = Callable[..., FastMmap]
 _Scenario = TypeVar("_Scenario", bound="Scenario")
@@ -120,6 +120,15 @@ class BackingStore(dict[Any, Any]):
     def delete(self, key: object) -> None:
         self.calls.append(("delete", key))
         self.pop(key, None)
+
+
+def another_computes(
+    cache: FastMmap, key: Union[str, bytes] = "key", ms: int = 60_000
+) -> _core.Lease:
+    """Take the right to compute a key, as another caller would."""
+    lease = _core.Lease(cache, key, ms)
+    assert lease.take()[0] == "taken"
+    return lease
 
 
 def say(word: object) -> None:

@@ -3,6 +3,7 @@
 #include "py_args.h"
 #include "py_call.h"
 #include "py_expiry.h"
+#include "py_holding.h"
 #include "py_read.h"
 #include "py_writeback.h"
 
@@ -262,56 +263,10 @@ read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
 
 /* --------------------------------------------- read_cb without the page */
 
-/* The right to store what read_cb gives: a set or a removal that comes in
+/* The lease under which the answer is stored: a set or a removal that comes in
  * between ends it. */
-struct claim {
-    struct op op;
-    struct fmm_lease lease;
-    struct fmm_ticket ticket;
-};
-
-static enum fmm_status
-run_claim(struct fmm_cache *cache, struct op *op)
-{
-    struct claim *c = (struct claim *)op;
-    op_hash(cache, op);
-    return fmm_lease_take(cache, &op->call, &op->key, FMM_LEASE_MS_MAX, false,
-                          &c->lease, &c->ticket);
-}
-
-/* Returns FMM_OK, another status when the answer is not to be stored, or -1
- * with an exception. */
-static int
-claim_key(struct cache_object *self, PyObject *key, struct claim *claim)
-{
-    claim->lease.token = 0;
-    if (op_set_key(self, key, &claim->op.key) < 0 ||
-        op_begin(self, &claim->op) < 0) {
-        return -1;
-    }
-    return writeback_call(self, &claim->op, run_claim, &claim->ticket);
-}
-
-static enum fmm_status
-run_give_back(struct fmm_cache *cache, struct op *op)
-{
-    op_hash(cache, op);
-    return fmm_lease_release(cache, &op->call, &op->key,
-                             ((struct claim *)op)->lease.token);
-}
-
-/* Keeps an exception that is set. */
-static void
-give_back(struct cache_object *self, struct claim *claim)
-{
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    if (claim->lease.token != 0) {
-        (void)op_call(self, &claim->op, run_give_back);
-    }
-    PyErr_Clear(); /* closed by now: it ends with the process */
-    PyErr_Restore(type, error, traceback);
-}
+static const struct fmm_lease_request claim = {.duration_ms =
+                                                   FMM_LEASE_MS_MAX};
 
 struct claimed_store {
     struct store_op store;
@@ -332,15 +287,17 @@ run_store_claimed(struct fmm_cache *cache, struct op *op)
 /* Store the answer, if nothing was stored or removed since. */
 static int
 store_claimed(struct cache_object *self, struct answer *answer,
-              const struct claim *claim)
+              struct holding *holding)
 {
-    struct claimed_store c = {.store = answer->store,
-                              .token = claim->lease.token};
-    c.store.op.key = claim->op.key;
-    if (claim->lease.token == 0) {
+    struct claimed_store c = {.store = answer->store, .token = holding->token};
+    if (holding->map == NULL) { /* another has it, or there is no room */
         return 0;
     }
-    return writeback_store_by(self, &c.store, run_store_claimed);
+    int status = writeback_store_by(self, &c.store, run_store_claimed);
+    if (status == FMM_OK) {
+        holding_drop(holding);
+    }
+    return status;
 }
 
 static int
@@ -360,7 +317,7 @@ forked_since(const struct cache_object *self, uint64_t forks)
  * meanwhile. */
 static int
 read_claimed(struct cache_object *self, struct answer *answer,
-             const struct claim *claim, PyObject **value)
+             struct holding *holding, PyObject **value)
 {
     uint64_t forks = fmm_forks();
     answer->value = call_read(self, answer->key);
@@ -375,31 +332,43 @@ read_claimed(struct cache_object *self, struct answer *answer,
         status = -1;
     }
     if (status > 0) {
-        status = store_claimed(self, answer, claim);
+        status = store_claimed(self, answer, holding);
     }
     return finish_answer(answer, status, value);
+}
+
+/* Returns as callback_read(), or 2 when a value came meanwhile and went. */
+static int
+read_by_claim(struct cache_object *self, struct answer *answer,
+              struct holding *holding, PyObject **value)
+{
+    struct fmm_lease theirs;
+    int claimed = holding_take(self, holding, &claim, &theirs);
+    if (claimed == FMM_EXISTS) {
+        return read_appeared(self, answer, value);
+    }
+    return claimed < 0 ? -1 : read_claimed(self, answer, holding, value);
 }
 
 static int
 read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
 {
     const struct writer_wish how = {.wait_ms = tell_patience(self)};
-    struct claim claim;
     bool gone = false;
+    int found = 2;
     answer->encoded.owner = NULL;
     int written = tell_key(self, answer->key, &how, &gone);
     if (written != TELL_DONE) {
         return written < 0 ? -1 : read_stale(self, answer, gone, value);
     }
-    int claimed = claim_key(self, answer->key, &claim);
-    if (claimed == FMM_EXISTS) {
-        int found = read_appeared(self, answer, value);
-        if (found != 2) {
-            return found;
+    while (found == 2) {
+        struct holding *holding = holding_new(answer->key);
+        if (holding == NULL) {
+            return -1;
         }
+        found = read_by_claim(self, answer, holding, value);
+        holding_free(self->state, holding); /* keeps an exception */
     }
-    int found = claimed < 0 ? -1 : read_claimed(self, answer, &claim, value);
-    give_back(self, &claim);
     return found;
 }
 

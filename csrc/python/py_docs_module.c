@@ -48,4 +48,10 @@ const char now_doc[] = PyDoc_STR(
 \n\
 Return seconds since 1970, as this process's caches have them.");
 
+const char get_waiters_doc[] = PyDoc_STR(
+"get_waiters($module, /)\n\
+--\n\
+\n\
+Return how many callers of this process wait for locks of fastmmap.sync.");
+
 /* clang-format on */

@@ -48,15 +48,7 @@ const char read_tags_doc[] = PyDoc_STR(
 "_read_tags($self, tags, /)\n\
 --\n\
 \n\
-Return tags as they are now, bytes, for ``_lease_store``.");
-
-const char lease_take_doc[] = PyDoc_STR(
-"_lease_take($self, key, ms, refresh=False, /)\n\
---\n\
-\n\
-Take the right to compute a key: \"taken\" and its token, \"leased\" and the\n\
-id of the process that has it, \"exists\" and 0 when there is a value, or\n\
-\"refused\" and 0 when none could be stored.");
+Return tags as they are now, bytes, for ``Lease.store``.");
 
 const char lease_peek_doc[] = PyDoc_STR(
 "_lease_peek($self, key, /)\n\
@@ -64,25 +56,6 @@ const char lease_peek_doc[] = PyDoc_STR(
 \n\
 Return who has the lease of a key: the id of the process, when it was taken,\n\
 in whole seconds since 1970, and when it ends, in seconds. None: nobody has.");
-
-const char lease_extend_doc[] = PyDoc_STR(
-"_lease_extend($self, key, token, ms, /)\n\
---\n\
-\n\
-Let a lease end that long from now; tell whether it was still there.");
-
-const char lease_store_doc[] = PyDoc_STR(
-"_lease_store($self, key, value, token, expire_time=None, leasable=False,\
- tags=b\"\", /)\n\
---\n\
-\n\
-Store what was computed, if the lease is still there; tell whether it was.");
-
-const char lease_release_doc[] = PyDoc_STR(
-"_lease_release($self, key, token, /)\n\
---\n\
-\n\
-Give a lease back; tell whether it was still there.");
 
 const char find_doc[] = PyDoc_STR(
 "_find($self, key, default, /)\n\

@@ -1,67 +1,30 @@
-/* Leases, as fastmmap.single_flight uses them. */
+/* The type _core.Lease: the right to compute the value of a key, for as long
+ * as a block runs. It is what get_or_set() and memoize() are made of. */
 #include "py_args.h"
+#include "py_docs.h"
+#include "py_error.h"
+#include "py_holding.h"
 #include "py_methods.h"
 #include "py_store.h"
 #include "py_tags.h"
 
-struct lease_op {
-    struct op op;
-    struct fmm_lease_request request;
-    struct fmm_lease lease;
-    struct fmm_ticket ticket;
+#include <structmember.h>
+
+struct lease_object {
+    PyObject_HEAD struct cache_object *cache; /* owned; NULL before __init__ */
+    PyObject *key;
+    struct holding *holding; /* NULL: nothing was taken */
+    uint64_t duration_ms;
+    char running; /* inside its block */
 };
 
-/* ------------------------------------------------------------------ taking */
-
-static enum fmm_status
-run_take(struct fmm_cache *cache, struct op *op)
+static struct lease_object *
+lease_of(PyObject *object)
 {
-    struct lease_op *l = (struct lease_op *)op;
-    op_hash(cache, op);
-    return fmm_lease_take(cache, &op->call, &op->key, &l->request, &l->lease,
-                          &l->ticket);
+    return (struct lease_object *)object;
 }
 
-/* The word for an outcome, and what goes with it: the token, or who has it. */
-static PyObject *
-outcome_of(const struct lease_op *l, int status)
-{
-    switch (status) {
-    case FMM_OK:
-        return Py_BuildValue("sK", "taken",
-                             (unsigned long long)l->lease.token);
-    case FMM_LEASED:
-        return Py_BuildValue("sK", "leased",
-                             (unsigned long long)fmm_lease_pid(&l->lease));
-    case FMM_EXISTS:
-        return Py_BuildValue("sK", "exists", 0ull);
-    default: /* a tombstone, or no room */
-        return Py_BuildValue("sK", "refused", 0ull);
-    }
-}
-
-PyObject *
-cache_lease_take(PyObject *object, PyObject *args)
-{
-    struct cache_object *self = (struct cache_object *)object;
-    struct lease_op l;
-    PyObject *key;
-    unsigned long long duration_ms;
-    int refresh = 0;
-    if (!PyArg_ParseTuple(args, "OK|p:_lease_take", &key, &duration_ms,
-                          &refresh) ||
-        store_forget_missing(self, key) < 0 ||
-        op_set_key(self, key, &l.op.key) < 0 ||
-        op_begin_store(self, &l.op) < 0) {
-        return NULL;
-    }
-    l.request = (struct fmm_lease_request){.duration_ms = duration_ms,
-                                           .refresh = refresh != 0};
-    int status = writeback_call(self, &l.op, run_take, &l.ticket);
-    return status < 0 ? NULL : outcome_of(&l, status);
-}
-
-/* ----------------------------------------------------------------- looking */
+/* ------------------------------------------------------------------ looking */
 
 struct peek_op {
     struct op op;
@@ -83,6 +46,7 @@ cache_lease_peek(PyObject *object, PyObject *args)
     struct cache_object *self = (struct cache_object *)object;
     struct peek_op p;
     PyObject *key;
+    holding_confirm(self->state);
     if (!PyArg_ParseTuple(args, "O:_lease_peek", &key) ||
         op_set_key(self, key, &p.op.key) < 0 || op_begin(self, &p.op) < 0) {
         return NULL;
@@ -99,7 +63,79 @@ cache_lease_peek(PyObject *object, PyObject *args)
                          (double)p.lease.deadline / 1000.0);
 }
 
-/* --------------------------------------------- storing, extending, releasing */
+/* ------------------------------------------------------------------- taking */
+
+/* The word for an outcome, and what goes with it: the process that has it,
+ * and the token. */
+static PyObject *
+outcome_of(int status, const struct fmm_lease *lease)
+{
+    switch (status) {
+    case FMM_OK:
+        return Py_BuildValue("sIK", "taken", 0u,
+                             (unsigned long long)lease->token);
+    case FMM_LEASED:
+        return Py_BuildValue("sIK", "leased", fmm_lease_pid(lease),
+                             (unsigned long long)lease->token);
+    case FMM_EXISTS:
+        return Py_BuildValue("sIK", "exists", 0u, 0ull);
+    default: /* a tombstone, or no room */
+        return Py_BuildValue("sIK", "refused", 0u, 0ull);
+    }
+}
+
+static int
+require_cache(const struct lease_object *self)
+{
+    if (self->cache != NULL) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_TypeError, "the lease was not made by __init__()");
+    return -1;
+}
+
+/* Give back what it holds, if it does; whether that was still there. */
+static bool
+let_go(struct lease_object *self)
+{
+    struct holding *holding = self->holding;
+    self->holding = NULL;
+    if (holding == NULL) {
+        return false;
+    }
+    bool released = holding_release(self->cache->state, holding);
+    holding_free(self->cache->state, holding);
+    return released;
+}
+
+static PyObject *
+lease_take(PyObject *object, PyObject *args)
+{
+    struct lease_object *self = lease_of(object);
+    struct fmm_lease lease = {.token = 0};
+    int refresh = 0;
+    if (!PyArg_ParseTuple(args, "|p:take", &refresh) ||
+        require_cache(self) < 0) {
+        return NULL;
+    }
+    const struct fmm_lease_request request = {.duration_ms = self->duration_ms,
+                                              .refresh = refresh != 0};
+    struct holding *holding = holding_new(self->key);
+    if (holding == NULL) {
+        return NULL;
+    }
+    int status = holding_take(self->cache, holding, &request, &lease);
+    if (status != FMM_OK) {
+        holding_free(self->cache->state, holding);
+        return status < 0 ? NULL : outcome_of(status, &lease);
+    }
+    lease.token = holding->token;
+    let_go(self); /* what another thread took by this very object */
+    self->holding = holding;
+    return outcome_of(FMM_OK, &lease);
+}
+
+/* ------------------------------------------------------------------ storing */
 
 struct compute_op {
     struct store_op store;
@@ -118,99 +154,232 @@ run_compute(struct fmm_cache *cache, struct op *op)
                            &c->store.ticket);
 }
 
-/* Store what is encoded by now, and tell write_cb. */
-static int
-store_computed(struct cache_object *self, const struct store_request *request,
-               struct compute_op *c)
+/* A value has taken the place of the lease. */
+static void
+consume(struct lease_object *self, uint64_t token)
 {
-    struct store_op *s = &c->store;
-    if (op_set_key(self, request->key, &s->op.key) < 0 ||
-        op_begin(self, &s->op) < 0 ||
-        expiry_resolve(self, &request->expiry, s->op.call.now_ms,
-                       self->expire_ms, &s->store.expire_at) < 0) {
-        return -1;
+    struct holding *holding = self->holding;
+    if (holding != NULL && holding->token == token) {
+        self->holding = NULL;
+        holding_drop(holding);
+        holding_free(self->cache->state, holding);
     }
-    int status = writeback_store_by(self, s, run_compute);
-    return status < 0 ? -1 : store_tell(self, request, status, &s->store);
 }
 
-PyObject *
-cache_lease_store(PyObject *object, PyObject *args)
+/* Store what is encoded by now, and tell write_cb. */
+static int
+store_computed(struct lease_object *self, const struct store_request *request,
+               struct compute_op *c)
 {
-    struct cache_object *self = (struct cache_object *)object;
-    struct store_request request = {.modseq = NULL};
-    struct compute_op c = {.store = {.store = {.dirty = self->write_back}}};
+    struct cache_object *cache = self->cache;
+    struct store_op *s = &c->store;
+    if (op_set_key(cache, request->key, &s->op.key) < 0 ||
+        op_begin(cache, &s->op) < 0 ||
+        expiry_resolve(cache, &request->expiry, s->op.call.now_ms,
+                       cache->expire_ms, &s->store.expire_at) < 0) {
+        return -1;
+    }
+    int status = writeback_store_by(cache, s, run_compute);
+    if (status == FMM_OK) {
+        consume(self, c->token);
+    }
+    return status < 0 ? -1 : store_tell(cache, request, status, &s->store);
+}
+
+static PyObject *
+word_of(int status)
+{
+    return PyUnicode_FromString(status == FMM_OK     ? "stored"
+                                : status == FMM_MISS ? "lost"
+                                                     : "refused");
+}
+
+/* The token under which it may store; 0: none. */
+static uint64_t
+token_of(const struct lease_object *self)
+{
+    const struct holding *holding = self->holding;
+    return holding != NULL && holding_is_mine(holding) ? holding->token : 0;
+}
+
+static PyObject *
+lease_store(PyObject *object, PyObject *args)
+{
+    struct lease_object *self = lease_of(object);
+    struct store_request request = {.key = self->key};
+    struct compute_op c = {.token = token_of(self)};
     struct encoded encoded;
     PyObject *tags = NULL;
-    unsigned long long token;
     int leasable = 0;
-    if (!PyArg_ParseTuple(args, "OOK|OpO!:_lease_store", &request.key,
-                          &request.value, &token, &request.expiry.time,
-                          &leasable, &PyBytes_Type, &tags) ||
-        value_encode(self, request.value, &encoded) < 0) {
+    if (!PyArg_ParseTuple(args, "O|OpO!:store", &request.value,
+                          &request.expiry.time, &leasable, &PyBytes_Type,
+                          &tags) ||
+        require_cache(self) < 0) {
         return NULL;
     }
+    if (c.token == 0) {
+        return word_of(FMM_MISS);
+    }
+    if (value_encode(self->cache, request.value, &encoded) < 0) {
+        return NULL;
+    }
+    c.store.store.dirty = self->cache->write_back;
     if (tags != NULL) {
         tags_put(tags, &c.store.store);
     }
     c.store.value = &encoded.value;
     c.store.key = request.key;
     c.store.object = request.value;
-    c.token = token;
     c.leasable = leasable != 0;
     int status = store_computed(self, &request, &c);
     value_free(&encoded);
-    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+    return status < 0 ? NULL : word_of(status);
 }
 
-static enum fmm_status
-run_release(struct fmm_cache *cache, struct op *op)
+/* ------------------------------------------------------------------- ending */
+
+static PyObject *
+lease_release(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    bool sure;
-    op_hash(cache, op);
-    return fmm_lease_release(cache, &op->call, &op->key,
-                             ((struct lease_op *)op)->lease.token, &sure);
+    return PyBool_FromLong(let_go(lease_of(self)));
 }
 
-PyObject *
-cache_lease_release(PyObject *object, PyObject *args)
+static PyObject *
+lease_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    struct cache_object *self = (struct cache_object *)object;
-    struct lease_op l;
-    PyObject *key;
-    unsigned long long token;
-    if (!PyArg_ParseTuple(args, "OK:_lease_release", &key, &token) ||
-        op_set_key(self, key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
-        return NULL;
+    lease_of(self)->running = 1;
+    return Py_NewRef(self);
+}
+
+static PyObject *
+lease_exit(PyObject *self, PyObject *Py_UNUSED(args))
+{
+    lease_of(self)->running = 0;
+    let_go(lease_of(self));
+    Py_RETURN_NONE;
+}
+
+/* --------------------------------------------------------------- its life */
+
+static int
+lease_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static const char *const list[] = {"cache", "key", "ms", NULL};
+    struct lease_object *self = lease_of(object);
+    struct module_state *state = state_of_type(Py_TYPE(object));
+    struct cache_object *cache;
+    struct fmm_key key;
+    PyObject *name;
+    unsigned long long ms;
+    if (state == NULL ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!OK:Lease",
+                                     (char **)(uintptr_t)list,
+                                     state->space_type, &cache, &name, &ms) ||
+        key_from_object(name, &key) < 0) {
+        return -1;
     }
-    l.lease.token = token;
-    int status = op_call(self, &l.op, run_release);
-    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
-}
-
-static enum fmm_status
-run_extend(struct fmm_cache *cache, struct op *op)
-{
-    struct lease_op *l = (struct lease_op *)op;
-    op_hash(cache, op);
-    return fmm_lease_extend(cache, &op->call, &op->key, l->lease.token,
-                            l->request.duration_ms);
-}
-
-PyObject *
-cache_lease_extend(PyObject *object, PyObject *args)
-{
-    struct cache_object *self = (struct cache_object *)object;
-    struct lease_op l;
-    PyObject *key;
-    unsigned long long token, duration_ms;
-    if (!PyArg_ParseTuple(args, "OKK:_lease_extend", &key, &token,
-                          &duration_ms) ||
-        op_set_key(self, key, &l.op.key) < 0 || op_begin(self, &l.op) < 0) {
-        return NULL;
+    if (self->cache != NULL) {
+        PyErr_SetString(PyExc_TypeError, "it is a lease by now");
+        return -1;
     }
-    l.lease.token = token;
-    l.request.duration_ms = duration_ms;
-    int status = op_call(self, &l.op, run_extend);
-    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+    self->cache = (struct cache_object *)Py_NewRef((PyObject *)cache);
+    self->key = Py_NewRef(name);
+    self->duration_ms = ms;
+    return 0;
 }
+
+static int
+lease_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT((PyObject *)lease_of(self)->cache);
+    return 0;
+}
+
+/* What it holds it gives back, and the cache is needed for that. */
+static int
+lease_clear(PyObject *object)
+{
+    struct lease_object *self = lease_of(object);
+    if (self->cache != NULL) {
+        let_go(self);
+    }
+    Py_CLEAR(self->cache);
+    return 0;
+}
+
+static void
+lease_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    lease_clear(self);
+    Py_CLEAR(lease_of(self)->key);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* -------------------------------------------------------------- attributes */
+
+static PyObject *
+lease_get_token(PyObject *self, void *Py_UNUSED(closure))
+{
+    uint64_t token = token_of(lease_of(self));
+    if (token == 0) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromUnsignedLongLong(token);
+}
+
+static PyObject *
+lease_get_inherited(PyObject *self, void *Py_UNUSED(closure))
+{
+    const struct holding *holding = lease_of(self)->holding;
+    return PyBool_FromLong(holding != NULL && holding->map != NULL &&
+                           !holding_is_mine(holding));
+}
+
+static PyGetSetDef lease_attributes[] = {
+    {"token", lease_get_token, NULL, lease_token_doc, NULL},
+    {"inherited", lease_get_inherited, NULL, lease_inherited_doc, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef lease_members[] = {
+    {"cache", T_OBJECT_EX, offsetof(struct lease_object, cache), READONLY,
+     lease_cache_doc},
+    {"key", T_OBJECT_EX, offsetof(struct lease_object, key), READONLY,
+     lease_key_doc},
+    {"running", T_BOOL, offsetof(struct lease_object, running), READONLY,
+     lease_running_doc},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef lease_methods[] = {
+    {"take", lease_take, METH_VARARGS, lease_take_doc},
+    {"store", lease_store, METH_VARARGS, lease_store_doc},
+    {"release", lease_release, METH_NOARGS, lease_release_doc},
+    {"__enter__", lease_enter, METH_NOARGS, lease_enter_doc},
+    {"__exit__", lease_exit, METH_VARARGS, lease_exit_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot lease_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)lease_doc},
+    {Py_tp_init, lease_init},
+    {Py_tp_traverse, lease_traverse},
+    {Py_tp_clear, lease_clear},
+    {Py_tp_dealloc, lease_dealloc},
+    {Py_tp_methods, lease_methods},
+    {Py_tp_members, lease_members},
+    {Py_tp_getset, lease_attributes},
+    {0, NULL},
+};
+
+PyType_Spec lease_spec = {
+    .name = "fastmmap._core.Lease",
+    .basicsize = sizeof(struct lease_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = lease_slots,
+};

@@ -56,11 +56,7 @@ PyObject *cache_read_tags(PyObject *self, PyObject *tags);
 PyObject *cache_invalidate_tag(PyObject *self, PyObject *tag);
 
 /* py_lease.c */
-PyObject *cache_lease_take(PyObject *self, PyObject *args);
 PyObject *cache_lease_peek(PyObject *self, PyObject *args);
-PyObject *cache_lease_extend(PyObject *self, PyObject *args);
-PyObject *cache_lease_store(PyObject *self, PyObject *args);
-PyObject *cache_lease_release(PyObject *self, PyObject *args);
 
 /* py_lock.c, py_item.c */
 DECLARE_METHOD(cache_get_and_set);

@@ -2,6 +2,7 @@
 #include "py_cache.h"
 
 #include "py_docs.h"
+#include "py_holding.h"
 
 static struct PyModuleDef core_module;
 
@@ -82,6 +83,14 @@ core_now(PyObject *module, PyObject *Py_UNUSED(ignored))
                               1000.0);
 }
 
+static PyObject *
+core_get_waiters(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    const struct module_state *state = state_of_module(module);
+    return PyLong_FromSize_t(
+        state->waiters_forks == fmm_forks() ? state->waiters : 0);
+}
+
 static PyMethodDef core_functions[] = {
     {"sweep", core_sweep, METH_O, sweep_doc},
     {"monotonic", core_monotonic, METH_NOARGS, monotonic_doc},
@@ -89,6 +98,7 @@ static PyMethodDef core_functions[] = {
     {"now", core_now, METH_NOARGS, now_doc},
     {"get_travel", core_get_travel, METH_NOARGS, get_travel_doc},
     {"set_travel", core_set_travel, METH_O, set_travel_doc},
+    {"get_waiters", core_get_waiters, METH_NOARGS, get_waiters_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -108,6 +118,7 @@ static const struct import_row imports[] = {
     {"fastmmap.errors", "CorruptError", PLACE(corrupt_error)},
     {"fastmmap.errors", "LockError", PLACE(lock_error)},
     {"fastmmap.errors", "LockTimeout", PLACE(lock_timeout)},
+    {"fastmmap.errors", "LockLost", PLACE(lock_lost)},
     {"fastmmap.errors", "ClosedError", PLACE(closed_error)},
     {"fastmmap.types", "Entry", PLACE(entry)},
     {"fastmmap.types", "Store", PLACE(store)},
@@ -144,11 +155,43 @@ import_one(struct module_state *state, const struct import_row *row)
     return object != NULL ? 0 : -1;
 }
 
-static PyTypeObject *
-make_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base)
+/* A type, where it goes in the state, and whether Python sees its name. A base
+ * stands before what is made of it. */
+struct type_row {
+    PyType_Spec *spec;
+    size_t place, base;
+    bool named;
+};
+
+#define NO_BASE SIZE_MAX
+#define TYPE(spec, member, named)            \
+    {                                        \
+        &spec, PLACE(member), NO_BASE, named \
+    }
+
+static const struct type_row types[] = {
+    TYPE(space_spec, space_type, true),
+    {&cache_spec, PLACE(cache_type), PLACE(space_type), true},
+    TYPE(item_spec, item_type, true),
+    TYPE(scanner_spec, scanner_type, false),
+    TYPE(lease_spec, lease_type, true),
+    TYPE(holdings_spec, holdings_type, true),
+    TYPE(acquirable_spec, acquirable_type, true),
+    TYPE(acquiring_spec, acquiring_type, false),
+};
+
+static int
+add_type(PyObject *module, const struct type_row *row)
 {
-    return (PyTypeObject *)PyType_FromModuleAndSpec(module, spec,
-                                                    (PyObject *)base);
+    struct module_state *state = state_of_module(module);
+    PyObject *base =
+        row->base != NO_BASE ? *state_place(state, row->base) : NULL;
+    PyObject *type = PyType_FromModuleAndSpec(module, row->spec, base);
+    *state_place(state, row->place) = type;
+    if (type == NULL || !row->named) {
+        return type != NULL ? 0 : -1;
+    }
+    return PyModule_AddType(module, (PyTypeObject *)type);
 }
 
 static int
@@ -164,21 +207,13 @@ core_exec(PyObject *module)
         PyErr_SetString(PyExc_TypeError, "fastmmap.types.Store is no class");
         return -1;
     }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
+        if (add_type(module, &types[i]) < 0) {
+            return -1;
+        }
+    }
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
-    state->space_type = make_type(module, &space_spec, NULL);
-    if (state->space_type == NULL) {
-        return -1;
-    }
-    state->cache_type = make_type(module, &cache_spec, state->space_type);
-    state->item_type = make_type(module, &item_spec, NULL);
-    state->scanner_type = make_type(module, &scanner_spec, NULL);
-    if (state->pickle_protocol == NULL || state->cache_type == NULL ||
-        state->item_type == NULL || state->scanner_type == NULL ||
-        PyModule_AddType(module, state->space_type) < 0 ||
-        PyModule_AddType(module, state->cache_type) < 0) {
-        return -1;
-    }
-    return PyModule_AddType(module, state->item_type);
+    return state->pickle_protocol != NULL ? 0 : -1;
 }
 
 static int
@@ -188,10 +223,9 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
         Py_VISIT(*state_place(state, imports[i].place));
     }
-    Py_VISIT(state->space_type);
-    Py_VISIT(state->cache_type);
-    Py_VISIT(state->item_type);
-    Py_VISIT(state->scanner_type);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
+        Py_VISIT(*state_place(state, types[i].place));
+    }
     return 0;
 }
 
@@ -199,14 +233,14 @@ static int
 core_clear(PyObject *module)
 {
     struct module_state *state = state_of_module(module);
+    holding_forget_all(state);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
         Py_CLEAR(*state_place(state, imports[i].place));
     }
     Py_CLEAR(state->pickle_protocol);
-    Py_CLEAR(state->space_type);
-    Py_CLEAR(state->cache_type);
-    Py_CLEAR(state->item_type);
-    Py_CLEAR(state->scanner_type);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
+        Py_CLEAR(*state_place(state, types[i].place));
+    }
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "py_op.h"
 
 #include "py_error.h"
+#include "py_holding.h"
 #include "py_section.h"
 
 #define WAIT_SLICE_MS 50   /* between two looks at signals */
@@ -35,6 +36,7 @@ op_begin_slow(struct cache_object *self, uint64_t now_ms)
         return 0;
     }
     self->checked_ms = now_ms;
+    holding_confirm(self->state);
     if (fmm_replaced(self->map->cache)) {
         return cache_reattach(self, false);
     }

@@ -73,6 +73,21 @@ space_find(struct cache_object *self, struct op *op)
     return status < 0 ? -1 : 0;
 }
 
+bool
+space_glance(const struct cache_object *self, uint64_t *scope_out)
+{
+    const struct mapping *map = self->root->map;
+    struct space_op s = {.op.call.now_ms = op_now(self), .space = self};
+    *scope_out = 0;
+    if (self->parent == NULL) {
+        return true;
+    }
+    enum fmm_status status =
+        map != NULL ? run_space(map->cache, &s.op) : FMM_BUSY;
+    *scope_out = status == FMM_OK ? s.op.key.scope : SPACE_NONE;
+    return status == FMM_OK || status == FMM_MISS;
+}
+
 int
 space_raise_no_room(const struct cache_object *self)
 {
@@ -251,11 +266,7 @@ static PyMethodDef space_methods[] = {
     {"_scan", cache_scan, METH_O, scan_doc},
     {"_find", (PyCFunction)(void (*)(void))cache_find,
      METH_FASTCALL | METH_KEYWORDS, find_doc},
-    {"_lease_take", cache_lease_take, METH_VARARGS, lease_take_doc},
     {"_lease_peek", cache_lease_peek, METH_VARARGS, lease_peek_doc},
-    {"_lease_extend", cache_lease_extend, METH_VARARGS, lease_extend_doc},
-    {"_lease_store", cache_lease_store, METH_VARARGS, lease_store_doc},
-    {"_lease_release", cache_lease_release, METH_VARARGS, lease_release_doc},
     {NULL, NULL, 0, NULL},
 };
 

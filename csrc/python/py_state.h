@@ -18,11 +18,15 @@
 /* The rare long branch: a call, and out of the way. */
 #define COLD __attribute__((cold, noinline))
 
+struct holding;
+
 struct module_state {
     PyTypeObject *space_type, *cache_type, *item_type, *scanner_type;
+    PyTypeObject *lease_type, *holdings_type, *acquirable_type;
+    PyTypeObject *acquiring_type;
     /* fastmmap.errors */
     PyObject *error, *format_error, *corrupt_error;
-    PyObject *lock_error, *lock_timeout, *closed_error;
+    PyObject *lock_error, *lock_timeout, *lock_lost, *closed_error;
     /* fastmmap.types */
     PyObject *entry, *store, *keep, *get_and_set_result, *remove_result;
     /* Functions of the package and of pickle. */
@@ -31,6 +35,11 @@ struct module_state {
     PyObject *lifetime_ms;
     PyObject *log_failure, *log_orphan, *log_nameless;
     PyObject *tell_unreadable;
+    /* Leases that were given back, and may not have ended for sure. */
+    struct holding *unsure;
+    /* Who waits in C for a lock of fastmmap.sync, and the fork count then. */
+    size_t waiters;
+    uint64_t waiters_forks;
     /* How far this process's idea of now is off, for tests. */
     int64_t travel_ms;
 };
@@ -40,3 +49,4 @@ struct module_state *state_of_type(PyTypeObject *type);
 
 /* Types, made by py_module.c from these. */
 extern PyType_Spec space_spec, cache_spec, item_spec, scanner_spec;
+extern PyType_Spec lease_spec, holdings_spec, acquirable_spec, acquiring_spec;

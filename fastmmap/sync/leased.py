@@ -1,30 +1,16 @@
-"""What `Lock` and `Semaphore` have in common: leases on some keys.
+"""What `Lock`, `RLock` and `Semaphore` have in common: leases on some keys.
 
 A lease is taken by one step in the cache, and ends with the process that took it.
-Each object knows the leases that were taken through it, and by which thread or
-task: so that one whose lease was lost does not give back that of the next.
+What this process holds is noted in C, in the same call: see `_core.Holdings`.
 """
 
-import os
-import random
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Optional, Union
 
-from fastmmap import single_flight
-from fastmmap.errors import Error, LockError, LockLost
+from fastmmap import _core, single_flight, waiting
+from fastmmap.errors import Error
 from fastmmap.keyspace import Keyspace
-from fastmmap.sync.acquirable import Acquirable, caller
 from fastmmap.types import Lifetime
-
-
-class Hold(NamedTuple):
-    """One lease that this object has taken."""
-
-    key: str
-    token: int
-    process: int
-    caller: object
 
 
 class Holder(NamedTuple):
@@ -38,20 +24,21 @@ class Holder(NamedTuple):
     until: float
 
 
-class Leased(Acquirable):
+class Leased(_core.Acquirable):
     """Something that is to be had as often as it has keys.
 
-    ``_not_held`` is what a release raises of what is not held.
+    ``_kind`` is what `_core.Holdings` calls it.
 
     Args:
         cache: The cache that all who share it have open.
         name: What it is called, in messages.
         keys: One for each time that it is to be had.
         lease_time: How long one may have it, at most; "never" is a day.
-        timeout: Seconds to wait, or ``None``.
+        timeout: Seconds that `acquire`, ``with`` and ``async with`` wait; ``None``
+            for as long as it takes.
     """
 
-    _not_held: type[Exception] = LockError
+    _kind = 0
 
     def __init__(
         self,
@@ -61,73 +48,17 @@ class Leased(Acquirable):
         lease_time: Lifetime,
         timeout: Union[int, float, None],
     ) -> None:
-        super().__init__(timeout)
-        self._cache, self._name, self._keys = cache, name, keys
+        waiting.check_timeout(timeout)
+        self._cache, self._keys = cache, tuple(keys)
         self._lease_ms = single_flight.lease_ms(lease_time)
-        self._holds: list[Hold] = []
+        self._begin(name, timeout)
 
-    @property
-    def name(self) -> str:
-        """The name that it was made with."""
-        return self._name
+    def _begin(self, name: str, timeout: Union[int, float, None]) -> None:
+        """Hold nothing yet."""
+        super().__init__(self._make_holdings(), name, self._lease_ms, timeout)
 
-    def _attempt(self) -> bool:
-        first = random.randrange(len(self._keys))
-        for key in self._keys[first:] + self._keys[:first]:
-            outcome, token = self._cache._lease_take(key, self._lease_ms)
-            if outcome == "taken":
-                self._holds.append(Hold(key, token, os.getpid(), caller()))
-                return True
-            if outcome != "leased":
-                self._refuse(key, outcome)
-        return False
-
-    def _refuse(self, key: str, outcome: str) -> None:
-        """Say why the cache gave no lease."""
-        why = "holds a value" if outcome == "exists" else "has no room in its page"
-        raise LockError(
-            f"{self._cache.share_file}: {self._name!r} is not to be had: key {key!r} "
-            f"{why}; give locks a cache file of their own"
-        )
-
-    def _held(self) -> list[Hold]:
-        """Return what this process has got through this object."""
-        process = os.getpid()
-        return [hold for hold in self._holds if hold.process == process]
-
-    def _next_hold(self) -> Hold:
-        """Return what is released next: the caller's own, if it has one."""
-        me, holds = caller(), self._held()
-        if not holds:
-            raise self._not_held(f"{self!r} is not held through this object")
-        return next((hold for hold in holds if hold.caller == me), holds[0])
-
-    def _drop_hold(self) -> Hold:
-        """Return what is released next, and no other thread has it any more."""
-        while True:
-            hold = self._next_hold()
-            with suppress(ValueError):  # another thread released it just now
-                self._holds.remove(hold)
-                return hold
-
-    def _refuse_lost(self) -> None:
-        raise LockLost(
-            f"{self._cache.share_file}: {self._name!r} was lost before it was "
-            "released: its time was over, or the cache was cleared, replaced, or had "
-            "a page full of leases; others may have had it meanwhile"
-        )
-
-    def release(self) -> None:
-        """Give it back; another thread may do that than the one that got it.
-
-        Raises:
-            LockError: It is not held through this object, in this process.
-            LockLost: It was held, and ended before: it may have been had by
-                others meanwhile.
-        """
-        hold = self._drop_hold()
-        if not self._cache._lease_release(hold.key, hold.token):
-            self._refuse_lost()
+    def _make_holdings(self) -> _core.Holdings:
+        return _core.Holdings(self._cache, self._keys, self._kind)
 
     def extend(self, lease_time: Lifetime = None) -> None:
         """Let the time that one may have it begin anew, now.
@@ -136,14 +67,11 @@ class Leased(Acquirable):
             lease_time: How long, instead of the time given to the constructor.
 
         Raises:
-            LockError: It is not held through this object, in this process.
+            LockError: It is not held through this object, in this process; an
+                `RLock`, by this thread or task.
             LockLost: It ended before, and another has or had it.
         """
-        hold, ms = self._next_hold(), self._lease_ms
-        if lease_time is not None:
-            ms = single_flight.lease_ms(lease_time)
-        if not self._cache._lease_extend(hold.key, hold.token, ms):
-            self._refuse_lost()
+        self._extend(None if lease_time is None else single_flight.lease_ms(lease_time))
 
     def _holders(self) -> list[Holder]:
         found = (self._cache._lease_peek(key) for key in self._keys)
@@ -157,17 +85,10 @@ class Leased(Acquirable):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what this process holds: a copy holds nothing."""
-        return {**self.__dict__, "_holds": []}
+        return {**self.__dict__, "name": self.name, "timeout": self._timeout}
 
-    def __del__(self, _process: Callable[[], int] = os.getpid) -> None:
-        """Give back what is held: nobody else could.
-
-        Also when the interpreter ends and this module is empty already.
-        """
-        process = _process()
-        for hold in getattr(self, "_holds", ()):
-            if hold.process == process:
-                try:
-                    self._cache._lease_release(hold.key, hold.token)
-                except Error:  # closed by now: it ends with the process
-                    pass
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin to hold nothing."""
+        name, timeout = state.pop("name"), state.pop("timeout")
+        self.__dict__.update(state)
+        self._begin(name, timeout)

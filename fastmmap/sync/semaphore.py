@@ -28,7 +28,7 @@ class Semaphore(Leased):
         TypeError, ValueError: An argument is out of its range.
     """
 
-    _not_held = ValueError
+    _kind = 2
 
     def __init__(
         self,
@@ -44,22 +44,7 @@ class Semaphore(Leased):
         keys = [key_of("semaphore", name, number) for number in range(value)]
         super().__init__(cache, name, keys, lease_time, timeout)
 
-    def release(self, n: int = 1) -> None:
-        """Give permits back; any thread of the process may, through this object.
-
-        Args:
-            n: How many.
-
-        Raises:
-            ValueError: Less than one, or more than were got through this object in
-                this process; none is given back then.
-            LockLost: One ended before; see `Lock.release`.
-        """
-        held = len(self._held())
-        if not 1 <= n <= held:
-            raise ValueError(f"{self!r}: release of {n!r} permits, {held} are held")
-        for _ in range(n):
-            super().release()
+    release = Leased._release_some
 
     def holders(self) -> list[Holder]:
         """Return who has the permits: a `Holder` for each that is not free."""
@@ -78,6 +63,6 @@ class Semaphore(Leased):
         holders, value = self._describe_holders(), len(self._keys)
         free = "closed" if holders is None else f"{value - len(holders)}/{value}"
         return (
-            f"<fastmmap.sync.Semaphore object {self._name!r} at {id(self):#x}: "
+            f"<fastmmap.sync.Semaphore object {self.name!r} at {id(self):#x}: "
             f"value={free}>"
         )

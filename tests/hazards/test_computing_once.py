@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 from typing import Any
 
 import pytest
-from support import MakeCache, Scenario, heard, say
+from support import MakeCache, Scenario, another_computes, heard, say
 
-from fastmmap import FastMmap
+from fastmmap import FastMmap, LockError
 from fastmmap.testing import time_travel
 
 PROCESSES = 32
@@ -248,25 +249,47 @@ def test_ten_thousand_keys_at_once_are_computed_once_each(
     assert sorted(map(int, calls_of(path))) == list(range(keys))
 
 
-def compute_in_a_fork(path: str) -> list[object]:
-    """The child of one who computes computes on; whoever is first stores."""
-    cache = FastMmap(path)
+def compute_in_a_fork(path: str, way: str, end: str) -> list[object]:
+    """A child is forked by one who computes, and leaves the computation."""
+    cache, ended = FastMmap(path), "?"
 
-    def compute() -> int:
-        return os.fork()
+    def compute() -> str:
+        nonlocal ended
+        child = os.fork()
+        if child == 0:
+            if end == "exit":
+                sys.exit(0)
+            return "of the child"
+        ended = "cleanly" if os.waitpid(child, 0)[1] == 0 else "otherwise"
+        assert cache._lease_peek("key") is not None
+        return "of the parent"
 
-    child = cache.get_or_set("key", compute)
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    return [cache["key"] in (0, child), cache.check().ok]
+    async def compute_async() -> str:
+        return compute()
+
+    main = os.getpid()
+    try:
+        if way == "get_or_set":
+            value = cache.get_or_set("key", compute)
+        elif way == "memoize":
+            value = cache.memoize(key=lambda: "key")(compute)()
+        else:
+            value = asyncio.run(cache.get_or_set("key", compute_async))
+    except BaseException as error:
+        if os.getpid() == main:
+            raise
+        clear = isinstance(error, LockError) and "forked" in str(error)
+        os._exit(0 if isinstance(error, SystemExit) or clear else 1)
+    return [value, cache["key"], ended]
 
 
-def test_a_fork_in_the_middle_of_a_computation_stores_once(
-    cache: FastMmap, path: str
+@pytest.mark.parametrize("end", ["exit", "return"])
+@pytest.mark.parametrize("way", ["get_or_set", "memoize", "async"])
+def test_a_child_that_is_forked_in_a_computation_has_no_part_in_it(
+    cache: FastMmap, path: str, way: str, end: str
 ) -> None:
-    with Scenario(compute_in_a_fork, path) as running:
-        assert running.result() == [True, True]
+    with Scenario(compute_in_a_fork, path, way, end) as running:
+        assert running.result() == ["of the parent", "of the parent", "cleanly"]
 
 
 def test_a_file_that_is_replaced_meanwhile_gets_nothing_old(
@@ -305,7 +328,7 @@ def test_ctrl_c_gives_the_lease_back(cache: FastMmap, path: str) -> None:
 
 def wait_until_interrupted(path: str) -> float:
     cache = FastMmap(path)
-    cache._lease_take("key", 60_000)
+    lease = another_computes(cache)
     main = threading.main_thread().ident
     assert main is not None
     threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
@@ -314,7 +337,7 @@ def wait_until_interrupted(path: str) -> float:
         cache.get_or_set("key", 1)
     except KeyboardInterrupt:
         return time.monotonic() - began
-    return -1.0
+    return -1.0 if lease.token else -2.0
 
 
 def test_ctrl_c_ends_the_waiting(cache: FastMmap, path: str) -> None:

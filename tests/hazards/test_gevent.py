@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import MakeCache, run_program
+from support import MakeCache, another_computes, run_program
 
 BEGIN = """
 import sys, time
@@ -33,8 +33,7 @@ def test_greenlets_run_while_one_waits_for_a_value(
     make_cache: MakeCache, path: str, order: str
 ) -> None:
     cache = make_cache()
-    outcome, token = cache._lease_take("key", 60_000)  # this process computes
-    assert outcome == "taken"
+    lease = another_computes(cache)  # in this process
     program = """
 ticks = []
 def tick():
@@ -47,7 +46,7 @@ print(len(ticks), waiting.ready())
 waiting.kill()
 """
     assert run(program, path, order) == "20 False\n"
-    assert cache._lease_release("key", token)
+    assert lease.release()
 
 
 @either_way

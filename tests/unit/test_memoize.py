@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from support import MakeCache
+from support import MakeCache, another_computes
 
-from fastmmap import FastMmap, LockTimeout
+from fastmmap import FastMmap, LockTimeout, _core
 from fastmmap.testing import time_travel
 
 MINUTE = 60
@@ -283,7 +283,8 @@ def test_other_callers_go_on_with_the_old_result_of_an_early_refresh(
 
     compute()
     key = compute.cache_key()
-    assert cache._lease_take(key, 60_000, True)[0] == "taken"  # another
+    other = _core.Lease(cache, key, 60_000)
+    assert other.take(True)[0] == "taken"
     began = time.monotonic()
     assert compute() == 1
     assert time.monotonic() - began < 5
@@ -473,8 +474,7 @@ def test_forgotten_parentheses_say_so(cache: FastMmap, calls: Calls) -> None:
 
 def test_a_timeout_ends_the_waiting(cache: FastMmap, calls: Calls) -> None:
     double = cache.memoize(timeout=0.05)(doubled(calls))
-    cache._lease_take(double.cache_key(1), 60_000)
-    with pytest.raises(LockTimeout):
+    with another_computes(cache, double.cache_key(1)), pytest.raises(LockTimeout):
         double(1)
 
 

@@ -357,15 +357,15 @@ def test_one_whose_lock_was_lost_does_not_give_back_that_of_the_next(
         assert not lock.locked()
 
 
-@pytest.mark.parametrize("loss", ["clear", "init_file", "value"])
+@pytest.mark.parametrize("loss", ["remove", "init_file", "value"])
 def test_a_lock_that_goes_with_its_key_is_lost(
     make_cache: MakeCache, loss: str
 ) -> None:
     cache = make_cache()
     lock = Lock(cache, "a")
     lock.acquire()
-    if loss == "clear":
-        cache.clear()
+    if loss == "remove":
+        cache.remove(lock._keys[0])
     elif loss == "init_file":
         make_cache(init_file=True, cache_size="512k")
     else:
@@ -376,11 +376,30 @@ def test_a_lock_that_goes_with_its_key_is_lost(
 
 
 def test_a_lost_lock_does_not_hide_the_error_of_its_block(cache: FastMmap) -> None:
-    with pytest.raises(LockLost), Lock(cache, "a"):
-        cache.clear()
-    with pytest.raises(KeyError), Lock(cache, "a"):
-        cache.clear()
+    with pytest.raises(LockLost), Lock(cache, "a") as lock:
+        cache.remove(lock._keys[0])
+    with pytest.raises(KeyError), Lock(cache, "a") as lock:
+        cache.remove(lock._keys[0])
         raise KeyError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("call", ["clear", "empty", "purge"])
+def test_what_empties_the_cache_spares_locks_that_are_held(
+    cache: FastMmap, kind: Any, call: str
+) -> None:
+    cache["value"] = 1
+    with kind(cache, "a") as lock:
+        getattr(cache, call)()
+        assert lock.locked()
+    assert not lock.locked()
+    assert ("value" in cache) == (call == "purge")
+
+
+def test_a_namespace_that_is_cleared_loses_its_locks(cache: FastMmap) -> None:
+    space = cache.namespace("space")
+    with pytest.raises(LockLost, match="namespace cleared"), Lock(space, "a"):
+        space.clear()
 
 
 def test_locks_survive_eviction(one_page: FastMmap) -> None:

@@ -1,0 +1,59 @@
+/* What Lock, RLock and Semaphore have in common: the type _core.Acquirable.
+ *
+ * The last step of every way to acquire is to take and note a lease, in C,
+ * and to return: no signal and no cancellation comes between. While one has
+ * to wait, Python says for how long, and sleeps, and nothing is held. */
+#pragma once
+
+#include "py_holdings.h"
+
+struct acquirable_object {
+    PyObject_HEAD struct module_state *state;
+    struct holdings_object *holdings; /* owned; NULL before __init__ */
+    PyObject *name;
+    PyObject *timeout; /* seconds, or None */
+    uint64_t duration_ms;
+};
+
+/* Take it if it is free. Returns 1, 0, or -1 with an exception. */
+int acquirable_attempt(struct acquirable_object *self);
+/* Raise LockTimeout. Returns -1. */
+int acquirable_raise_timeout(struct acquirable_object *self);
+/* A fastmmap.waiting.Patience. */
+PyObject *acquirable_patience(PyObject *timeout);
+/* Ask one for the seconds until the next look; None: the time is over. */
+PyObject *acquirable_delay(PyObject *patience);
+/* Call a function of fastmmap.waiting with that. */
+PyObject *acquirable_wait(const char *function, PyObject *delay);
+
+/* One who waits, among all who do in this process. */
+struct crowd {
+    bool joined;
+    uint64_t forks;
+};
+
+static inline void
+crowd_join(struct module_state *state, struct crowd *one)
+{
+    *one = (struct crowd){true, fmm_forks()};
+    state->waiters = state->waiters_forks == one->forks ? state->waiters : 0;
+    state->waiters_forks = one->forks;
+    state->waiters++;
+}
+
+/* Of a child only those are counted that began to wait in it. */
+static inline void
+crowd_leave(struct module_state *state, struct crowd *one)
+{
+    if (one->joined && one->forks == state->waiters_forks) {
+        state->waiters--;
+    }
+    one->joined = false;
+}
+
+/* An awaitable that acquires: of True or False; or, with `enter`, of the
+ * object itself, else it is a LockTimeout. Steals `timeout`. */
+PyObject *acquiring_new(struct acquirable_object *acquirable,
+                        PyObject *timeout, bool enter);
+/* One that is done, of None. */
+PyObject *acquiring_done(struct module_state *state);

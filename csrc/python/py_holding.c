@@ -1,0 +1,207 @@
+#include "py_holding.h"
+
+#include "py_store.h"
+
+struct holding *
+holding_new(PyObject *name)
+{
+    struct holding *holding = PyMem_Calloc(1, sizeof(*holding));
+    if (holding == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    holding->name = Py_NewRef(name);
+    return holding;
+}
+
+bool
+holding_is_mine(const struct holding *holding)
+{
+    return holding->map != NULL && holding->forks == fmm_forks();
+}
+
+void
+holding_drop(struct holding *holding)
+{
+    struct mapping *map = holding->map;
+    holding->map = NULL;
+    if (map != NULL) {
+        mapping_unpin(map);
+    }
+}
+
+/* Without giving anything back. */
+static void
+discard(struct holding *holding)
+{
+    holding_drop(holding);
+    Py_XDECREF(holding->name);
+    Py_XDECREF(holding->caller);
+    PyMem_Free(holding);
+}
+
+void
+holding_free(struct module_state *state, struct holding *holding)
+{
+    holding_release(state, holding);
+    discard(holding);
+}
+
+/* ------------------------------------------------------------------ taking */
+
+struct take_op {
+    struct op op;
+    const struct fmm_lease_request *request;
+    struct fmm_lease lease;
+    struct fmm_ticket ticket;
+};
+
+static enum fmm_status
+run_take(struct fmm_cache *cache, struct op *op)
+{
+    struct take_op *t = (struct take_op *)op;
+    op_hash(cache, op);
+    return fmm_lease_take(cache, &op->call, &op->key, t->request, &t->lease,
+                          &t->ticket);
+}
+
+/* Note what was taken: nothing that can fail. */
+static void
+note(struct cache_object *self, struct holding *holding,
+     const struct take_op *t)
+{
+    struct mapping *map = t->op.pinned;
+    holding->map = map != NULL ? map : mapping_pin(self->root->map);
+    holding->key = t->op.key;
+    holding->token = t->lease.token;
+    holding->forks = fmm_forks();
+    holding->duration_ms = t->request->duration_ms;
+}
+
+int
+holding_take(struct cache_object *self, struct holding *holding,
+             const struct fmm_lease_request *request, struct fmm_lease *theirs)
+{
+    struct take_op t = {.request = request};
+    holding_confirm(self->state);
+    if (store_forget_missing(self, holding->name) < 0 ||
+        op_set_key(self, holding->name, &t.op.key) < 0 ||
+        op_begin_store(self, &t.op) < 0) {
+        return -1;
+    }
+    t.op.pin = true;
+    int status = writeback_call(self, &t.op, run_take, &t.ticket);
+    if (status != FMM_OK) {
+        *theirs = t.lease;
+        return status;
+    }
+    note(self, holding, &t);
+    if (op_refuse_damaged(self->root, holding->map) < 0) {
+        holding_release(self->state, holding);
+        return -1;
+    }
+    return FMM_OK;
+}
+
+/* -------------------------------------------------------------- giving back */
+
+/* The call that ends a lease; waits for nothing. */
+static enum fmm_status
+end(const struct holding *holding, bool *sure)
+{
+    const struct fmm_call call = {.now_ms = fmm_now_ms()};
+    return fmm_lease_release(holding->map->cache, &call, &holding->key,
+                             holding->token, sure);
+}
+
+/* Remember a lease whose page somebody had when it was ended: should that one
+ * be killed at the very moment, it may come back. */
+static void
+remember(struct module_state *state, struct holding *holding)
+{
+    struct holding *unsure = PyMem_Calloc(1, sizeof(*unsure));
+    if (unsure != NULL) {
+        *unsure = *holding;
+        unsure->caller = NULL;
+        Py_INCREF(unsure->name);
+        mapping_pin(unsure->map);
+        unsure->next = state->unsure;
+        state->unsure = unsure;
+    }
+}
+
+bool
+holding_release(struct module_state *state, struct holding *holding)
+{
+    enum fmm_status status = FMM_MISS;
+    bool sure = true;
+    if (holding_is_mine(holding)) {
+        status = end(holding, &sure);
+        if (!sure) {
+            remember(state, holding);
+        }
+    }
+    holding_drop(holding);
+    return status == FMM_OK || status == FMM_BUSY;
+}
+
+void
+holding_confirm_all(struct module_state *state)
+{
+    struct holding **place = &state->unsure;
+    while (*place != NULL) {
+        struct holding *unsure = *place;
+        bool sure = true;
+        if (holding_is_mine(unsure)) {
+            end(unsure, &sure);
+        }
+        if (sure) {
+            *place = unsure->next;
+            discard(unsure);
+        }
+        else {
+            place = &unsure->next;
+        }
+    }
+}
+
+void
+holding_forget_all(struct module_state *state)
+{
+    holding_confirm_all(state);
+    while (state->unsure != NULL) {
+        struct holding *unsure = state->unsure;
+        state->unsure = unsure->next;
+        discard(unsure);
+    }
+}
+
+/* --------------------------------------------------------------- extending */
+
+struct extend_op {
+    struct op op;
+    uint64_t token, duration_ms;
+};
+
+static enum fmm_status
+run_extend(struct fmm_cache *cache, struct op *op)
+{
+    const struct extend_op *e = (const struct extend_op *)op;
+    op_hash(cache, op);
+    return fmm_lease_extend(cache, &op->call, &op->key, e->token,
+                            e->duration_ms);
+}
+
+int
+holding_extend(struct cache_object *self, const struct holding *holding,
+               uint64_t duration_ms)
+{
+    struct extend_op e = {.token = holding->token, .duration_ms = duration_ms};
+    PyObject *name = Py_NewRef(holding->name); /* it may be freed meanwhile */
+    int status = -1;
+    if (op_set_key(self, name, &e.op.key) == 0 && op_begin(self, &e.op) == 0) {
+        status = op_call(self, &e.op, run_extend);
+    }
+    Py_DECREF(name);
+    return status;
+}

@@ -1,0 +1,281 @@
+#include "py_holdings.h"
+
+#include "py_caller.h"
+#include "py_docs.h"
+
+#include <structmember.h>
+
+static struct holdings_object *
+holdings_of(PyObject *object)
+{
+    return (struct holdings_object *)object;
+}
+
+/* ----------------------------------------------------------------- the list */
+
+static void
+append(struct holdings_object *self, struct holding *holding)
+{
+    struct holding **place = &self->first;
+    while (*place != NULL) {
+        place = &(*place)->next;
+    }
+    *place = holding;
+}
+
+static void
+unlink_one(struct holdings_object *self, const struct holding *holding)
+{
+    struct holding **place = &self->first;
+    while (*place != NULL && *place != holding) {
+        place = &(*place)->next;
+    }
+    if (*place != NULL) {
+        *place = holding->next;
+    }
+}
+
+static struct holding *
+find_own(const struct holdings_object *self, PyObject *caller)
+{
+    struct holding *h = self->first;
+    for (; h != NULL; h = h->next) {
+        bool same = caller != NULL ? caller_same(h->caller, caller)
+                                   : h->thread == PyThread_get_thread_ident();
+        if (same && holding_is_mine(h)) {
+            break;
+        }
+    }
+    return h;
+}
+
+struct holding *
+holdings_find(const struct holdings_object *self, PyObject *caller)
+{
+    struct holding *h = find_own(self, caller);
+    if (h == NULL && self->kind != KIND_RLOCK) {
+        for (h = self->first; h != NULL && !holding_is_mine(h); h = h->next) {
+        }
+    }
+    return h;
+}
+
+Py_ssize_t
+holdings_count(const struct holdings_object *self)
+{
+    Py_ssize_t count = 0;
+    for (const struct holding *h = self->first; h != NULL; h = h->next) {
+        count += holding_is_mine(h) ? 1 : 0;
+    }
+    return count;
+}
+
+/* ------------------------------------------------------------------- taking */
+
+/* Say why the cache gives no lease. Returns -1. */
+static int
+raise_refused(const struct holdings_object *self, PyObject *key, int status,
+              PyObject *name)
+{
+    PyErr_Format(self->cache->state->lock_error,
+                 "%U: %R is not to be had: key %R %s; give locks a cache file "
+                 "of their own",
+                 self->cache->path, name, key,
+                 status == FMM_EXISTS ? "holds a value"
+                                      : "has no room in its page");
+    return -1;
+}
+
+/* Look at one key. Returns as holdings_take(). */
+static int
+take_key(struct holdings_object *self, PyObject *key, PyObject *caller,
+         uint64_t duration_ms, PyObject *name)
+{
+    const struct fmm_lease_request request = {.duration_ms = duration_ms,
+                                              .lock = true};
+    struct fmm_lease theirs;
+    struct holding *holding = holding_new(key);
+    if (holding == NULL) {
+        return -1;
+    }
+    holding->caller = Py_NewRef(caller);
+    holding->thread = PyThread_get_thread_ident();
+    holding->depth = 1;
+    int status = holding_take(self->cache, holding, &request, &theirs);
+    if (status == FMM_OK) {
+        append(self, holding);
+        return 1;
+    }
+    holding_free(self->cache->state, holding);
+    if (status > 0 && status != FMM_LEASED) {
+        return raise_refused(self, key, status, name);
+    }
+    return status < 0 ? -1 : 0;
+}
+
+/* Callers begin at different permits: each finds a free one soon. */
+static Py_ssize_t
+next_turn(struct holdings_object *self, Py_ssize_t count)
+{
+    self->turn = self->turn * UINT64_C(6364136223846793005) +
+                 UINT64_C(1442695040888963407);
+    return (Py_ssize_t)((self->turn >> 33) % (uint64_t)count);
+}
+
+int
+holdings_take(struct holdings_object *self, PyObject *caller,
+              uint64_t duration_ms, PyObject *name)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(self->keys);
+    struct holding *own =
+        self->kind == KIND_RLOCK ? find_own(self, caller) : NULL;
+    int taken = 0;
+    if (own != NULL) {
+        own->depth++;
+        return 1;
+    }
+    Py_ssize_t first = next_turn(self, count);
+    for (Py_ssize_t i = 0; i < count && taken == 0; i++) {
+        PyObject *key = PyTuple_GET_ITEM(self->keys, (first + i) % count);
+        taken = take_key(self, key, caller, duration_ms, name);
+    }
+    return taken;
+}
+
+/* -------------------------------------------------------------- giving back */
+
+/* Whether others look for it where it is: in a file that another took the place
+ * of, and in a namespace that was cleared, it is nothing. */
+static bool
+is_current(const struct cache_object *cache, const struct holding *holding)
+{
+    const struct mapping *map = cache->root->map;
+    uint64_t scope;
+    if (map == NULL) {
+        return true;
+    }
+    return map == holding->map &&
+           (!space_glance(cache, &scope) || scope == holding->key.scope);
+}
+
+bool
+holdings_give_back(struct holdings_object *self, struct holding *holding)
+{
+    if (--holding->depth > 0) {
+        return true;
+    }
+    bool current = is_current(self->cache, holding);
+    unlink_one(self, holding);
+    bool there = holding_release(self->cache->state, holding);
+    holding_free(self->cache->state, holding);
+    return there && current;
+}
+
+bool
+holdings_forget_inherited(struct holdings_object *self)
+{
+    struct holding *h = self->first;
+    while (h != NULL && holding_is_mine(h)) {
+        h = h->next;
+    }
+    if (h == NULL) {
+        return false;
+    }
+    unlink_one(self, h);
+    holding_free(self->cache->state, h);
+    return true;
+}
+
+/* --------------------------------------------------------------- its life */
+
+static int
+holdings_init(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static const char *const list[] = {"cache", "keys", "kind", NULL};
+    struct holdings_object *self = holdings_of(object);
+    struct module_state *state = state_of_type(Py_TYPE(object));
+    struct cache_object *cache;
+    PyObject *keys;
+    int kind;
+    if (state == NULL ||
+        !PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O!O!i:Holdings", (char **)(uintptr_t)list,
+            state->space_type, &cache, &PyTuple_Type, &keys, &kind)) {
+        return -1;
+    }
+    if (self->cache != NULL || PyTuple_GET_SIZE(keys) == 0 ||
+        kind < KIND_LOCK || kind > KIND_SEMAPHORE) {
+        PyErr_SetString(PyExc_TypeError, "expected keys, and a kind, once");
+        return -1;
+    }
+    self->cache = (struct cache_object *)Py_NewRef((PyObject *)cache);
+    self->keys = Py_NewRef(keys);
+    self->kind = (enum lock_kind)kind;
+    self->turn = (uint64_t)(uintptr_t)self ^ fmm_now_ms();
+    return 0;
+}
+
+static int
+holdings_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    struct holdings_object *self = holdings_of(object);
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT((PyObject *)self->cache);
+    Py_VISIT(self->keys);
+    for (const struct holding *h = self->first; h != NULL; h = h->next) {
+        Py_VISIT(h->caller);
+    }
+    return 0;
+}
+
+/* What was not given back is now: nobody else could. */
+static int
+holdings_clear(PyObject *object)
+{
+    struct holdings_object *self = holdings_of(object);
+    struct holding *h;
+    while ((h = self->first) != NULL) {
+        self->first = h->next;
+        holding_free(self->cache->state, h);
+    }
+    Py_CLEAR(self->cache);
+    return 0;
+}
+
+static void
+holdings_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (holdings_of(object)->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(object);
+    }
+    holdings_clear(object);
+    Py_CLEAR(holdings_of(object)->keys);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMemberDef holdings_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET,
+     offsetof(struct holdings_object, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot holdings_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)holdings_doc},
+    {Py_tp_init, holdings_init},
+    {Py_tp_traverse, holdings_traverse},
+    {Py_tp_clear, holdings_clear},
+    {Py_tp_dealloc, holdings_dealloc},
+    {Py_tp_members, holdings_members},
+    {0, NULL},
+};
+
+PyType_Spec holdings_spec = {
+    .name = "fastmmap._core.Holdings",
+    .basicsize = sizeof(struct holdings_object),
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = holdings_slots,
+};
