@@ -435,18 +435,17 @@ _COMPUTING = (
     _break(
         "what_was_computed_is_stored_without_a_lease",
         f"{_PACKAGE}single_flight.py",
-        "            stored = self.cache._lease_store(\n"
-        "                self.key, value, self.token, expire_time, leasable\n"
-        "            )\n",
-        "            stored = self.cache.set(self.key, value, expire_time)\n",
+        "            outcome = self.store(value, expire_time, leasable, self._tags)\n",
+        "            self.cache.set(self.key, value, expire_time)\n"
+        "            outcome = 'stored'\n",
         f"{_HAZARDS}test_computing_once.py::"
         "test_what_was_computed_before_an_invalidation_is_never_stored",
     ),
     _break(
         "tasks_that_wait_block_their_loop",
         f"{_PACKAGE}waiting.py",
-        "            await asyncio.sleep(next(steps))\n",
-        "            time.sleep(next(steps))\n",
+        "    await asyncio.sleep(seconds)\n",
+        "    time.sleep(seconds)\n",
         f"{_UNIT}test_get_or_set.py::test_waiting_tasks_do_not_block_their_loop",
         f"{_UNIT}test_get_or_set.py::test_a_cancelled_computation_gives_its_lease_back",
     ),
@@ -454,29 +453,29 @@ _COMPUTING = (
         "greenlets_that_wait_block_the_others",
         (
             (
-                f"{_PACKAGE}single_flight.py",
+                f"{_PACKAGE}waiting.py",
                 '_Result = TypeVar("_Result")\n',
                 '_Result = TypeVar("_Result")\n_sleep = time.sleep\n',
             ),
             (
-                f"{_PACKAGE}single_flight.py",
-                "            time.sleep(next(steps))\n",
-                "            _sleep(next(steps))\n",
+                f"{_PACKAGE}waiting.py",
+                "    time.sleep(seconds)\n",
+                "    _sleep(seconds)\n",
             ),
         ),
         (f"{_HAZARDS}test_gevent.py::test_greenlets_run_while_one_waits_for_a_value",),
     ),
     _break(
         "a_failed_computation_keeps_its_lease",
-        f"{_PACKAGE}single_flight.py",
-        "        if self.token is not None:\n            with",
-        "        if self.token is not None and error is None:\n            with",
+        f"{_BINDING}py_lease.c",
+        "    lease_of(self)->running = 0;\n    let_go(lease_of(self));\n",
+        "    lease_of(self)->running = 0;\n",
         f"{_UNIT}test_get_or_set.py::test_an_error_reaches_the_caller_and_is_not_kept",
     ),
     _break(
         "one_waits_for_oneself",
         f"{_PACKAGE}single_flight.py",
-        "                _refuse_own(cache, key)\n",
+        "                _refuse_own(lease)\n",
         "",
         f"{_UNIT}test_get_or_set.py::"
         "test_asking_for_the_key_that_one_computes_is_an_error",
@@ -497,9 +496,9 @@ _COMPUTING = (
     ),
     _break(
         "a_known_absence_passes_for_a_value",
-        f"{_BINDING}py_lease.c",
-        "        store_forget_missing(self, key) < 0 ||\n",
-        "",
+        f"{_BINDING}py_holding.c",
+        "    if (store_forget_missing(self, holding->name) < 0 ||\n        op_set_key",
+        "    if (op_set_key",
         f"{_UNIT}test_leases.py::test_an_absence_that_read_cb_left_is_no_value",
     ),
 )
@@ -508,43 +507,64 @@ _SYNC = f"{_PACKAGE}sync/"
 _LOCKS = (
     _break(
         "a_lock_is_lost_in_silence",
-        f"{_SYNC}leased.py",
-        "        if not self._cache._lease_release(hold.key, hold.token):\n"
-        "            self._refuse_lost()\n",
-        "        self._cache._lease_release(hold.key, hold.token)\n",
+        f"{_BINDING}py_holdings.c",
+        "    return there && current;\n",
+        "    return there || current || true;\n",
         f"{_UNIT}test_sync_lock.py::test_a_lock_that_goes_with_its_key_is_lost",
     ),
     _break(
         "one_whose_lock_was_lost_gives_back_another",
-        f"{_SYNC}leased.py",
-        "(hold for hold in holds if hold.caller == me), holds[0])",
-        "(hold for hold in holds[::-1]), holds[0])",
+        f"{_BINDING}py_holdings.c",
+        "        if (same && holding_is_mine(h)) {\n",
+        "        if (!same && holding_is_mine(h)) {\n",
         f"{_UNIT}test_sync_lock.py::"
         "test_one_whose_lock_was_lost_does_not_give_back_that_of_the_next",
     ),
     _break(
         "a_child_gives_back_the_lock_of_its_parent",
-        f"{_SYNC}leased.py",
-        "            if hold.process == process:\n",
-        "            if hold.process:\n",
+        f"{_BINDING}py_holding.c",
+        "    return holding->map != NULL && holding->forks == fmm_forks();\n",
+        "    return holding->map != NULL;\n",
         f"{_HAZARDS}test_sync_processes.py::"
         "test_a_forked_child_has_no_lock_of_its_parent",
     ),
     _break(
+        "a_lease_is_noted_after_python_ran",
+        f"{_BINDING}py_lease.c",
+        "    self->holding = holding;\n    return outcome_of(FMM_OK, &lease);\n",
+        "    self->holding = PyErr_CheckSignals() < 0 ? NULL : holding;\n"
+        "    return PyErr_Occurred() ? NULL : outcome_of(FMM_OK, &lease);\n",
+        f"{_HAZARDS}test_exceptions.py::test_signals_that_raise_leave_nothing_held",
+    ),
+    _break(
+        "a_lock_is_returned_after_python_ran",
+        f"{_BINDING}py_acquirable.c",
+        "    return taken < 0 ? NULL : Py_NewRef(object);\n",
+        "    bool bad = taken < 0 || PyErr_CheckSignals() < 0;\n"
+        "    return bad ? NULL : Py_NewRef(object);\n",
+        f"{_HAZARDS}test_exceptions.py::test_signals_that_raise_leave_nothing_held",
+    ),
+    _break(
+        "a_soft_time_limit_is_swallowed",
+        f"{_PACKAGE}single_flight.py",
+        "            if not is_unstorable(error):\n                raise\n",
+        "",
+        f"{_UNIT}test_get_or_set.py::"
+        "test_an_error_that_is_none_of_the_values_own_reaches_the_caller",
+    ),
+    _break(
         "tasks_of_one_thread_share_an_rlock",
-        f"{_SYNC}acquirable.py",
-        "    return threading.get_ident() if task is None else task\n",
-        "    return threading.get_ident()\n",
+        f"{_BINDING}py_caller.c",
+        "    if (task != NULL && task != Py_None) {\n",
+        "    if (false) {\n",
         f"{_UNIT}test_sync_lock.py::"
         "test_tasks_of_one_thread_have_an_rlock_one_at_a_time",
     ),
     _break(
         "a_permit_is_taken_by_looking_first",
-        f"{_SYNC}leased.py",
-        "            outcome, token = self._cache._lease_take(key, self._lease_ms)\n",
-        "            if self._cache._lease_peek(key) is None:\n"
-        "                self._cache.remove(key)\n"
-        "            outcome, token = self._cache._lease_take(key, self._lease_ms)\n",
+        f"{_CORE}fmm_lease.c",
+        "    if (!may_take(t, &t->theirs)) {\n",
+        "    if (false) {\n",
         f"{_HAZARDS}test_sync_processes.py::"
         "test_never_too_many_are_inside_though_some_are_killed",
     ),

@@ -158,6 +158,25 @@ def test_a_value_that_cannot_be_stored_is_returned_and_logged(
     assert "key" not in cache
 
 
+class SoftTimeLimit(Exception):
+    """As a task queue raises it, from a signal handler."""
+
+
+@pytest.mark.parametrize("error", [SoftTimeLimit, TimeoutError, KeyboardInterrupt])
+def test_an_error_that_is_none_of_the_values_own_reaches_the_caller(
+    cache: FastMmap, error: type[BaseException]
+) -> None:
+    class Value:
+        def __reduce__(self) -> str:
+            raise error  # here the signal comes
+
+    with pytest.raises(error):
+        cache.get_or_set("key", Value)
+    with pytest.raises(error):
+        cache.memoize(key=lambda: "key")(Value)()
+    assert cache._lease_peek("key") is None and "key" not in cache
+
+
 def test_a_cache_that_is_closed_meanwhile_costs_the_store_only(
     cache: FastMmap,
 ) -> None:
