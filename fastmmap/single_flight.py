@@ -16,7 +16,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Optional, TypeVar, Union
 
-from fastmmap import _core, callbacks, durations, waiting
+from fastmmap import _core, callbacks, crossing, durations, waiting
 from fastmmap.errors import Error, LockError, LockTimeout
 from fastmmap.types import Key, Lifetime
 
@@ -208,9 +208,10 @@ def _refuse_own(wanted: Lease) -> None:
 def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
     """Wait until there is a value, or the lease is taken."""
     cache, key = lease.cache, lease.key
-    with waiting.Patience(terms.timeout) as patience:
+    watch = crossing.Watch(lease, _computed_here())
+    with watch, waiting.Patience(terms.timeout) as patience:
         while True:
-            outcome, process, _ = lease.take()
+            outcome, process, token = lease.take()
             if outcome in ("taken", "refused"):
                 return None
             if outcome == "leased":
@@ -223,6 +224,7 @@ def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
                         "again, or raise timeout"
                     )
                 yield delay
+                watch.look(token, delay)
                 continue
             value = cache._find(key, ABSENT)
             if value is not ABSENT:

@@ -63,3 +63,22 @@ const char find_doc[] = PyDoc_STR(
 \n\
 Return the value of a key as ``get`` does, for one who can compute it: a value\n\
 that cannot be read any more is logged, removed, and missing.");
+
+const char wait_publish_doc[] = PyDoc_STR(
+"_wait_publish($self, token, other, ms, /)\n\
+--\n\
+\n\
+Say for so long that the holder of a lease waits for another lease.");
+
+const char wait_look_doc[] = PyDoc_STR(
+"_wait_look($self, token, /)\n\
+--\n\
+\n\
+Return the token that the holder of a lease waits for, and until when that\n\
+is said to be so, ms since 1970; ``None``: it waits for none.");
+
+const char wait_end_doc[] = PyDoc_STR(
+"_wait_end($self, token, /)\n\
+--\n\
+\n\
+Say it no longer.");

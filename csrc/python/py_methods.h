@@ -58,6 +58,11 @@ PyObject *cache_invalidate_tag(PyObject *self, PyObject *tag);
 /* py_lease.c */
 PyObject *cache_lease_peek(PyObject *self, PyObject *args);
 
+/* py_waits.c */
+PyObject *cache_wait_publish(PyObject *self, PyObject *args);
+PyObject *cache_wait_look(PyObject *self, PyObject *token);
+PyObject *cache_wait_end(PyObject *self, PyObject *token);
+
 /* py_lock.c, py_item.c */
 DECLARE_METHOD(cache_get_and_set);
 DECLARE_METHOD(cache_lock);

@@ -267,6 +267,9 @@ static PyMethodDef space_methods[] = {
     {"_find", (PyCFunction)(void (*)(void))cache_find,
      METH_FASTCALL | METH_KEYWORDS, find_doc},
     {"_lease_peek", cache_lease_peek, METH_VARARGS, lease_peek_doc},
+    {"_wait_publish", cache_wait_publish, METH_VARARGS, wait_publish_doc},
+    {"_wait_look", cache_wait_look, METH_O, wait_look_doc},
+    {"_wait_end", cache_wait_end, METH_O, wait_end_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,0 +1,153 @@
+"""Computations that wait for each other: one gets an error, the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from support import MakeCache, Scenario, heard, run_scenario, say
+
+from fastmmap import FastMmap, LockError
+
+TIMEOUT = 30
+
+
+def cross(
+    cache: FastMmap, keys: list[str], number: int, ready: threading.Barrier
+) -> Any:
+    """Compute a key, and for that want the next; return what came of it."""
+    following = keys[(number + 1) % len(keys)]
+
+    def compute() -> str:
+        ready.wait(TIMEOUT)
+        return str(cache.get_or_set(following, lambda: "anew", timeout=TIMEOUT))
+
+    try:
+        return cache.get_or_set(keys[number], compute, timeout=TIMEOUT)
+    except LockError as error:
+        return error
+
+
+def cross_in_threads(path: str, length: int) -> list[object]:
+    cache, keys = FastMmap(path), [f"key {number}" for number in range(length)]
+    ready, found = threading.Barrier(length), [None] * length
+    began = time.monotonic()
+
+    def work(number: int) -> None:
+        found[number] = cross(cache, keys, number, ready)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(length)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    errors = [str(one) for one in found if isinstance(one, LockError)]
+    named = bool(errors) and "waits" in errors[0] and "key " in errors[0]
+    return [len(errors), named, time.monotonic() - began, cache._lease_peek("key 0")]
+
+
+@pytest.mark.parametrize("length", [2, 3, 7])
+def test_threads_that_wait_in_a_circle_lose_one_of_them(
+    cache: FastMmap, path: str, length: int
+) -> None:
+    errors, named, seconds, lease = run_scenario(cross_in_threads, path, length)
+    assert (errors, named, lease) == (1, True, None)
+    assert seconds < 5  # it is a second on a machine that has nothing else to do
+
+
+def cross_in_tasks(path: str) -> list[object]:
+    cache = FastMmap(path)
+
+    async def want(mine: str, other: str) -> str:
+        async def compute() -> str:
+            await asyncio.sleep(0.01)
+
+            async def anew() -> str:
+                return "anew"
+
+            return await cache.get_or_set(other, anew, timeout=TIMEOUT)
+
+        return await cache.get_or_set(mine, compute, timeout=TIMEOUT)
+
+    async def main() -> list[object]:
+        wanted = (want("a", "b"), want("b", "a"))
+        return list(await asyncio.gather(*wanted, return_exceptions=True))
+
+    found = asyncio.run(main())
+    return sorted(type(one).__name__ for one in found)
+
+
+def test_tasks_that_wait_for_each_other_lose_one_of_them(
+    cache: FastMmap, path: str
+) -> None:
+    assert run_scenario(cross_in_tasks, path) == ["LockError", "str"]
+
+
+def cross_in_processes(path: str, mine: str, other: str) -> str:
+    cache = FastMmap(path)
+
+    def compute() -> str:
+        say("computing")
+        heard()
+        return str(cache.get_or_set(other, lambda: "anew", timeout=TIMEOUT))
+
+    try:
+        return str(cache.get_or_set(mine, compute, timeout=TIMEOUT))
+    except LockError:
+        return "LockError"
+
+
+def test_processes_that_wait_for_each_other_lose_one_of_them(
+    cache: FastMmap, path: str
+) -> None:
+    keys = ["a", "b", "c"]
+    crowd = [
+        Scenario(cross_in_processes, path, key, keys[(n + 1) % 3])
+        for n, key in enumerate(keys)
+    ]
+    for one in crowd:
+        assert one.hear() == "computing"
+    for one in crowd:
+        one.tell("go on")
+    found = []
+    for one in crowd:
+        with one:
+            found.append(one.result())
+    assert sorted(found) == ["LockError", "anew", "anew"]
+
+
+def test_one_who_waits_in_no_circle_waits_on(cache: FastMmap) -> None:
+    """A computation that asks for another which takes its time."""
+
+    def slow() -> str:
+        time.sleep(0.8)
+        return "slow"
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get_or_set, "slow", slow)
+        while cache._lease_peek("slow") is None:
+            time.sleep(0.001)
+        second = pool.submit(
+            cache.get_or_set, "other", lambda: cache.get_or_set("slow", slow)
+        )
+        assert [first.result(20), second.result(20)] == ["slow", "slow"]
+
+
+def test_what_is_said_of_waiting_leaves_nothing_in_the_cache(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache()
+    cache._wait_publish(2**63 + 5, 2**63 + 7, 10_000)
+    found = cache._wait_look(2**63 + 5)
+    assert found is not None and found[0] == 2**63 + 7
+    assert len(cache) == 0 and list(cache) == [] and cache.stats().entries == 0
+    cache._wait_end(2**63 + 5)
+    assert cache._wait_look(2**63 + 5) is None
+    cache._wait_publish(3, 4, 1)
+    time.sleep(0.05)
+    assert cache._wait_look(3) is None
+    assert cache.check().ok
