@@ -10,12 +10,14 @@ MINUTES ?= 10
 ORDER_SECONDS ?= 3600
 CHANGES ?= 100
 SECONDS ?= 60
+EXCEPTIONS ?= 100000
 RESULTS = benchmarks/results
 BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 .PHONY: help demo test test-c test-python bench bench-quick format ci clean \
     instructions instructions-check performance \
-    storm order soak leaks opening reentry steps mutants fuzz reliability outside
+    storm order soak leaks opening exceptions reentry steps mutants fuzz \
+    reliability outside
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
@@ -31,6 +33,7 @@ help:
 	@echo "make fuzz         all fuzzers; SECONDS=60 each, or RUNS=10000000"
 	@echo "make mutants      break the engine on purpose, see it noticed"
 	@echo "make opening      200 processes open, replace, unlink one path"
+	@echo "make exceptions   let them come anywhere; EXCEPTIONS=100000 of each kind"
 	@echo "make leaks        a million operations, 10,000 opens"
 	@echo "make reentry      callbacks and threads on all objects, under ASan; SECONDS"
 	@echo "make outside      test suites of frameworks on our adapters"
@@ -69,11 +72,13 @@ instructions instructions-check:
 	@python=$$($(ENVIRONMENT)) && $(PYTHON) tools/system.py valgrind && \
 	    "$$python" benchmarks/instructions.py $(if $(findstring check,$@),--check)
 
-storm order soak leaks opening: PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
+LONG = storm order soak leaks opening exceptions
+$(LONG): PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
 storm: OPTIONS = --kills $(KILLS)
 soak: OPTIONS = --minutes $(MINUTES)
 order: OPTIONS = --seconds $(ORDER_SECONDS)
-storm order soak leaks opening:
+exceptions: OPTIONS = --operations $(EXCEPTIONS)
+$(LONG):
 	@python=$$($(ENVIRONMENT) test) && "$$python" $(PROGRAM) $(OPTIONS) \
 	    --output $(RESULTS)/$@.json
 

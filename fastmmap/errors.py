@@ -21,7 +21,12 @@ class CorruptError(Error):
 
 
 class LockError(Error, RuntimeError):
-    """The cache was used again by user code that holds one of its pages."""
+    """What would wait for itself, or is not this process's.
+
+    The cache was used again by user code that holds one of its pages; computations
+    wait for each other; a lock is not held, or a page, lock or computation is that of
+    the process that this one was forked from.
+    """
 
 
 class LockTimeout(Error, TimeoutError):
@@ -35,6 +40,6 @@ class ClosedError(Error, ValueError):
 class LockLost(LockError):
     """A lock of ``fastmmap.sync`` ended before it was released.
 
-    Its time was over, or its key went with ``clear()``, a replaced file or a
-    page full of leases. Others may have had it meanwhile.
+    Its time was over, or its key went with a replaced file, a cleared namespace or a
+    page full of leases, or was removed. Others may have had it meanwhile.
     """

@@ -255,11 +255,15 @@ enum given {
     GIVEN_ERROR
 };
 
-/* Give it back once. */
+/* Give it back once. With `closing` a coroutine is closed, which may happen
+ * outside the task that it ran in: then it is whoever has it. */
 static enum given
-give_one(struct acquirable_object *self, PyObject *caller)
+give_one(struct acquirable_object *self, PyObject *caller, bool closing)
 {
     struct holding *holding = holdings_find(self->holdings, caller);
+    if (holding == NULL && closing) {
+        holding = holdings_find_any(self->holdings);
+    }
     if (holding != NULL) {
         return holdings_give_back(self->holdings, holding) ? GIVEN_BACK
                                                            : GIVEN_LOST;
@@ -271,12 +275,12 @@ give_one(struct acquirable_object *self, PyObject *caller)
 /* Give it back `n` times, the worst of what became of it. Should an exception
  * come while the caller is asked for, it is given back all the same. */
 static enum given
-give_back(struct acquirable_object *self, Py_ssize_t n)
+give_back(struct acquirable_object *self, Py_ssize_t n, bool closing)
 {
     PyObject *caller = caller_now();
     enum given worst = GIVEN_BACK;
     for (Py_ssize_t i = 0; i < n; i++) {
-        enum given one = give_one(self, caller);
+        enum given one = give_one(self, caller, closing);
         worst = one > worst ? one : worst;
     }
     if (caller == NULL) {
@@ -308,7 +312,8 @@ static PyObject *
 acquirable_release(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     struct acquirable_object *self = acquirable_of(object);
-    if (require_holdings(self) < 0 || tell(self, give_back(self, 1)) < 0) {
+    if (require_holdings(self) < 0 ||
+        tell(self, give_back(self, 1, false)) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -335,7 +340,8 @@ acquirable_release_some(PyObject *object, PyObject *args, PyObject *kwargs)
         raise_not_held(self, n);
         return NULL;
     }
-    return tell(self, give_back(self, n)) < 0 ? NULL : Py_NewRef(Py_None);
+    return tell(self, give_back(self, n, false)) < 0 ? NULL
+                                                     : Py_NewRef(Py_None);
 }
 
 /* The end of a block: one that raised tells nothing but its own error. */
@@ -347,7 +353,8 @@ leave(struct acquirable_object *self, PyObject *args)
     if (require_holdings(self) < 0) {
         return -1;
     }
-    enum given given = give_back(self, 1);
+    bool closing = raised && PyTuple_GET_ITEM(args, 0) == PyExc_GeneratorExit;
+    enum given given = give_back(self, 1, closing);
     if (raised && (given == GIVEN_LOST || given == GIVEN_INHERITED)) {
         return 0;
     }

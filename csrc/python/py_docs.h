@@ -12,6 +12,7 @@ extern const char now_doc[];
 extern const char get_travel_doc[];
 extern const char set_travel_doc[];
 extern const char get_waiters_doc[];
+extern const char share_doc[];
 extern const char space_doc[];
 extern const char cache_doc[];
 extern const char share_file_doc[];

@@ -69,6 +69,12 @@ const char holdings_doc[] = PyDoc_STR(
 What this process holds of a lock: kind 0, of an RLock: 1, or of a\n\
 semaphore: 2, which has as many permits as there are keys.");
 
+const char share_doc[] = PyDoc_STR(
+"share($module, cache, keys, kind, /)\n\
+--\n\
+\n\
+Return the Holdings that all locks of these keys share while there are any.");
+
 const char acquirable_doc[] = PyDoc_STR(
 "Acquirable(holdings, name, ms, timeout)\n\
 --\n\

@@ -3,8 +3,6 @@
 #include "py_caller.h"
 #include "py_docs.h"
 
-#include <structmember.h>
-
 static struct holdings_object *
 holdings_of(PyObject *object)
 {
@@ -53,9 +51,15 @@ struct holding *
 holdings_find(const struct holdings_object *self, PyObject *caller)
 {
     struct holding *h = find_own(self, caller);
-    if (h == NULL && self->kind != KIND_RLOCK) {
-        for (h = self->first; h != NULL && !holding_is_mine(h); h = h->next) {
-        }
+    return h != NULL || self->kind == KIND_RLOCK ? h : holdings_find_any(self);
+}
+
+struct holding *
+holdings_find_any(const struct holdings_object *self)
+{
+    struct holding *h = self->first;
+    while (h != NULL && !holding_is_mine(h)) {
+        h = h->next;
     }
     return h;
 }
@@ -215,6 +219,72 @@ holdings_init(PyObject *object, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+/* What all that share it are found by. */
+static PyObject *
+place_of(PyObject *args)
+{
+    PyObject *cache = PyTuple_GET_ITEM(args, 0);
+    PyObject *keys = PyTuple_GET_ITEM(args, 1);
+    return Py_BuildValue("NO", PyLong_FromVoidPtr(cache), keys);
+}
+
+/* Make one, and let others find it: the table does not own it. */
+static PyObject *
+make_shared(struct module_state *state, PyObject *args, PyObject *place)
+{
+    PyObject *made =
+        PyObject_CallObject((PyObject *)state->holdings_type, args);
+    PyObject *address = made != NULL ? PyLong_FromVoidPtr(made) : NULL;
+    if (address == NULL || PyDict_SetItem(state->shared, place, address) < 0) {
+        Py_CLEAR(made);
+    }
+    else {
+        holdings_of(made)->place = Py_NewRef(place);
+    }
+    Py_XDECREF(address);
+    return made;
+}
+
+PyObject *
+holdings_share(PyObject *module, PyObject *args)
+{
+    struct module_state *state = PyModule_GetState(module);
+    PyObject *cache, *keys;
+    int kind;
+    if (!PyArg_ParseTuple(args, "O!O!i:share", state->space_type, &cache,
+                          &PyTuple_Type, &keys, &kind)) {
+        return NULL;
+    }
+    PyObject *place = place_of(args);
+    PyObject *found =
+        place != NULL ? PyDict_GetItemWithError(state->shared, place) : NULL;
+    if (found != NULL) {
+        found = Py_NewRef((PyObject *)PyLong_AsVoidPtr(found));
+    }
+    else if (!PyErr_Occurred()) {
+        found = make_shared(state, args, place);
+    }
+    Py_XDECREF(place);
+    return found;
+}
+
+/* Nobody is to find it any more. */
+static void
+leave_table(struct holdings_object *self)
+{
+    PyObject *place = self->place;
+    self->place = NULL;
+    if (place != NULL) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (self->cache->state->shared != NULL) {
+            PyDict_DelItem(self->cache->state->shared, place);
+        }
+        PyErr_Restore(type, value, traceback);
+        Py_DECREF(place);
+    }
+}
+
 static int
 holdings_traverse(PyObject *object, visitproc visit, void *arg)
 {
@@ -234,6 +304,7 @@ holdings_clear(PyObject *object)
 {
     struct holdings_object *self = holdings_of(object);
     struct holding *h;
+    leave_table(self);
     while ((h = self->first) != NULL) {
         self->first = h->next;
         holding_free(self->cache->state, h);
@@ -247,20 +318,11 @@ holdings_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
-    if (holdings_of(object)->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(object);
-    }
     holdings_clear(object);
     Py_CLEAR(holdings_of(object)->keys);
     type->tp_free(object);
     Py_DECREF(type);
 }
-
-static PyMemberDef holdings_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET,
-     offsetof(struct holdings_object, weakrefs), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
 
 static PyType_Slot holdings_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)holdings_doc},
@@ -268,7 +330,6 @@ static PyType_Slot holdings_slots[] = {
     {Py_tp_traverse, holdings_traverse},
     {Py_tp_clear, holdings_clear},
     {Py_tp_dealloc, holdings_dealloc},
-    {Py_tp_members, holdings_members},
     {0, NULL},
 };
 

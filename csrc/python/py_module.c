@@ -2,7 +2,7 @@
 #include "py_cache.h"
 
 #include "py_docs.h"
-#include "py_holding.h"
+#include "py_holdings.h"
 
 static struct PyModuleDef core_module;
 
@@ -98,6 +98,7 @@ static PyMethodDef core_functions[] = {
     {"now", core_now, METH_NOARGS, now_doc},
     {"get_travel", core_get_travel, METH_NOARGS, get_travel_doc},
     {"set_travel", core_set_travel, METH_O, set_travel_doc},
+    {"share", holdings_share, METH_VARARGS, share_doc},
     {"get_waiters", core_get_waiters, METH_NOARGS, get_waiters_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -213,7 +214,8 @@ core_exec(PyObject *module)
         }
     }
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
-    return state->pickle_protocol != NULL ? 0 : -1;
+    state->shared = PyDict_New();
+    return state->pickle_protocol != NULL && state->shared != NULL ? 0 : -1;
 }
 
 static int
@@ -238,6 +240,7 @@ core_clear(PyObject *module)
         Py_CLEAR(*state_place(state, imports[i].place));
     }
     Py_CLEAR(state->pickle_protocol);
+    Py_CLEAR(state->shared);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
         Py_CLEAR(*state_place(state, types[i].place));
     }

@@ -37,6 +37,8 @@ struct module_state {
     PyObject *tell_unreadable;
     /* Leases that were given back, and may not have ended for sure. */
     struct holding *unsure;
+    /* Where the holdings of RLocks are, by cache and keys: a dict. */
+    PyObject *shared;
     /* Who waits in C for a lock of fastmmap.sync, and the fork count then. */
     size_t waiters;
     uint64_t waiters_forks;

@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import random
@@ -50,6 +51,10 @@ LEASE_TIME = 3600
 
 class Boom(Exception):
     """What comes in the middle: none of the errors that a value may have."""
+
+
+class Stop(KeyboardInterrupt):
+    """What comes into an event loop, which keeps other exceptions to itself."""
 
 
 class Range:
@@ -166,13 +171,13 @@ ASYNC_USES: dict[str, Any] = {
 class Signals:
     """A timer whose handler raises while it is armed."""
 
-    def __init__(self) -> None:
-        self.armed = False
+    def __init__(self, what: type[BaseException] = Boom) -> None:
+        self.armed, self.what = False, what
         self.before = signal.signal(signal.SIGALRM, self.handle)
 
     def handle(self, *_: object) -> None:
         if self.armed:
-            raise Boom
+            raise self.what
 
     def begin(self) -> None:
         self.armed = True
@@ -299,13 +304,13 @@ def disturb(kind: Any, call: Callable[[], object]) -> bool:
             call()
         finally:
             kind.end()
-    except Boom:
+    except (Boom, Stop):
         came = True
     for _ in range(3):  # one may still come on the way out
         try:
             kind.end()
             break
-        except Boom:
+        except (Boom, Stop):
             came = True
     return came
 
@@ -313,12 +318,16 @@ def disturb(kind: Any, call: Callable[[], object]) -> bool:
 def run_task(use: Any, place: Range, kind: Any) -> bool:
     """The same for a task in a loop of its own."""
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # of tasks that lost their next step
     task = loop.create_task(repeat_async(use, place))
     came = disturb(kind, lambda: loop.run_until_complete(task))
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Boom):
-        loop.run_until_complete(task)
+    loop.run_until_complete(asyncio.wait({task}, timeout=0.1))
+    lost = not task.done()  # its next step was, with the exception: so is it
     loop.close()
+    if lost:
+        del task, loop
+        gc.collect()
     return came
 
 
@@ -346,7 +355,7 @@ def storm(place: Range, name: str, kind_name: str, operations: int) -> Counter[s
     """Disturb a use until so many exceptions have come; return what was left."""
     left: Counter[str] = Counter()
     what, came = f"{name}, {kind_name}", 0
-    kind = KINDS[kind_name]()
+    kind = KINDS[kind_name]() if name in USES else Signals(Stop)
     try:
         while came < operations:
             if name in USES:

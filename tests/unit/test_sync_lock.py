@@ -205,6 +205,29 @@ def test_tasks_of_one_thread_have_an_rlock_one_at_a_time(cache: FastMmap) -> Non
     asyncio.run(main())
 
 
+def test_an_rlock_is_free_when_the_coroutine_that_has_it_is_closed(
+    cache: FastMmap,
+) -> None:
+    async def work() -> None:
+        async with RLock(cache, "a"):
+            await asyncio.sleep(10)
+
+    coroutine = work()
+
+    async def main() -> None:
+        task = asyncio.create_task(coroutine)
+        await asyncio.sleep(0.01)
+        assert RLock(cache, "a").locked()
+        task.remove_done_callback(lambda _: None)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    coroutine.close()  # in no task
+    assert not RLock(cache, "a").locked()
+    loop.run_until_complete(asyncio.sleep(0.001))
+    loop.close()
+
+
 # ------------------------------------------------------------------- waiting
 
 
