@@ -11,8 +11,10 @@
 #define PART_MAX (UINT64_C(64) << 10)
 #define CACHE_SIZE_DEFAULT (UINT64_C(16) << 20)
 #define CACHE_SIZE_MAX (UINT64_C(1) << 50)
-#define PAGE_SIZE_DEFAULT (UINT64_C(256) << 10)
-#define PAGE_SIZE_LARGE (UINT64_C(1) << 20) /* for caches from 64 MiB on */
+/* Few pages are filled more evenly, and many keep writers apart. */
+#define PAGES_USUAL 16u
+#define PAGE_SIZE_LEAST (UINT64_C(256) << 10) /* for caches from 1 MiB on */
+#define PAGE_SIZE_MOST (UINT64_C(2) << 20) /* it is held while it is counted */
 #define ENTRY_SIZE_DEFAULT 200u
 #define ENTRY_SIZE_MAX (1u << 30)
 #define SLOT_SIZE 12u /* bytes, its hint included */
@@ -105,14 +107,10 @@ nearest_power(uint64_t n)
 static uint64_t
 default_page_size(uint64_t cache_size)
 {
-    if (cache_size >= UINT64_C(64) << 20) {
-        return PAGE_SIZE_LARGE;
-    }
-    if (cache_size >= 4 * PAGE_SIZE_DEFAULT) {
-        return PAGE_SIZE_DEFAULT;
-    }
-    uint64_t page_size = FMM_PAGE_SIZE_MIN;
-    while (page_size * 8 <= cache_size) {
+    bool small = cache_size < 4 * PAGE_SIZE_LEAST;
+    uint64_t page_size = small ? FMM_PAGE_SIZE_MIN : PAGE_SIZE_LEAST;
+    uint64_t pages = small ? 4 : PAGES_USUAL;
+    while (page_size * 2 * pages <= cache_size && page_size < PAGE_SIZE_MOST) {
         page_size *= 2;
     }
     return page_size;

@@ -2,7 +2,7 @@
 
 #include "fmm_mutant.h"
 
-#define BUCKETS_AHEAD 3u /* whose entries are on their way in a recount */
+#define BUCKETS_AHEAD 3u /* whose entries are on their way in a walk */
 
 void
 fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
@@ -185,12 +185,6 @@ fmm_page_reset(struct fmm_page *page)
     fmm_page_recount(page);
 }
 
-/* What the slots of a page name, counted. */
-struct tally {
-    uint64_t live[2];
-    uint64_t entries, internal;
-};
-
 /* Ask for the headers of the entries that a bucket names. */
 static void
 prefetch_entries(const struct fmm_page *page, uint32_t bucket)
@@ -203,6 +197,21 @@ prefetch_entries(const struct fmm_page *page, uint32_t bucket)
         }
     }
 }
+
+void
+fmm_page_fetch_ahead(const struct fmm_page *page, uint32_t slot)
+{
+    uint32_t bucket = slot / FMM_BUCKET_SLOTS + BUCKETS_AHEAD;
+    if (slot % FMM_BUCKET_SLOTS == 0 && bucket < page->index.buckets) {
+        prefetch_entries(page, bucket);
+    }
+}
+
+/* What the slots of a page name, counted. */
+struct tally {
+    uint64_t live[2];
+    uint64_t entries, internal;
+};
 
 /* The first word of an entry is enough: the counters are advisory. */
 static void
@@ -221,17 +230,13 @@ count_slot(const struct fmm_page *page, uint32_t slot, struct tally *tally)
     }
 }
 
-/* Entries lie in no order: without asking ahead, each is a wait for memory. */
 static void
 count_slots(const struct fmm_page *page, struct tally *tally)
 {
-    for (uint32_t bucket = 0; bucket < page->index.buckets; bucket++) {
-        if (bucket + BUCKETS_AHEAD < page->index.buckets) {
-            prefetch_entries(page, bucket + BUCKETS_AHEAD);
-        }
-        for (uint32_t i = 0; i < FMM_BUCKET_SLOTS; i++) {
-            count_slot(page, bucket * FMM_BUCKET_SLOTS + i, tally);
-        }
+    uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        fmm_page_fetch_ahead(page, slot);
+        count_slot(page, slot, tally);
     }
 }
 

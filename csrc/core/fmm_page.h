@@ -96,6 +96,9 @@ bool fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
                         struct fmm_found *out);
 /* Ask for the lines of what a slot names. */
 void fmm_page_fetch_slot(const struct fmm_page *page, uint32_t slot);
+/* In a walk over all slots: ask for what is next but a few. Entries lie in no
+ * order; without that, each is a wait for memory, with the page held. */
+void fmm_page_fetch_ahead(const struct fmm_page *page, uint32_t slot);
 /* The entry of a key, expired ones and tombstones too. */
 bool fmm_page_find(const struct fmm_page *page, const struct fmm_key *key,
                    struct fmm_found *out);

@@ -61,6 +61,7 @@ scan_locked(const struct fmm_hold *hold, const struct fmm_call *call,
     scan->used = 0;
     scan->cursor = 0;
     for (uint32_t slot = 0; slot < count_slots(&hold->page); slot++) {
+        fmm_page_fetch_ahead(&hold->page, slot);
         if (!load_value(&search, slot, &found)) {
             continue;
         }
@@ -130,6 +131,7 @@ fmm_count_page(struct fmm_cache *cache, const struct fmm_call *call,
     }
     const struct search search = {&hold, call->now_ms, 0};
     for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
+        fmm_page_fetch_ahead(&hold.page, slot);
         if (load_value(&search, slot, &found)) {
             *count += 1;
         }
@@ -204,6 +206,7 @@ fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
                          .what = what,
                          .keep_dirty = keep_dirty};
     for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
+        fmm_page_fetch_ahead(&hold.page, slot);
         if (fmm_index_word(&hold.page.index, slot) != 0) {
             drop_slot(&d, slot);
         }

@@ -102,6 +102,7 @@ fmm_verify_page(struct fmm_page *page, struct fmm_page_report *report)
         return;
     }
     for (uint32_t slot = 0; slot < slots; slot++) {
+        fmm_page_fetch_ahead(page, slot);
         check_slot(page, slot, report);
     }
     uint64_t used = fmm_ring_used(&page->ring[FMM_RING_S]) +

@@ -31,11 +31,13 @@ check_pages_of(uint64_t cache_size, uint64_t page_size, uint32_t num_pages)
 static void
 pages_follow_the_cache_size(void)
 {
-    check_pages_of(0, 256 * KIB, 64);
-    check_pages_of(16 * MIB, 256 * KIB, 64);
-    check_pages_of(63 * MIB, 256 * KIB, 252);
-    check_pages_of(64 * MIB, MIB, 64);
-    check_pages_of(2 * GIB, MIB, 2048);
+    check_pages_of(0, MIB, 16);
+    check_pages_of(16 * MIB, MIB, 16);
+    check_pages_of(16 * MIB - 1, 512 * KIB, 31);
+    check_pages_of(64 * MIB, 2 * MIB, 32);
+    check_pages_of(2 * GIB, 2 * MIB, 1024);
+    check_pages_of(8 * MIB, 512 * KIB, 16);
+    check_pages_of(4 * MIB, 256 * KIB, 16);
     check_pages_of(MIB, 256 * KIB, 4);
     check_pages_of(512 * KIB, 128 * KIB, 4);
     check_pages_of(4 * KIB, 4 * KIB, 1);

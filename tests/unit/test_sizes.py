@@ -36,12 +36,12 @@ def test_cache_size_takes_bytes_or_a_unit(
 
 def test_the_default_cache_is_of_16_mb(path: str) -> None:
     with FastMmap(path) as cache:
-        assert (cache.page_size, cache.num_pages) == (256 * KB, 64)
+        assert (cache.page_size, cache.num_pages) == (MB, 16)
 
 
 def test_pages_grow_with_the_cache(make_cache: MakeCache) -> None:
     cache = make_cache(cache_size="64m", reserve=False)
-    assert cache.page_size == MB
+    assert cache.page_size == 2 * MB
 
 
 def test_geometry_can_be_given(make_cache: MakeCache) -> None:
