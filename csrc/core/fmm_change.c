@@ -308,8 +308,9 @@ add_in_place(const struct change *c, const struct addition *a,
         fmm_entry_end_lease(&found->entry);
     }
     fmm_entry_set_integer(&found->entry, a->result);
-    fmm_hint_touch(&page->index.hints[found->slot],
-                   fmm_hold_seconds(c->cache, c->call->now_ms));
+    /* Who adds is told the sum: that is a read, too. */
+    fmm_hint_hit(&page->index.hints[found->slot],
+                 fmm_hold_seconds(c->cache, c->call->now_ms));
     fmm_count_add(&page->control->stores, 1);
 }
 

@@ -6,6 +6,7 @@
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
 #define STAYS_MAX 256u
+#define STAYS_KEPT 64u                 /* of them for what must not leave */
 #define SMALL_MAX (UINT64_C(16) << 10) /* larger entries skip ring S */
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
@@ -152,7 +153,7 @@ tail_is_waste(const struct fmm_work *work, const struct tail *tail)
         return false;
     }
     fmm_page_clear_slot(work->page, found);
-    fmm_count_add(&work->page->control->expirations, 1);
+    fmm_evict_expired(work->page, found);
     return true;
 }
 
@@ -173,14 +174,20 @@ price_of(const struct fmm_work *work, const struct tail *tail)
     return (uint32_t)fmm_max(PRICE * (uint64_t)tail->length / average, 1);
 }
 
+/* Whether somebody holds a lease on it: then it does not leave. */
+static bool
+is_leased(const struct fmm_work *work, const struct tail *tail)
+{
+    return !FMM_MUTANT_IS(leases_unwanted) &&
+           fmm_entry_leased(&tail->found.entry, work->now_ms);
+}
+
 /* Whether somebody is at work on it, writing it back or computing it anew:
  * then it stays if there is a way, and pays nothing. */
 static bool
 is_wanted(const struct fmm_work *work, const struct tail *tail)
 {
-    return (tail->found.word & FMM_SLOT_PENDING) != 0 ||
-           (!FMM_MUTANT_IS(leases_unwanted) &&
-            fmm_entry_leased(&tail->found.entry, work->now_ms));
+    return (tail->found.word & FMM_SLOT_PENDING) != 0 || is_leased(work, tail);
 }
 
 static bool
@@ -216,12 +223,20 @@ fmm_evict_hand_out(const struct fmm_page *page, const struct fmm_found *found,
 }
 
 void
+fmm_evict_expired(const struct fmm_page *page, const struct fmm_found *found)
+{
+    bool internal = fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL;
+    fmm_count_add(&page->control->expirations, internal ? 0 : 1);
+}
+
+void
 fmm_evict_slot(const struct fmm_page *page, const struct fmm_found *found)
 {
+    bool internal = fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL;
     fmm_page_note_departure(page, found);
     ghost_add(page, found->entry.hash);
     fmm_count_add(&page->control->slot_evictions, 1);
-    fmm_count_add(&page->control->evictions, 1);
+    fmm_count_add(&page->control->evictions, internal ? 0 : 1);
 }
 
 /* Out: a dirty entry by way of its owner, a clean one as a ghost. */
@@ -337,12 +352,13 @@ tail_stay(struct fmm_work *work, const struct tail *tail)
     uint64_t free_bytes = fmm_ring_free(tail->ring);
     bool spent = work->budget < tail->length;
     bool wanted = is_wanted(work, tail);
-    bool worth = free_bytes < tail->length ||
-                 (spent && free_bytes == tail->length) ||
-                 (wanted && !fmm_ring_has_room(tail->ring, tail->length));
+    bool worth =
+        free_bytes < tail->length || (spent && free_bytes == tail->length) ||
+        (wanted && (spent || !fmm_ring_has_room(tail->ring, tail->length)));
     bool may = wanted || work->large || is_record(tail) ||
                !is_cleaning(work, FMM_RING_M) || FMM_MUTANT_IS(stay_for_small);
-    if (!worth || !may || !FMM_BOUND(stays, work->stays > 0)) {
+    uint32_t kept = wanted ? 0 : STAYS_KEPT;
+    if (!worth || !may || !FMM_BOUND(stays, work->stays > kept)) {
         return false;
     }
     work->stays--;
@@ -378,7 +394,7 @@ retire_main(struct fmm_work *work)
             return FMM_OK;
         }
     }
-    return tail_evict(work, &tail);
+    return is_leased(work, &tail) ? FMM_NO_ROOM : tail_evict(work, &tail);
 }
 
 /* Move the entry at the tail of S into M. FMM_NO_ROOM: beyond the work. */
@@ -454,6 +470,9 @@ retire_probation(struct fmm_work *work)
         if (status != FMM_NO_ROOM || work->tidying) {
             return status;
         }
+    }
+    if (FMM_UNLIKELY(is_leased(work, &tail))) {
+        return tail_stay(work, &tail) ? FMM_OK : FMM_NO_ROOM;
     }
     return tail_evict(work, &tail);
 }

@@ -40,6 +40,9 @@ enum fmm_status fmm_evict_make_room(struct fmm_work *work, uint32_t ring,
  * caller stores the slot. */
 void fmm_evict_slot(const struct fmm_page *page,
                     const struct fmm_found *found);
+/* The same of one that has expired, or that nobody can ask for. */
+void fmm_evict_expired(const struct fmm_page *page,
+                       const struct fmm_found *found);
 /* Mark a dirty entry as handed out and name it in the ticket. */
 enum fmm_status fmm_evict_hand_out(const struct fmm_page *page,
                                    const struct fmm_found *found,

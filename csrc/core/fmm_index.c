@@ -70,29 +70,6 @@ fmm_index_find_empty(const struct fmm_index *index, uint64_t hash)
     return empty ? fmm_index_take(&c, &empty) : FMM_SLOT_NONE;
 }
 
-uint32_t
-fmm_index_find_victim(const struct fmm_index *index, uint64_t hash,
-                      uint64_t avoid)
-{
-    struct fmm_candidates c;
-    uint32_t best = FMM_SLOT_NONE;
-    uint64_t best_rank = UINT64_MAX;
-    fmm_index_candidates(index->buckets, hash, &c);
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint32_t slot = fmm_index_slot(&c, i);
-        uint64_t rank =
-            atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
-        if (fmm_index_word(index, slot) & avoid) {
-            rank |= UINT64_C(1) << 32;
-        }
-        if (rank < best_rank) {
-            best = slot;
-            best_rank = rank;
-        }
-    }
-    return best;
-}
-
 static uint32_t
 hint_word(uint32_t credit, uint64_t seconds)
 {

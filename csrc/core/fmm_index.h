@@ -104,10 +104,6 @@ uint32_t fmm_index_find_place(const struct fmm_index *index, uint64_t hash,
 /* The slot for a new entry: an empty one of the emptier candidate bucket;
  * FMM_SLOT_NONE when both are full. */
 uint32_t fmm_index_find_empty(const struct fmm_index *index, uint64_t hash);
-/* Of full candidate buckets, the slot with the least credit and then the
- * oldest access; one with none of the bits of `avoid` if there is one. */
-uint32_t fmm_index_find_victim(const struct fmm_index *index, uint64_t hash,
-                               uint64_t avoid);
 
 /* A hit: more credit, accessed at `seconds` since creation. */
 void fmm_hint_hit(fmm_word32 *hint, uint64_t seconds);

@@ -2,6 +2,7 @@
 
 #include "fmm_evict.h"
 #include "fmm_mutant.h"
+#include "fmm_victim.h"
 
 enum fmm_status
 fmm_insert_allowed(const struct fmm_found *old, const struct fmm_store *store)
@@ -32,41 +33,18 @@ struct place {
     bool same_key;
 };
 
-/* The least wanted entry of full buckets, a clean one if there is. Who has a
- * lease goes last. False: its slot names nothing sound. */
-static bool
-load_victim(const struct fmm_work *work, const struct fmm_entry_source *source,
-            struct place *place)
-{
-    const struct fmm_index *index = &work->page->index;
-    for (uint32_t i = 0;; i++) {
-        place->slot =
-            fmm_index_find_victim(index, source->key->hash, FMM_SLOT_DIRTY);
-        if (!fmm_page_load_slot(work->page, place->slot, &place->victim)) {
-            return false;
-        }
-        if (i == FMM_CANDIDATES ||
-            !fmm_entry_leased(&place->victim.entry, work->now_ms)) {
-            return true;
-        }
-        fmm_hint_fill(&index->hints[place->slot], source->stored_at);
-    }
-}
-
 FMM_COLD static enum fmm_status
 choose_victim(const struct fmm_work *work,
               const struct fmm_entry_source *source, struct place *place)
 {
-    const struct fmm_page *page = work->page;
-    if (!load_victim(work, source, place)) {
+    enum fmm_status status =
+        fmm_victim_choose(work, source->key->hash, &place->victim);
+    place->slot = place->victim.slot;
+    if (status == FMM_MISS) {
         return FMM_OK; /* take it */
     }
-    if (place->victim.word & FMM_SLOT_DIRTY) {
-        return fmm_evict_hand_out(page, &place->victim, work->ticket);
-    }
-    fmm_evict_slot(page, &place->victim);
-    place->old = &place->victim;
-    return FMM_OK;
+    place->old = status == FMM_OK ? &place->victim : NULL;
+    return status;
 }
 
 static enum fmm_status

@@ -144,33 +144,6 @@ a_new_entry_goes_to_the_emptier_bucket(void)
 }
 
 static void
-the_victim_has_the_least_credit_then_the_oldest_access(void)
-{
-    struct fmm_candidates c;
-    uint64_t hash = check_random();
-    fmm_index_candidates(BUCKETS, hash, &c);
-    clear();
-    for (uint32_t n = 0; n < FMM_CANDIDATES; n++) {
-        uint32_t slot = fmm_index_slot(&c, n);
-        slots[slot] = FMM_SLOT_USED;
-        fmm_hint_reset(&hints[slot], 100 + n);
-        fmm_hint_hit(&hints[slot], 100 + n);
-    }
-    fmm_hint_reset(&hints[c.first[1] + 3], 5000);
-    fmm_hint_reset(&hints[c.first[0] + 2], 5001);
-    CHECK_EQ(fmm_index_find_victim(&table, hash, FMM_SLOT_DIRTY),
-             c.first[1] + 3);
-    slots[c.first[1] + 3] |= FMM_SLOT_DIRTY;
-    CHECK_EQ(fmm_index_find_victim(&table, hash, FMM_SLOT_DIRTY),
-             c.first[0] + 2);
-    for (uint32_t n = 0; n < FMM_CANDIDATES; n++) {
-        slots[fmm_index_slot(&c, n)] |= FMM_SLOT_DIRTY;
-    }
-    CHECK_EQ(fmm_index_find_victim(&table, hash, FMM_SLOT_DIRTY),
-             c.first[1] + 3);
-}
-
-static void
 a_hit_earns_six_of_at_most_fifteen(void)
 {
     fmm_word32 hint = 0;
@@ -216,7 +189,6 @@ static const struct check_case cases[] = {
     CASE(candidates_are_two_whole_buckets),
     CASE(a_place_is_found_dirty_or_not),
     CASE(a_new_entry_goes_to_the_emptier_bucket),
-    CASE(the_victim_has_the_least_credit_then_the_oldest_access),
     CASE(a_hit_earns_six_of_at_most_fifteen),
     CASE(credit_is_paid_down_to_nothing),
     CASE(an_access_beyond_eight_years_is_kept_as_that),

@@ -1,0 +1,85 @@
+"""What a full cache keeps, and what makes way."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from support import MakeCache
+
+from fastmmap.sync import Lock
+from fastmmap.testing import time_travel
+
+DAY = 86400
+
+
+def lookup(cache: MakeCache, prefix: str, count: int, size: int) -> int:
+    """Look keys up, and store those that are missing; return the hits."""
+    hits = 0
+    for i in range(count):
+        if cache.get(f"{prefix}{i}") is None:
+            cache.set(f"{prefix}{i}", b"v" * size)
+        else:
+            hits += 1
+    return hits
+
+
+def test_expired_values_leave_their_slots_to_new_ones(make_cache: MakeCache) -> None:
+    cache = make_cache(cache_size="1m", serializer="raw")
+    for i in range(8000):
+        cache.set(f"old{i}", b"v" * 40, "1h")
+        cache.get(f"old{i}")
+    with time_travel(DAY):
+        for i in range(1000):
+            cache.set(f"new{i}", b"v" * 40)
+        assert sum(f"new{i}" in cache for i in range(1000)) == 1000
+
+
+@pytest.mark.parametrize("reads", [1, 3])
+def test_a_new_working_set_gets_in_after_one_that_was_read(
+    make_cache: MakeCache, reads: int
+) -> None:
+    cache = make_cache(cache_size="1m", serializer="raw")
+    for _ in range(1 + reads):
+        lookup(cache, "old", 10_000, 60)
+    with time_travel(DAY):
+        for _ in range(4):
+            hits = lookup(cache, "new", 2000, 60)
+    assert hits > 1900
+
+
+def test_what_is_stored_now_is_there_while_it_is_read(make_cache: MakeCache) -> None:
+    cache = make_cache(page_size=8192, num_pages=3, serializer="raw")
+    keys: list[str] = []
+    lost = 0
+    for i in range(500):
+        keys.append(f"key-{i:08}")
+        cache.set(keys[-1], b"v" * 30)
+        lost += sum(cache.get(key) is None for key in keys[-10:])
+    assert lost < 50  # looks, of 5,000; the old ones kept out hundreds
+
+
+def test_no_increment_is_lost_among_expired_counters(make_cache: MakeCache) -> None:
+    cache = make_cache(cache_size="1m")
+    for i in range(9000):
+        cache.incr(f"old{i}", expire_time="1h")
+        cache.get(f"old{i}")
+    with time_travel(DAY):
+        for i in range(5000):
+            cache.incr(f"visits{i % 500}")
+        assert sum(cache.get(f"visits{i}", 0) for i in range(500)) == 5000
+
+
+def test_a_held_lock_is_never_evicted(make_cache: MakeCache) -> None:
+    dice = random.Random(1)
+    cache = make_cache(num_pages=1, page_size="256k", serializer="raw")
+    lock = Lock(cache, "lock")
+    lock.acquire()
+    for i in range(20_000):
+        key = f"k{dice.randrange(500)}"
+        cache.get(key)
+        cache.set(key, b"x" * 200)
+        if i % 5 == 0:
+            cache.set(f"large{dice.randrange(30)}", b"y" * dice.randint(25_000, 75_000))
+    assert lock.holder() is not None
+    lock.release()
