@@ -465,23 +465,24 @@ a_removal_ends_what_is_being_computed(void)
 {
     const struct fmm_removal removal = {.mark = true};
     const struct fmm_value value = text_value("late");
+    const struct fmm_lease_request wanted = {.duration_ms = 1000};
     struct fmm_key key;
     struct fmm_ticket ticket;
     struct fmm_lease lease;
     begin();
     key = text_key(cache, "key");
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1000, false, &lease, &ticket),
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lease, &ticket),
              FMM_OK);
     CHECK_EQ(fmm_remove(cache, &call, &key, &removal, NULL, &ticket),
              FMM_MISS);
     const struct fmm_lease_store store = {.token = lease.token};
     CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &store, &ticket),
              FMM_MISS);
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1000, false, &lease, &ticket),
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lease, &ticket),
              FMM_DIRTY);
     CHECK(ticket.removed);
     CHECK_EQ(done(&ticket), FMM_OK);
-    CHECK_EQ(fmm_lease_take(cache, &call, &key, 1000, false, &lease, &ticket),
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lease, &ticket),
              FMM_OK);
     end();
 }
