@@ -125,9 +125,24 @@ _FORKS = (
 
 _EXITS = (
     _break(
+        "exit_work_among_the_atexit_functions",
+        f"{_PACKAGE}lifecycle.py",
+        "    _atexit_runs = True\n",
+        "    _close_all()\n",
+        f"{_HAZARDS}test_shutdown.py::"
+        "test_atexit_functions_from_before_fastmmap_find_an_open_cache",
+    ),
+    _break(
+        "private_file_stays_for_good",
+        f"{_BINDING}py_cache.c",
+        "    if (self->unlink_last && outcome == 0) {\n",
+        "    if (false) {\n",
+        f"{_HAZARDS}test_inherited_private_file.py",
+    ),
+    _break(
         "nothing_is_done_at_exit",
         f"{_PACKAGE}lifecycle.py",
-        "atexit.register(_close_all)\n",
+        "atexit.register(_note_exit, _Last())\n",
         "",
         f"{_HAZARDS}test_dirty_exit.py::test_changes_are_written_once_at_the_end_by",
         f"{_HAZARDS}test_subinterpreters.py::"
@@ -138,7 +153,7 @@ _EXITS = (
         (
             (
                 f"{_PACKAGE}lifecycle.py",
-                "atexit.register(_close_all)\n",
+                "atexit.register(_note_exit, _Last())\n",
                 "",
             ),
             (
@@ -156,8 +171,8 @@ _EXITS = (
     _break(
         "exit_work_before_that_of_users",
         f"{_PACKAGE}lifecycle.py",
-        "    if parent_process() is not None:\n        _close_all()\n",
-        "    _close_all()\n",
+        "    if parent_process() is None:\n        return\n",
+        "",
         f"{_HAZARDS}test_shutdown.py::"
         "test_atexit_functions_of_later_imports_come_before_the_exit_work",
     ),
