@@ -162,7 +162,7 @@ LEFT = """
 import os
 source = f'''
 from fastmmap import FastMmap
-kept = FastMmap({path!r}, cache_size="64k")
+kept = FastMmap({path!r}, cache_size="64k", unlink_on_exit=True)
 kept.set("key", 1)
 '''
 print(run(False, source), os.path.exists(path))
