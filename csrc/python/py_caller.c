@@ -96,15 +96,43 @@ caller_now(void)
     return PyLong_FromUnsignedLong(PyThread_get_thread_ident());
 }
 
-bool
-caller_same(PyObject *one, PyObject *other)
+PyObject *
+caller_note(PyObject *caller)
 {
-    if (one == other) {
-        return true;
+    if (PyLong_CheckExact(caller)) {
+        return Py_NewRef(caller);
     }
-    if (one == NULL || other == NULL || !PyLong_CheckExact(one) ||
-        !PyLong_CheckExact(other)) {
-        return false;
+    PyObject *noted = PyWeakref_NewRef(caller, NULL);
+    if (noted == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear(); /* a task of a kind that knows no weak references */
+        noted = Py_NewRef(caller);
     }
-    return PyObject_RichCompareBool(one, other, Py_EQ) == 1;
+    return noted;
+}
+
+/* Whether a weak reference leads to that object. */
+static bool
+leads_to(PyObject *weak, PyObject *object)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *found = NULL;
+    bool same = PyWeakref_GetRef(weak, &found) > 0 && found == object;
+    Py_XDECREF(found);
+    return same;
+#else
+    return PyWeakref_GetObject(weak) == object;
+#endif
+}
+
+bool
+caller_same(PyObject *noted, PyObject *caller)
+{
+    if (PyWeakref_CheckRef(noted)) {
+        return leads_to(noted, caller);
+    }
+    if (noted == caller || !PyLong_CheckExact(noted) ||
+        !PyLong_CheckExact(caller)) {
+        return noted == caller;
+    }
+    return PyObject_RichCompareBool(noted, caller, Py_EQ) == 1;
 }

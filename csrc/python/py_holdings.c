@@ -102,9 +102,13 @@ take_key(struct holdings_object *self, PyObject *key, PyObject *caller,
     if (holding == NULL) {
         return -1;
     }
-    holding->caller = Py_NewRef(caller);
+    holding->caller = caller_note(caller);
     holding->thread = PyThread_get_thread_ident();
     holding->depth = 1;
+    if (holding->caller == NULL) {
+        holding_free(self->cache->state, holding);
+        return -1;
+    }
     int status = holding_take(self->cache, holding, &request, &theirs);
     if (status == FMM_OK) {
         append(self, holding);

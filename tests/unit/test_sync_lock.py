@@ -205,6 +205,29 @@ def test_tasks_of_one_thread_have_an_rlock_one_at_a_time(cache: FastMmap) -> Non
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_task_that_is_lost_in_its_block_is_not_kept_by_its_lock(
+    cache: FastMmap, kind: Any
+) -> None:
+    lock = kind(cache, "a")
+
+    async def work() -> None:
+        async with lock:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        asyncio.ensure_future(work())  # noqa: RUF006 (nobody is to keep it)
+        await asyncio.sleep(0.01)
+        assert lock.locked()
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    loop.run_until_complete(main())
+    gc.collect()  # nothing will ever wake it up
+    assert not lock.locked()
+    loop.close()
+
+
 def test_an_rlock_is_free_when_the_coroutine_that_has_it_is_closed(
     cache: FastMmap,
 ) -> None:
