@@ -327,6 +327,7 @@ run_hash(struct fmm_cache *cache, struct op *op)
 {
     struct fmm_meta ignored;
     op_hash(cache, op);
+    op->call.count = false;
     return fmm_exists(cache, &op->call, &op->key, &ignored);
 }
 

@@ -65,8 +65,8 @@ take(unsigned n, uint64_t duration_ms)
     struct fmm_key key = text_key(cache, name_of(n));
     struct fmm_lease lease;
     struct fmm_ticket ticket;
-    return fmm_lease_take(cache, &call, &key, duration_ms, false, &lease,
-                          &ticket);
+    const struct fmm_lease_request wanted = {.duration_ms = duration_ms};
+    return fmm_lease_take(cache, &call, &key, &wanted, &lease, &ticket);
 }
 
 static bool
