@@ -322,7 +322,8 @@ def run_task(use: Any, place: Range, kind: Any) -> bool:
     task = loop.create_task(repeat_async(use, place))
     came = disturb(kind, lambda: loop.run_until_complete(task))
     task.cancel()
-    loop.run_until_complete(asyncio.wait({task}, timeout=0.1))
+    with contextlib.suppress(RuntimeError):  # a loop that was about to stop does
+        loop.run_until_complete(asyncio.wait({task}, timeout=0.1))
     lost = not task.done()  # its next step was, with the exception: so is it
     loop.close()
     if lost:
