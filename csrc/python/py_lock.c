@@ -47,6 +47,10 @@ held_take(struct cache_object *self, struct held *held, PyObject *key,
             held_release(held);
         }
     } while (status == FMM_TOO_SMALL);
+    if (status >= 0) {
+        fmm_count_read(held->section->guard.cache, &held->op.call,
+                       &held->op.key, (enum fmm_status)status);
+    }
     held->found = status == FMM_OK && held->meta.type != VALUE_NOT_FOUND;
     if (status >= 0 || held->section == NULL) {
         return status < 0 ? -1 : 0;

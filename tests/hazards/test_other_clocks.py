@@ -13,7 +13,7 @@ from support import run_program
 
 START = """
 import asyncio, datetime, time, contextlib
-from fastmmap import FastMmap, LockTimeout
+from fastmmap import FastMmap, LockTimeout, _core
 from fastmmap.sync import Event, Lock, RateLimiter, Semaphore, wait_for_key
 from fastmmap.testing import time_travel
 """
@@ -79,7 +79,8 @@ WAITS = {
             raise AssertionError
     """,
     "get_or_set": """
-        number = cache._lease_take("key", 60_000)
+        other = _core.Lease(cache, "key", 60_000)
+        assert other.take()[0] == "taken"
         try:
             cache.get_or_set("key", lambda: 1, timeout=0.1)
         except LockTimeout:

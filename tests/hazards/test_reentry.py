@@ -158,7 +158,7 @@ def test_an_open_cache_is_not_opened_again(cache: FastMmap, path: str) -> None:
 
 def test_a_closed_cache_can_be_opened_again(cache: FastMmap, path: str) -> None:
     cache.close()
-    FastMmap.__init__(cache, path, cache_size="64k")
+    FastMmap.__init__(cache, path, cache_size="64k", init_file=True)
     assert cache.set("key", 1)
 
 

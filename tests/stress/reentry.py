@@ -483,13 +483,12 @@ def compute(world: World) -> None:
 
 
 def lease(world: World) -> None:
-    space, key = world.space, world.key
-    token = world.chance.randrange(2**64)
-    taken = space._lease_take(key, 50)
+    space, key, chance = world.space, world.key, world.chance
+    taken = _core.Lease(space, key, 50)
+    taken.take(chance.random() < 0.3)
     world.junk.append((taken, space._lease_peek(key)))
-    space._lease_store(key, world.value, token, None, 0, bytes(16 * token % 200))
-    space._lease_extend(key, taken[1], 50)
-    space._lease_release(key, taken[1])
+    taken.store(world.value, None, False, bytes(16 * chance.randrange(14)))
+    taken.release()
 
 
 def absurd(world: World) -> None:
