@@ -110,7 +110,7 @@ LAYOUT = [
         (
             Box("index", 3, "plain", "8 bytes per slot"),
             Box("hints", 3, "plain", "4 bytes per slot"),
-            Box("ghosts", 3, "plain", "4 bytes per KiB"),
+            Box("ghosts", 3, "plain", "2 bytes per slot"),
             Box("ring S", 4, "strong", "20 % of the rest"),
             Box("ring M", 8, "strong", "80 % of the rest"),
         ),

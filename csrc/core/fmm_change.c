@@ -2,6 +2,7 @@
 #include "fmm.h"
 
 #include "fmm_evict.h"
+#include "fmm_hand.h"
 #include "fmm_hold.h"
 #include "fmm_mutant.h"
 #include "fmm_read.h"
@@ -386,6 +387,7 @@ fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
     }
     const struct fmm_found *found = find(&c, &room);
     if (is_visible(&c, found)) {
+        fmm_hand_note(&hold.page, expire_at);
         fmm_entry_set_expiry(&found->entry, expire_at);
         if (parts_out != NULL) {
             fmm_entry_parts(&found->entry, parts_out);

@@ -35,32 +35,39 @@ fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
 
 /* --------------------------------------------------------------- ghosts */
 
-static uint32_t *
+/* As many as slots, by the first bucket of a hash. */
+static uint16_t *
 ghost_bucket(const struct fmm_page *page, uint64_t hash)
 {
     const struct fmm_geometry *geometry = page->geometry;
-    uint32_t buckets = geometry->ghosts / FMM_GHOST_BUCKET;
     uint64_t behind_hints = geometry->ghosts_at - geometry->hints_at;
     void *hints = page->index.hints;
-    return (uint32_t *)hints + behind_hints / sizeof(uint32_t) +
-           (size_t)fmm_hash_bucket(hash, buckets) * FMM_GHOST_BUCKET;
+    return (uint16_t *)hints + behind_hints / sizeof(uint16_t) +
+           (size_t)fmm_hash_bucket(hash, page->index.buckets) *
+               FMM_GHOST_BUCKET;
 }
 
 /* Remember a hash, the newest first. */
 static void
 ghost_add(const struct fmm_page *page, uint64_t hash)
 {
-    uint32_t *bucket = ghost_bucket(page, hash);
+    uint16_t *bucket = ghost_bucket(page, hash);
     memmove(bucket + 1, bucket, (FMM_GHOST_BUCKET - 1) * sizeof(*bucket));
     bucket[0] = fmm_hash_ghost(hash);
 }
 
+/* Half as many count as there are entries: of more, too many come back for
+ * what they were once. */
 static bool
 ghost_has(const struct fmm_page *page, uint64_t hash)
 {
-    const uint32_t *bucket = ghost_bucket(page, hash);
-    uint32_t wanted = fmm_hash_ghost(hash);
+    const uint16_t *bucket = ghost_bucket(page, hash);
+    uint16_t wanted = fmm_hash_ghost(hash);
+    uint64_t most = page->control->entries / 2;
     for (uint32_t i = 0; i < FMM_GHOST_BUCKET; i++) {
+        if ((uint64_t)i * page->index.buckets > most) {
+            return false;
+        }
         if (bucket[i] == wanted) {
             return true;
         }

@@ -9,7 +9,7 @@
  *
  *   index   u64 slot words in buckets of 8, one cache line each
  *   hints   u32 per slot: credit and last access
- *   ghosts  u32 per KiB of page: hashes of what was evicted
+ *   ghosts  u16 per slot: hashes of what was evicted
  *   ring S  20 % of the rest: new entries, on probation
  *   ring M  80 % of the rest: entries that proved their worth
  *
@@ -120,17 +120,23 @@ struct fmm_control {
     fmm_word64 reads;
     fmm_word64 hits;
     fmm_word64 lock_waits;
-    uint64_t reserved2[5];
+    /* Rare ones of writers, guarded by the lock. */
+    uint64_t recoveries;
+    uint64_t repaired;
+    uint64_t hand; /* the bucket where what has expired is looked for next */
+    uint64_t reserved2[2];
     /* Line 3, counters of writers, guarded by the lock. */
     uint64_t stores;
     uint64_t evictions;
     uint64_t expirations;
     uint64_t slot_evictions;
     uint64_t moved_bytes;
-    uint64_t recoveries;
-    uint64_t repaired;
     /* Of `entries` those of internal keys; advisory like them. */
     uint64_t internal;
+    /* The earliest expiry of an entry, ms since 1970, 0: none; and of what
+     * the hand has passed in its present lap. Advisory. */
+    uint64_t earliest;
+    uint64_t passed;
 };
 
 static_assert(offsetof(struct fmm_control, lock) == 64, "control line 1");
@@ -164,8 +170,7 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 #define FMM_HINT_CREDIT_MAX 15u
 #define FMM_HINT_ACCESS ((UINT32_C(1) << FMM_HINT_CREDIT_SHIFT) - 1u)
 
-#define FMM_GHOST_BUCKET 8u
-#define FMM_GHOST_SPAN 1024u /* bytes of page per ghost */
+#define FMM_GHOST_BUCKET FMM_BUCKET_SLOTS
 
 /* --------------------------------------------------------------- entry */
 

@@ -124,9 +124,9 @@ fmm_hash_tag(uint64_t hash)
     return (uint32_t)hash & 0xffffu;
 }
 
-uint32_t
+uint16_t
 fmm_hash_ghost(uint64_t hash)
 {
-    uint32_t ghost = (uint32_t)(hash >> 16);
+    uint16_t ghost = (uint16_t)(hash >> 32);
     return ghost != 0 ? ghost : 1u;
 }

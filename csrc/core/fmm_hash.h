@@ -17,5 +17,5 @@ uint32_t fmm_hash_bucket(uint64_t hash, uint32_t buckets);
 /* The second candidate: differs from the first if there are two. */
 uint32_t fmm_hash_bucket2(uint64_t hash, uint32_t buckets);
 uint32_t fmm_hash_tag(uint64_t hash);
-/* The 32 bits that ghosts remember; never 0. */
-uint32_t fmm_hash_ghost(uint64_t hash);
+/* The 16 bits that ghosts remember; never 0. */
+uint16_t fmm_hash_ghost(uint64_t hash);

@@ -1,6 +1,7 @@
 #include "fmm_insert.h"
 
 #include "fmm_evict.h"
+#include "fmm_hand.h"
 #include "fmm_mutant.h"
 #include "fmm_victim.h"
 
@@ -110,6 +111,7 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     FMM_MUTATE(publish_before_head,
                fmm_index_publish(&page->index, place->slot, word));
     fmm_ring_append(ring, length);
+    fmm_hand_note(page, source->store->expire_at);
     FMM_MUTATE(delete_then_set,
                fmm_index_publish(&page->index, place->slot, 0));
     if (place->same_key) {
@@ -159,6 +161,9 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     uint32_t ring = choose_ring(page, source->key, old, length);
     fmm_evict_begin(&work, page, now_ms, length);
     work.ticket = ticket;
+    if (FMM_UNLIKELY(fmm_hand_is_due(page, now_ms))) {
+        work.retired = fmm_hand_move(page, now_ms, length);
+    }
     enum fmm_status status = fmm_evict_make_room(&work, ring, length);
     if (status != FMM_OK) {
         return status;

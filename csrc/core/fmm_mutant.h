@@ -53,6 +53,7 @@ enum {
     FMM_MUTANT_evict_dirty,
     FMM_MUTANT_file_size,
     FMM_MUTANT_head_of_tail,
+    FMM_MUTANT_hand_bucket,
     FMM_MUTANT_header_checksum,
     FMM_MUTANT_header_magic,
     FMM_MUTANT_header_order,

@@ -18,6 +18,7 @@
 #define ENTRY_SIZE_DEFAULT 200u
 #define ENTRY_SIZE_MAX (1u << 30)
 #define SLOT_SIZE 12u /* bytes, its hint included */
+#define GHOST_SIZE 2u /* bytes, one for each slot */
 
 static uint64_t
 align_up(uint64_t n, uint64_t to)
@@ -52,12 +53,9 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
     struct fmm_geometry g = {.page_size = page_size, .num_pages = num_pages};
     uint64_t slots = (uint64_t)buckets * FMM_BUCKET_SLOTS;
     g.buckets = buckets;
-    g.ghosts =
-        (uint32_t)align_up(page_size / FMM_GHOST_SPAN, FMM_GHOST_BUCKET);
     g.hints_at = slots * sizeof(uint64_t);
     g.ghosts_at = g.hints_at + slots * sizeof(uint32_t);
-    g.index_size =
-        align_up(g.ghosts_at + g.ghosts * sizeof(uint32_t), FMM_RING_ALIGN);
+    g.index_size = align_up(g.ghosts_at + slots * GHOST_SIZE, FMM_RING_ALIGN);
     g.rings_size = page_size - g.index_size;
     g.ring_size[FMM_RING_S] =
         g.rings_size / 5 / FMM_RING_ALIGN * FMM_RING_ALIGN;
@@ -124,7 +122,7 @@ default_buckets(uint64_t page_size, uint32_t entry_size)
 {
     uint64_t expected = entry_size ? entry_size : ENTRY_SIZE_DEFAULT;
     uint64_t stored = fmm_align8(expected + FMM_ENTRY_HEADER);
-    uint64_t span = SLOT_SIZE + stored * 4 / 5;
+    uint64_t span = SLOT_SIZE + GHOST_SIZE + stored * 4 / 5;
     uint64_t buckets = page_size / (span * FMM_BUCKET_SLOTS);
     uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE);
     return (uint32_t)fmm_min(fmm_max(buckets, 2), most);

@@ -20,7 +20,6 @@ struct fmm_geometry {
     uint32_t ring_shift[2];
     uint32_t num_pages;
     uint32_t buckets; /* of 8 slots, per page */
-    uint32_t ghosts;  /* words per page */
 };
 
 /* Lay out pages of these sizes. False when they are out of range; any

@@ -182,6 +182,8 @@ fmm_page_reset(struct fmm_page *page)
     }
     fmm_ring_reset(&page->ring[FMM_RING_S]);
     fmm_ring_reset(&page->ring[FMM_RING_M]);
+    page->control->earliest = 0;
+    page->control->hand = 0;
     fmm_page_recount(page);
 }
 

@@ -196,6 +196,23 @@ next_change(void)
     return some_change(kinds[pick], WRITER_MAX);
 }
 
+/* Whether leases have all slots: these do not make way. */
+static bool
+leases_fill(const struct model *m)
+{
+    struct fmm_page page;
+    struct fmm_found found;
+    view_page(m->cache, 0, &page);
+    uint32_t slots = page.index.buckets * FMM_BUCKET_SLOTS;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        if (!fmm_page_load_slot(&page, slot, &found) ||
+            !fmm_entry_leased(&found.entry, call.now_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void
 take_step(struct model *m)
 {
@@ -208,7 +225,10 @@ take_step(struct model *m)
         status = complete(m, &c);
     }
     look_at(m->cache, c.key, known);
-    if (c.kind == SET || c.kind == SET_DIRTY) {
+    if ((c.kind == SET || c.kind == SET_DIRTY) && status == FMM_NO_ROOM) {
+        CHECK(leases_fill(m) && !known->present);
+    }
+    else if (c.kind == SET || c.kind == SET_DIRTY) {
         CHECK_EQ(status, FMM_OK);
         CHECK(is_value_of(known, &c));
     }

@@ -149,7 +149,7 @@ static void
 a_ghost_is_never_zero(void)
 {
     CHECK(fmm_hash_ghost(0) != 0);
-    CHECK(fmm_hash_ghost(UINT64_C(0xffff00000000ffff)) != 0);
+    CHECK(fmm_hash_ghost(UINT64_C(0xffff0000ffffffff)) != 0);
 }
 
 static const struct check_case cases[] = {

@@ -46,7 +46,7 @@ def places(value: int) -> tuple[int, int, int, int, int]:
     first = low * BUCKETS >> 32
     second = (low * 0x9E3779B1 % 2**32) * BUCKETS >> 32
     second = (first + 1) % BUCKETS if second == first else second
-    return high * PAGES >> 32, first, second, low & 0xFFFF, value >> 16 & 0xFFFFFFFF
+    return high * PAGES >> 32, first, second, low & 0xFFFF, high & 0xFFFF or 1
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ _BY_CATCHER = {
     "test_read_order all": "no_recheck slot_before_tails misses_unchecked "
     "owner_unchecked",
     "test_hostile": "tail_within_ring",
+    "test_hand": "hand_bucket",
     "test_crash_open": "identity_before_locks name_before_content",
 }
 

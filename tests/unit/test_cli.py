@@ -120,7 +120,7 @@ def write_at(path: str, offset: int, data: bytes) -> None:
 def index_size(path: str) -> int:
     """Return the bytes of the index part of each page, see docs/format.rst."""
     (buckets,) = struct.unpack_from("=I", contents(path), 44)
-    return -(-(96 * buckets + 4 * (PAGE // 1024)) // 64) * 64
+    return -(-(112 * buckets) // 64) * 64
 
 
 def damage_slot(path: str, page: int) -> None:

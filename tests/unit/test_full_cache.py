@@ -83,3 +83,18 @@ def test_a_held_lock_is_never_evicted(make_cache: MakeCache) -> None:
             cache.set(f"large{dice.randrange(30)}", b"y" * dice.randint(25_000, 75_000))
     assert lock.holder() is not None
     lock.release()
+
+
+def test_living_values_stay_while_expired_ones_make_room(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(cache_size="1m", serializer="raw")
+    count = 600  # of 600 bytes: a third of the file
+    for i in range(count):
+        cache.set(f"kept{i}", b"v" * 550)
+        cache.set(f"gone{i}", b"v" * 550, "1m")
+    with time_travel(3600):
+        for i in range(count):
+            cache.set(f"new{i}", b"v" * 550)
+        kept = [f"{kind}{i}" in cache for i in range(count) for kind in ("kept", "new")]
+    assert sum(kept) > 0.97 * len(kept)

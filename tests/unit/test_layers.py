@@ -27,7 +27,7 @@ LAYERS = (
     {"fmm_page"},
     {"fmm_owner", "fmm_verify"},
     {"fmm_evict"},
-    {"fmm_victim"},
+    {"fmm_hand", "fmm_victim"},
     {"fmm_file", "fmm_insert"},
     {"fmm_hold"},
     {"fmm_read"},
