@@ -284,7 +284,9 @@ bool fmm_split_needed(const struct fmm_cache *cache, const struct fmm_key *key,
 /* Store the parts of a value, then store under its key one with `split` whose
  * data is `split->parts`. The key has to be on the page of its hash. FMM_BUSY,
  * FMM_DIRTY, FMM_RETIRED: call again, it goes on where it was. FMM_NO_ROOM:
- * not needed, or too large for the file; no part is there then. */
+ * not needed, too large for the file, or a part was evicted meanwhile; no part
+ * is there then. What was evicted for it is dropped: `ticket_out->displaced`
+ * is empty. */
 enum fmm_status fmm_split_store(struct fmm_cache *cache,
                                 const struct fmm_call *call,
                                 const struct fmm_key *key,

@@ -92,13 +92,36 @@ struct tail {
     bool orphan; /* a part that no entry names */
 };
 
+bool
+fmm_evict_is_own(const struct fmm_work *work, const struct fmm_entry *entry)
+{
+    unsigned char id[sizeof(((struct fmm_parts *)NULL)->id)];
+    if (FMM_LIKELY(work->own == NULL) || !fmm_owner_is_part(entry)) {
+        return false;
+    }
+    fmm_copy_out(id, entry->key, sizeof(id));
+    return memcmp(id, work->own, sizeof(id)) == 0;
+}
+
 /* A part that a killed writer left, or an entry that was evicted, or that is
  * still on its way: others have no reason to make way for it. */
 static bool
-is_orphan(const struct fmm_page *page, const struct fmm_entry *entry)
+is_orphan(const struct fmm_work *work, const struct fmm_entry *entry)
 {
     return FMM_UNLIKELY(fmm_owner_is_part(entry)) &&
-           !FMM_MUTANT_IS(orphans_stay) && !fmm_owner_lives(page, entry);
+           !FMM_MUTANT_IS(orphans_stay) && !fmm_evict_is_own(work, entry) &&
+           !fmm_owner_lives(work->page, entry);
+}
+
+void
+fmm_evict_value_of(const struct fmm_work *work, const struct fmm_entry *entry)
+{
+    struct fmm_parts parts;
+    if (fmm_owner_is_part(entry) &&
+        fmm_owner_evict(work->page, entry, &parts) &&
+        work->ticket->displaced.length == 0) {
+        work->ticket->displaced = parts;
+    }
 }
 
 /* FMM_NO_ROOM: it is of this very set, which has just stored it. */
@@ -131,7 +154,7 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
     out->orphan = false;
     if (found->slot != FMM_SLOT_NONE) {
         found->word = fmm_index_word(&page->index, found->slot);
-        out->orphan = is_orphan(page, &found->entry);
+        out->orphan = is_orphan(work, &found->entry);
     }
     return FMM_OK;
 }
@@ -181,12 +204,14 @@ price_of(const struct fmm_work *work, const struct tail *tail)
     return (uint32_t)fmm_max(PRICE * (uint64_t)tail->length / average, 1);
 }
 
-/* Whether somebody holds a lease on it: then it does not leave. */
+/* Whether somebody holds a lease on it, or it is a part of the value that is
+ * being stored: then it does not leave. */
 static bool
-is_leased(const struct fmm_work *work, const struct tail *tail)
+must_stay(const struct fmm_work *work, const struct tail *tail)
 {
-    return !FMM_MUTANT_IS(leases_unwanted) &&
-           fmm_entry_leased(&tail->found.entry, work->now_ms);
+    return (!FMM_MUTANT_IS(leases_unwanted) &&
+            fmm_entry_leased(&tail->found.entry, work->now_ms)) ||
+           fmm_evict_is_own(work, &tail->found.entry);
 }
 
 /* Whether somebody is at work on it, writing it back or computing it anew:
@@ -194,7 +219,7 @@ is_leased(const struct fmm_work *work, const struct tail *tail)
 static bool
 is_wanted(const struct fmm_work *work, const struct tail *tail)
 {
-    return (tail->found.word & FMM_SLOT_PENDING) != 0 || is_leased(work, tail);
+    return (tail->found.word & FMM_SLOT_PENDING) != 0 || must_stay(work, tail);
 }
 
 static bool
@@ -264,6 +289,9 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
     }
     bool internal = fmm_entry_kind(&tail->found.entry) == FMM_KEY_INTERNAL;
     fmm_count_add(&page->control->evictions, internal ? 0 : 1);
+    if (FMM_UNLIKELY(internal)) {
+        fmm_evict_value_of(work, &tail->found.entry);
+    }
     if (!FMM_MUTANT_IS(tail_before_clear)) {
         tail_pass(tail);
     }
@@ -401,7 +429,7 @@ retire_main(struct fmm_work *work)
             return FMM_OK;
         }
     }
-    return is_leased(work, &tail) ? FMM_NO_ROOM : tail_evict(work, &tail);
+    return must_stay(work, &tail) ? FMM_NO_ROOM : tail_evict(work, &tail);
 }
 
 /* Move the entry at the tail of S into M. FMM_NO_ROOM: beyond the work. */
@@ -478,7 +506,7 @@ retire_probation(struct fmm_work *work)
             return status;
         }
     }
-    if (FMM_UNLIKELY(is_leased(work, &tail))) {
+    if (FMM_UNLIKELY(must_stay(work, &tail))) {
         return tail_stay(work, &tail) ? FMM_OK : FMM_NO_ROOM;
     }
     return tail_evict(work, &tail);

@@ -14,9 +14,10 @@
 struct fmm_work {
     struct fmm_page *page;
     uint64_t now_ms;
-    uint64_t budget;           /* bytes that may still be moved */
-    uint32_t stays;            /* entries that may still stay in place */
-    uint64_t fresh[2];         /* positions: from there on this set stored */
+    uint64_t budget;   /* bytes that may still be moved */
+    uint32_t stays;    /* entries that may still stay in place */
+    uint64_t fresh[2]; /* positions: from there on this set stored */
+    const void *own;   /* the `id` of the parts that it belongs to; NULL */
     struct fmm_ticket *ticket; /* for FMM_DIRTY */
     bool large;   /* it is for an entry that is too large for ring S */
     bool retired; /* something left its tail: slots may have changed */
@@ -25,6 +26,14 @@ struct fmm_work {
 
 void fmm_evict_begin(struct fmm_work *work, struct fmm_page *page,
                      uint64_t now_ms, uint64_t length);
+
+/* Whether an entry is a part of the value that is being stored. */
+bool fmm_evict_is_own(const struct fmm_work *work,
+                      const struct fmm_entry *entry);
+/* A part goes: so does its value, and the other parts when they are dropped
+ * by way of the ticket. */
+void fmm_evict_value_of(const struct fmm_work *work,
+                        const struct fmm_entry *entry);
 
 /* The ring for a new entry of that length. */
 uint32_t fmm_evict_choose_ring(const struct fmm_page *page, uint64_t hash,

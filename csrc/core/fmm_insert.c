@@ -145,6 +145,19 @@ choose_ring(const struct fmm_page *page, const struct fmm_key *key,
     return old->ring;
 }
 
+/* The `id` of the parts that an entry belongs to: it is one, or names them. */
+static const void *
+parts_of(const struct fmm_entry_source *source)
+{
+    if (FMM_UNLIKELY(source->key->kind == FMM_KEY_INTERNAL &&
+                     source->key->len == FMM_PART_NAME)) {
+        return source->key->data;
+    }
+    return FMM_UNLIKELY(source->value != NULL && source->value->split)
+               ? source->value->data
+               : NULL;
+}
+
 FMM_FLATTEN enum fmm_status
 fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
                  const struct fmm_found *old, uint64_t now_ms,
@@ -161,6 +174,7 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     uint32_t ring = choose_ring(page, source->key, old, length);
     fmm_evict_begin(&work, page, now_ms, length);
     work.ticket = ticket;
+    work.own = parts_of(source);
     if (FMM_UNLIKELY(fmm_hand_is_due(page, now_ms))) {
         work.retired = fmm_hand_move(page, now_ms, length);
     }

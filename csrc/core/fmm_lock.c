@@ -141,6 +141,12 @@ fmm_lock_release(fmm_word64 *lock, uint64_t owner)
     return false;
 }
 
+uint64_t
+fmm_lock_holder(fmm_word64 *lock)
+{
+    return look(lock) & ~WAITERS;
+}
+
 bool
 fmm_lock_is_of(fmm_word64 *lock, uint64_t owner)
 {

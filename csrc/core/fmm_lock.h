@@ -26,4 +26,6 @@ enum fmm_status fmm_lock_take(fmm_word64 *lock, uint64_t owner,
 bool fmm_lock_release(fmm_word64 *lock, uint64_t owner);
 
 /* Whether the process `owner` holds it at this moment. */
+/* Who holds it now, as the owner that it was taken with; 0: nobody. */
+uint64_t fmm_lock_holder(fmm_word64 *lock);
 bool fmm_lock_is_of(fmm_word64 *lock, uint64_t owner);

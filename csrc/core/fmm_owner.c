@@ -1,6 +1,7 @@
 #include "fmm_owner.h"
 
 #include "fmm_hash.h"
+#include "fmm_lock.h"
 #include "fmm_mutant.h"
 
 #define TRIES 16
@@ -15,32 +16,37 @@ fmm_owner_is_part(const struct fmm_entry *entry)
 }
 
 static bool
-names(const struct fmm_entry *entry, const struct fmm_parts *wanted)
+names(const struct fmm_entry *entry, struct fmm_parts *wanted)
 {
     struct fmm_parts parts = {.length = 0};
     fmm_entry_parts(entry, &parts);
-    return entry->hash == wanted->id[FMM_PART_HASH] && parts.length != 0 &&
-           memcmp(parts.id, wanted->id, sizeof(parts.id)) == 0;
+    bool same = entry->hash == wanted->id[FMM_PART_HASH] &&
+                parts.length != 0 &&
+                memcmp(parts.id, wanted->id, sizeof(parts.id)) == 0;
+    if (same) {
+        *wanted = parts;
+    }
+    return same;
 }
 
 /* Look for a slot whose entry names these parts, as a reader looks for a
  * key. */
 static enum fmm_status
-look_once(const struct fmm_page *page, const struct fmm_parts *wanted)
+look_once(const struct fmm_page *page, struct fmm_parts *wanted,
+          struct fmm_found *found)
 {
     struct fmm_candidates c;
-    struct fmm_found found;
     uint64_t tail[2];
     fmm_index_candidates(page->index.buckets, wanted->id[FMM_PART_HASH], &c);
     fmm_page_load_tails(page, tail);
     uint32_t matches = fmm_index_tagged(&page->index, &c);
     while (matches) {
         uint32_t slot = fmm_index_take(&c, &matches);
-        bool named = fmm_page_load_slot(page, slot, &found) &&
-                     names(&found.entry, wanted);
+        bool named = fmm_page_load_slot(page, slot, found) &&
+                     names(&found->entry, wanted);
         if (!FMM_MUTANT_IS(owner_unchecked) &&
-            !fmm_page_is_whole(page, tail[found.ring], found.ring,
-                               found.offset)) {
+            !fmm_page_is_whole(page, tail[found->ring], found->ring,
+                               found->offset)) {
             return LAPPED;
         }
         if (named) {
@@ -50,19 +56,66 @@ look_once(const struct fmm_page *page, const struct fmm_parts *wanted)
     return FMM_MISS;
 }
 
+/* What the part says of its value, and the page where that should be. */
+static void
+look_where(const struct fmm_page *page, const struct fmm_entry *part,
+           struct fmm_parts *wanted, struct fmm_page *owner)
+{
+    fmm_copy_out(wanted->id, part->key, sizeof(wanted->id));
+    uint64_t hash = wanted->id[FMM_PART_HASH];
+    fmm_page_glance(page->base, page->geometry,
+                    fmm_hash_page(hash, page->geometry->num_pages), owner);
+}
+
 bool
 fmm_owner_lives(const struct fmm_page *page, const struct fmm_entry *part)
 {
     enum fmm_status status = LAPPED;
     struct fmm_parts wanted;
+    struct fmm_found found;
     struct fmm_page owner;
-    fmm_copy_out(wanted.id, part->key, sizeof(wanted.id));
-    fmm_page_glance(
-        page->base, page->geometry,
-        fmm_hash_page(wanted.id[FMM_PART_HASH], page->geometry->num_pages),
-        &owner);
+    look_where(page, part, &wanted, &owner);
     for (int i = 0; i < TRIES && status == LAPPED; i++) {
-        status = look_once(&owner, &wanted);
+        status = look_once(&owner, &wanted, &found);
     }
     return status != FMM_MISS;
+}
+
+/* Its page is held: nothing laps us. */
+static bool
+evict_locked(const struct fmm_page *owner, struct fmm_parts *parts)
+{
+    struct fmm_found found;
+    if (look_once(owner, parts, &found) != FMM_OK) {
+        return false;
+    }
+    fmm_page_clear_slot(owner, &found);
+    fmm_count_add(&owner->control->evictions, 1);
+    return true;
+}
+
+bool
+fmm_owner_evict(const struct fmm_page *page, const struct fmm_entry *part,
+                struct fmm_parts *parts_out)
+{
+    struct fmm_lock_result result;
+    struct fmm_parts parts;
+    struct fmm_page owner;
+    bool evicted = false;
+    look_where(page, part, &parts, &owner);
+    if (owner.number == page->number) {
+        evicted = evict_locked(page, &parts);
+    }
+    else {
+        fmm_word64 *lock = &owner.control->lock;
+        uint64_t holder = fmm_lock_holder(&page->control->lock);
+        if (holder != 0 && fmm_lock_take(lock, holder, 0, &result) == FMM_OK) {
+            evicted = evict_locked(&owner, &parts);
+            fmm_lock_release(lock, holder);
+        }
+    }
+    if (evicted) {
+        *parts_out = parts;
+    }
+    return evicted;
 }

@@ -3,7 +3,7 @@
  * A part tells the hash of the key that it belongs to, and that key's entry
  * tells which parts are its own. Nobody owns what a killed writer left, before
  * its commit or after it, and what an entry left that was evicted itself.
- * Takes no lock, and so may be asked while any page is held. */
+ * Waits for no lock, and so may be asked while any page is held. */
 #pragma once
 
 #include "fmm_page.h"
@@ -14,3 +14,8 @@ bool fmm_owner_is_part(const struct fmm_entry *entry);
  * changes faster than it can be read. */
 bool fmm_owner_lives(const struct fmm_page *page,
                      const struct fmm_entry *part);
+/* Evict the entry that names a part which has to leave `page`, which is held:
+ * a value is there as a whole, or not at all. Its page is tried once, never
+ * waited for. True: the others of its parts are `parts_out`. */
+bool fmm_owner_evict(const struct fmm_page *page, const struct fmm_entry *part,
+                     struct fmm_parts *parts_out);

@@ -101,6 +101,20 @@ read_part(const struct fmm_cache *cache, const struct fmm_call *call,
 }
 
 enum fmm_status
+fmm_parts_find(const struct fmm_cache *cache, const struct fmm_call *call,
+               struct fmm_part_key *part)
+{
+    struct fmm_meta meta;
+    const struct fmm_read read = {
+        .call = call, .key = &part->key, .meta = &meta};
+    enum fmm_status status;
+    do {
+        status = fmm_read_entry(cache, &read);
+    } while (status == FMM_MISS && fmm_parts_next_page(cache, part));
+    return status;
+}
+
+enum fmm_status
 fmm_parts_read(const struct fmm_cache *cache, const struct fmm_call *call,
                const struct fmm_parts *parts, void *buffer)
 {

@@ -33,6 +33,10 @@ void fmm_parts_key(const struct fmm_cache *cache,
 bool fmm_parts_next_page(const struct fmm_cache *cache,
                          struct fmm_part_key *part);
 
+/* Look for a part, without a lock. FMM_OK, FMM_MISS, FMM_BUSY. */
+enum fmm_status fmm_parts_find(const struct fmm_cache *cache,
+                               const struct fmm_call *call,
+                               struct fmm_part_key *part);
 /* Put a value together, without a lock; `buffer` takes parts->length bytes.
  * FMM_MISS: a part is not there. FMM_BUSY: lapped again and again. */
 enum fmm_status fmm_parts_read(const struct fmm_cache *cache,

@@ -58,6 +58,30 @@ store_part(struct fmm_cache *cache, const struct fmm_call *call,
     return status;
 }
 
+/* What had to make way is gone as a whole: its room is wanted at once. */
+static void
+drop_displaced(struct fmm_cache *cache, const struct fmm_call *call,
+               struct fmm_ticket *ticket)
+{
+    const struct fmm_call once = {.now_ms = call->now_ms};
+    fmm_split_drop(cache, &once, &ticket->displaced);
+    ticket->displaced.length = 0;
+}
+
+/* Whether all parts are there: others may have evicted one meanwhile. */
+static bool
+is_whole(struct fmm_cache *cache, const struct fmm_call *call,
+         const struct fmm_split *split, uint32_t count)
+{
+    struct fmm_part_key part;
+    enum fmm_status status = FMM_OK;
+    for (uint32_t i = 0; i < count && status == FMM_OK; i++) {
+        fmm_parts_key(cache, &split->parts, i, &part);
+        status = fmm_parts_find(cache, call, &part);
+    }
+    return status != FMM_MISS;
+}
+
 enum fmm_status
 fmm_split_store(struct fmm_cache *cache, const struct fmm_call *call,
                 const struct fmm_key *key, struct fmm_split *split,
@@ -72,8 +96,13 @@ fmm_split_store(struct fmm_cache *cache, const struct fmm_call *call,
         return FMM_ERR_OS;
     }
     while (split->next < count && status == FMM_OK) {
+        ticket_out->displaced.length = 0;
         status = store_part(cache, call, split, ticket_out);
         split->next += status == FMM_OK ? 1 : 0;
+        drop_displaced(cache, call, ticket_out);
+    }
+    if (status == FMM_OK && !is_whole(cache, call, split, count)) {
+        status = FMM_NO_ROOM;
     }
     if (status == FMM_NO_ROOM || status < 0) {
         fmm_split_drop(cache, call, &split->parts);

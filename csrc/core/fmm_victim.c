@@ -22,8 +22,9 @@ rank_of(const struct fmm_work *work, const struct fmm_found *found)
 {
     const fmm_word32 *hint = &work->page->index.hints[found->slot];
     uint64_t rank = atomic_load_explicit(hint, memory_order_relaxed);
-    if (!FMM_MUTANT_IS(leases_unwanted) &&
-        fmm_entry_leased(&found->entry, work->now_ms)) {
+    if ((!FMM_MUTANT_IS(leases_unwanted) &&
+         fmm_entry_leased(&found->entry, work->now_ms)) ||
+        fmm_evict_is_own(work, &found->entry)) {
         return KEPT;
     }
     if (found->word & FMM_SLOT_DIRTY) {
@@ -59,6 +60,7 @@ let_go(const struct fmm_work *work, const struct fmm_found *victim,
         return FMM_OK;
     }
     fmm_evict_slot(work->page, victim);
+    fmm_evict_value_of(work, &victim->entry);
     return FMM_OK;
 }
 

@@ -452,6 +452,34 @@ parts_of_what_was_replaced_go_before_a_value(void)
     end();
 }
 
+/* What a set has stored can be read at once, and what had to make way for it
+ * is gone as a whole: neither seen nor counted any more, but as one eviction. */
+static void
+a_value_is_there_as_a_whole_or_not_at_all(void)
+{
+    begin();
+    for (uint32_t n = 0; n < 300; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "large %u", n);
+        ticket.displaced.length = 0;
+        CHECK_EQ(set_large(name, 9000 + n % 7 * 3000, n), FMM_OK);
+        fmm_split_drop(cache, &call, &ticket.displaced);
+        CHECK(is_large(name, 9000 + n % 7 * 3000, n));
+    }
+    uint64_t there = 0;
+    for (uint32_t n = 0; n < 300; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "large %u", n);
+        bool seen = has(cache, name);
+        CHECK_EQ(get_large(name), seen ? FMM_OK : FMM_MISS);
+        there += seen;
+    }
+    CHECK(there > 1 && there < 100);
+    CHECK_EQ(stats_of(cache).entries, there);
+    CHECK_EQ(stats_of(cache).evictions, 300 - there);
+    end();
+}
+
 /* ------------------------------------------------- whose parts they are */
 
 /* Whether a part of the key's present or former value has an owner. */
@@ -593,6 +621,7 @@ static const struct check_case cases[] = {
     CASE(a_longer_life_is_one_of_all_parts),
     CASE(parts_that_nobody_asks_for_go_before_a_value),
     CASE(parts_of_what_was_replaced_go_before_a_value),
+    CASE(a_value_is_there_as_a_whole_or_not_at_all),
     CASE(a_part_is_owned_as_long_as_its_value_is_there),
     CASE(a_part_is_owned_after_its_value_moved),
     CASE(a_reader_sees_each_value_whole_and_never_none),

@@ -98,3 +98,18 @@ def test_living_values_stay_while_expired_ones_make_room(
             cache.set(f"new{i}", b"v" * 550)
         kept = [f"{kind}{i}" in cache for i in range(count) for kind in ("kept", "new")]
     assert sum(kept) > 0.97 * len(kept)
+
+
+def test_a_large_value_is_there_as_a_whole_or_not_at_all(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(cache_size="4m", serializer="raw")
+    value = bytes(300_000)
+    for i in range(60):
+        assert cache.set(f"k{i}", value)
+        assert cache.get(f"k{i}") == value
+    there = [f"k{i}" for i in range(60) if f"k{i}" in cache]
+    assert 5 <= len(there) == len(cache) == cache.stats().entries
+    assert all(cache.get(key) == value for key in there)
+    assert cache.stats().evictions == 60 - len(there)
+    assert all(cache.add(f"k{i}", b"new") for i in range(60) if f"k{i}" not in there)
