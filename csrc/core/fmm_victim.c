@@ -1,98 +1,128 @@
 #include "fmm_victim.h"
 
+#include "fmm_hand.h"
 #include "fmm_mutant.h"
-#include "fmm_owner.h"
 
-#define UNWANTED UINT64_C(0)
-#define KEPT UINT64_MAX
-#define LATE (UINT64_C(1) << 33) /* later than any credit */
+#define LATE (UINT64_C(1) << 32) /* later than any credit */
 
-/* Expired, or a part of a value that is gone. */
+/* The candidates of one search, and which of them may not go. */
+struct search {
+    const struct fmm_work *work;
+    struct fmm_candidates candidates;
+    uint32_t kept;    /* a bit for each */
+    bool with_credit; /* one has some */
+};
+
 static bool
-is_unwanted(const struct fmm_work *work, const struct fmm_entry *entry)
+is_kept(const struct fmm_work *work, const struct fmm_entry *entry)
 {
-    return fmm_entry_expired(entry, work->now_ms) ||
-           (FMM_UNLIKELY(fmm_owner_is_part(entry)) &&
-            !fmm_owner_lives(work->page, entry));
+    return (!FMM_MUTANT_IS(leases_unwanted) &&
+            fmm_entry_leased(entry, work->now_ms)) ||
+           fmm_evict_is_own(work, entry);
 }
 
-/* The lower, the earlier it goes: by credit, then by the last access. */
-static uint64_t
-rank_of(const struct fmm_work *work, const struct fmm_found *found)
+/* The number of the candidate with the least credit, and of equal ones the
+ * oldest access; dirty ones last. FMM_CANDIDATES: all are kept. */
+static uint32_t
+find_least(struct search *search)
 {
-    const fmm_word32 *hint = &work->page->index.hints[found->slot];
-    uint64_t rank = atomic_load_explicit(hint, memory_order_relaxed);
-    if ((!FMM_MUTANT_IS(leases_unwanted) &&
-         fmm_entry_leased(&found->entry, work->now_ms)) ||
-        fmm_evict_is_own(work, &found->entry)) {
-        return KEPT;
+    const struct fmm_index *index = &search->work->page->index;
+    uint32_t best = FMM_CANDIDATES, all = 0;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        uint32_t slot = fmm_index_slot(&search->candidates, i);
+        uint64_t rank =
+            atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
+        all |= (uint32_t)rank;
+        if (fmm_index_word(index, slot) & FMM_SLOT_DIRTY) {
+            rank |= LATE;
+        }
+        if (rank < least && (search->kept >> i & 1u) == 0) {
+            best = i;
+            least = rank;
+        }
     }
-    if (found->word & FMM_SLOT_DIRTY) {
-        return rank | LATE;
-    }
-    return is_unwanted(work, &found->entry) ? UNWANTED : rank + 1;
+    search->with_credit = all > FMM_HINT_ACCESS;
+    return best;
 }
 
 /* Who was passed over has had a turn without being asked for: it loses what
  * the victim had left, as in GreedyDual, and something in any case. */
 static void
-age_others(const struct fmm_index *index, const struct fmm_candidates *c,
-           uint32_t slot)
+age_others(const struct search *search, uint32_t victim)
 {
-    uint32_t turn = (uint32_t)fmm_max(1, fmm_hint_credit(&index->hints[slot]));
+    const struct fmm_index *index = &search->work->page->index;
+    uint32_t credit = fmm_hint_credit(&index->hints[victim]);
+    uint32_t turn = credit != 0 ? credit : 1;
     for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint32_t other = fmm_index_slot(c, i);
-        if (other != slot && fmm_hint_credit(&index->hints[other]) != 0) {
-            fmm_hint_pay(&index->hints[other], turn);
+        uint32_t slot = fmm_index_slot(&search->candidates, i);
+        if (fmm_hint_credit(&index->hints[slot]) != 0 && slot != victim) {
+            fmm_hint_pay(&index->hints[slot], turn);
         }
     }
+}
+
+/* Only where the page knows of something that has expired: each entry has to
+ * be looked at. */
+FMM_COLD static bool
+find_expired(const struct search *search, struct fmm_found *out)
+{
+    const struct fmm_work *work = search->work;
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        fmm_page_fetch_slot(work->page,
+                            fmm_index_slot(&search->candidates, i));
+    }
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        uint32_t slot = fmm_index_slot(&search->candidates, i);
+        if (fmm_page_load_slot(work->page, slot, out) &&
+            fmm_entry_expired(&out->entry, work->now_ms) &&
+            (out->word & FMM_SLOT_DIRTY) == 0 && !is_kept(work, &out->entry)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum fmm_status
-let_go(const struct fmm_work *work, const struct fmm_found *victim,
-       bool unwanted)
+let_go(const struct search *search, const struct fmm_found *victim)
 {
+    const struct fmm_work *work = search->work;
     if (victim->word & FMM_SLOT_DIRTY) {
         return fmm_evict_hand_out(work->page, victim, work->ticket);
     }
-    if (unwanted) {
-        fmm_evict_expired(work->page, victim);
-        return FMM_OK;
+    if (search->with_credit) {
+        age_others(search, victim->slot);
     }
     fmm_evict_slot(work->page, victim);
-    fmm_evict_value_of(work, &victim->entry);
+    if (FMM_UNLIKELY(fmm_entry_kind(&victim->entry) == FMM_KEY_INTERNAL)) {
+        fmm_evict_value_of(work, &victim->entry);
+    }
     return FMM_OK;
 }
 
-FMM_COLD enum fmm_status
+FMM_FLATTEN enum fmm_status
 fmm_victim_choose(const struct fmm_work *work, uint64_t hash,
                   struct fmm_found *victim_out)
 {
-    const struct fmm_page *page = work->page;
-    uint64_t least = KEPT;
-    struct fmm_candidates c;
-    struct fmm_found found;
-    fmm_index_candidates(page->index.buckets, hash, &c);
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        fmm_page_fetch_slot(page, fmm_index_slot(&c, i));
+    struct search search = {.work = work};
+    fmm_index_candidates(work->page->index.buckets, hash, &search.candidates);
+    if (FMM_UNLIKELY(fmm_hand_is_due(work->page, work->now_ms)) &&
+        find_expired(&search, victim_out)) {
+        fmm_evict_expired(work->page, victim_out);
+        return FMM_OK;
     }
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint32_t slot = fmm_index_slot(&c, i);
-        if (!fmm_page_load_slot(page, slot, &found)) {
-            victim_out->slot = slot;
+    for (;;) {
+        uint32_t least = find_least(&search);
+        if (least == FMM_CANDIDATES) {
+            return FMM_NO_ROOM;
+        }
+        uint32_t slot = fmm_index_slot(&search.candidates, least);
+        if (!fmm_page_load_slot(work->page, slot, victim_out)) {
             return FMM_MISS;
         }
-        uint64_t rank = rank_of(work, &found);
-        if (rank < least) {
-            least = rank;
-            *victim_out = found;
+        if (FMM_LIKELY(!is_kept(work, &victim_out->entry))) {
+            return let_go(&search, victim_out);
         }
+        search.kept |= 1u << least;
     }
-    if (least == KEPT) {
-        return FMM_NO_ROOM;
-    }
-    if (least != UNWANTED) {
-        age_others(&page->index, &c, victim_out->slot);
-    }
-    return let_go(work, victim_out, least == UNWANTED);
 }
