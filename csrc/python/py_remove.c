@@ -86,8 +86,11 @@ remove_key(struct cache_object *self, struct remove_op *r, PyObject *key)
     if (status < 0) {
         return -1;
     }
-    /* No room for a tombstone but by way of changed values that stay. */
-    if (status != FMM_NO_ROOM && remove_finish(self, key, r->due) < 0) {
+    if (status == FMM_NO_ROOM && !r->removal.has_modseq) {
+        /* For the mark where nothing is, but by way of values that stay. */
+        r->due = FMM_DUE_DELETION;
+    }
+    if (remove_finish(self, key, r->due) < 0) {
         return -1;
     }
     return status == FMM_OK;

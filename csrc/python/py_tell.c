@@ -364,31 +364,41 @@ tell_right(struct cache_object *self, PyObject *key,
     return get_right(self, &op, self->lock_timeout_ms, writer_out);
 }
 
-/* Write what is dirty of the key, which is on the page that is held, if one
- * is. Returns an outcome, or -1. */
+/* Find what is dirty of the key, which is on the page that is held, if one is.
+ * Returns a status, or -1. */
+static int
+find_older(struct cache_object *self, struct find_op *find,
+           struct section *section)
+{
+    if (section != NULL) {
+        find->op.key.hashed_by = fmm_serial(section->map->cache);
+        return (int)fmm_dirty_find_locked(&section->guard, &find->op.call,
+                                          &find->op.key, &find->ticket);
+    }
+    return op_begin(self, &find->op) < 0 ? -1
+                                         : op_call(self, &find->op, run_find);
+}
+
+/* Write what is dirty of the key, until nothing is: an entry that was moved
+ * between the search and the reading is not found by its ticket. Returns an
+ * outcome, or -1. */
 static int
 write_older(struct cache_object *self, const struct fmm_key *key,
             struct section *section, struct writer *writer)
 {
     struct find_op find = {.op.key = *key};
-    int status;
-    if (section != NULL) {
-        status = (int)fmm_dirty_find_locked(&section->guard, &find.op.call,
-                                            &find.op.key, &find.ticket);
+    int outcome = TELL_DONE, status = FMM_OK;
+    for (int i = 0; i < VERSIONS_MAX && outcome == TELL_DONE; i++) {
+        status = find_older(self, &find, section);
+        if (status != FMM_OK) {
+            return status < 0 ? -1 : TELL_DONE;
+        }
+        struct ticket_op t = {.ticket = &find.ticket,
+                              .serial = find.op.key.hashed_by};
+        t.op.key.page = find.ticket.page;
+        outcome = write_newest(self, &t, section, writer);
     }
-    else if (op_begin(self, &find.op) < 0) {
-        return -1;
-    }
-    else {
-        status = op_call(self, &find.op, run_find);
-    }
-    if (status != FMM_OK) {
-        return status < 0 ? -1 : TELL_DONE;
-    }
-    struct ticket_op t = {.ticket = &find.ticket,
-                          .serial = find.op.key.hashed_by};
-    t.op.key.page = find.ticket.page;
-    return write_newest(self, &t, section, writer);
+    return outcome;
 }
 
 struct forget_op {

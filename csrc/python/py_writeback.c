@@ -204,7 +204,11 @@ writeback_remove_held(struct section *section, const struct op *op,
                       const struct fmm_removal *removal, enum fmm_due *due_out)
 {
     struct remove_held r = {.op = op, .removal = removal, .due = due_out};
-    return call_held(section, remove_held, &r, &r.ticket);
+    int status = call_held(section, remove_held, &r, &r.ticket);
+    if (status == FMM_NO_ROOM) { /* for the mark, where nothing is */
+        *due_out = FMM_DUE_DELETION;
+    }
+    return status;
 }
 
 static int
