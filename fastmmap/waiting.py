@@ -14,8 +14,6 @@ from typing import Any, Optional, TypeVar, Union
 
 from fastmmap import _core
 
-from fastmmap import _core
-
 _Self = TypeVar("_Self", bound="Patience")
 _Result = TypeVar("_Result")
 
