@@ -570,7 +570,7 @@ const char configure_doc[] = PyDoc_STR(
 Say how the cache is used.");
 
 const char set_exit_work_doc[] = PyDoc_STR(
-"_set_exit_work($self, /, *, unlink, empty)\n\
+"_set_exit_work($self, /, *, unlink, empty, last)\n\
 --\n\
 \n\
 Say what is due when the cache is closed.");
