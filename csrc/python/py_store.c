@@ -187,7 +187,8 @@ store_raise_refused(const struct cache_object *self, PyObject *key, int status)
     PyErr_Format(
         PyExc_ValueError,
         "%U: the value of key %.200R does not fit: key and value take "
-        "at most %llu bytes here; a larger cache takes more",
+        "at most %llu bytes here, a larger cache takes more; or changed "
+        "values fill its page, and write_cb does not take them",
         self->path, key, (unsigned long long)self->root->info.max_value);
 }
 

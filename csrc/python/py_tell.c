@@ -294,13 +294,19 @@ int
 tell_key(struct cache_object *self, PyObject *key,
          const struct writer_wish *how, bool *gone)
 {
-    struct handout handout;
-    int found = find_key(self, key, &handout);
-    if (found <= 0) {
-        return found < 0 ? -1 : TELL_DONE;
+    int outcome = TELL_DONE;
+    /* Until nothing is dirty: what eviction moves meanwhile is not found by
+     * its ticket. */
+    for (int i = 0; i < VERSIONS_MAX && outcome == TELL_DONE; i++) {
+        struct handout handout;
+        int found = find_key(self, key, &handout);
+        if (found <= 0) {
+            return found < 0 ? -1 : TELL_DONE;
+        }
+        *gone = handout.ticket.gone;
+        outcome = tell_entry(self, &handout, NULL, how);
     }
-    *gone = handout.ticket.gone;
-    return tell_entry(self, &handout, NULL, how);
+    return outcome;
 }
 
 /* --------------------------------------------------- values told at once */
