@@ -3,7 +3,7 @@
 #include "fmm_evict.h"
 #include "fmm_mutant.h"
 
-#define STEP_MIN 2u     /* buckets with each set */
+#define STEP_MIN 2u /* buckets with each set */
 #define STEP_MAX 32u
 #define STEP_SPAN 256u  /* bytes that are stored for each */
 #define ROOM_SHARE 16u  /* less of ring M is little room */
@@ -81,8 +81,7 @@ fmm_hand_move(struct fmm_page *page, uint64_t now_ms, uint64_t length)
 {
     struct fmm_control *control = page->control;
     uint64_t bucket = control->hand;
-    uint64_t steps =
-        fmm_min(fmm_max(length / STEP_SPAN, STEP_MIN), STEP_MAX);
+    uint64_t steps = fmm_min(fmm_max(length / STEP_SPAN, STEP_MIN), STEP_MAX);
     bool cleared = false;
     if (!is_room_short(page)) {
         return false;

@@ -133,8 +133,10 @@ find(struct look *look, struct fmm_found *found)
 static inline enum fmm_status
 look_once(const struct fmm_cache *cache, const struct fmm_read *read)
 {
-    struct look look = {
-        .cache = cache, .read = read, .created_ms = cache->created_ms};
+    struct look look; /* an initializer would clear what is filled below */
+    look.cache = cache;
+    look.read = read;
+    look.created_ms = cache->created_ms;
     struct fmm_found found;
     fmm_page_glance(cache->base, &cache->geometry, read->key->page,
                     &look.page);
