@@ -24,23 +24,6 @@ run_remove(struct fmm_cache *cache, struct op *op)
                       &r->ticket);
 }
 
-/* Nothing in the cache stands for the removal: so it has to wait for whoever
- * tells the store of the key. */
-static int
-delete_in_order(struct cache_object *self, PyObject *key)
-{
-    struct writer *writer;
-    if (tell_right(self, key, &writer) < 0) {
-        return -1;
-    }
-    int deleted = callback_delete(self, key);
-    if (deleted == 0) {
-        deleted = writer_require(writer);
-    }
-    writer_release(writer);
-    return deleted;
-}
-
 /* Whoever tells the store of the key just now deletes it there, too. */
 static int
 delete_marked(struct cache_object *self, PyObject *key)
@@ -71,7 +54,7 @@ remove_finish(struct cache_object *self, PyObject *key, enum fmm_due due)
     case FMM_DUE_DELETION:
         break;
     }
-    return remove_marks(self) ? delete_in_order(self, key)
+    return remove_marks(self) ? tell_deletion(self, key)
                               : callback_delete(self, key);
 }
 

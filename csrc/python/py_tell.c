@@ -358,18 +358,6 @@ get_right(struct cache_object *self, struct op *op, int64_t wait_ms,
     return taken < 0 ? -1 : 0;
 }
 
-int
-tell_right(struct cache_object *self, PyObject *key,
-           struct writer **writer_out)
-{
-    struct op op;
-    if (op_set_key(self, key, &op.key) < 0 || op_begin(self, &op) < 0 ||
-        op_call(self, &op, run_hash) < 0) {
-        return -1;
-    }
-    return get_right(self, &op, self->lock_timeout_ms, writer_out);
-}
-
 /* Find what is dirty of the key, which is on the page that is held, if one is.
  * Returns a status, or -1. */
 static int
@@ -491,6 +479,27 @@ tell_unfit(struct cache_object *self, PyObject *key, PyObject *value,
         return -1;
     }
     if (outcome == TELL_DONE && forget_clean(self, &told.key) < 0) {
+        outcome = -1;
+    }
+    return tell_after(self, &told, NULL, writer) < 0 ? -1 : outcome;
+}
+
+int
+tell_deletion(struct cache_object *self, PyObject *key)
+{
+    struct told told = {.object = key};
+    struct writer *writer;
+    struct op op;
+    if (op_set_key(self, key, &op.key) < 0 || op_begin(self, &op) < 0 ||
+        op_call(self, &op, run_hash) < 0 ||
+        get_right(self, &op, self->lock_timeout_ms, &writer) < 0) {
+        return -1;
+    }
+    told.key = op.key;
+    int outcome = callback_delete(self, key);
+    /* A reader may have asked the store meanwhile. */
+    if (outcome == 0 &&
+        (writer_require(writer) < 0 || forget_clean(self, &told.key) < 0)) {
         outcome = -1;
     }
     return tell_after(self, &told, NULL, writer) < 0 ? -1 : outcome;

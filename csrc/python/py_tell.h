@@ -31,11 +31,6 @@ int tell_key(struct cache_object *self, PyObject *key,
              const struct writer_wish *how, bool *gone);
 /* How long to wait for others who write, ms. */
 int tell_patience(const struct cache_object *self);
-/* Take the right to tell the store of a key; waits as long as `lock_timeout`
- * says. Returns 0, or -1 with LockTimeout and others. */
-int tell_right(struct cache_object *self, PyObject *key,
-               struct writer **writer_out);
-
 /* A changed value that is told at once, and not by way of a dirty entry. */
 struct told {
     struct fmm_key key;
@@ -57,3 +52,6 @@ int tell_after(struct cache_object *self, const struct told *told,
  * the cache has of the key go, which is older. Returns an outcome, or -1. */
 int tell_unfit(struct cache_object *self, PyObject *key, PyObject *value,
                uint64_t expire_at);
+/* Tell delete_cb of a removal that nothing in the cache stands for. What
+ * read_cb brings back meanwhile goes. Returns 0, or -1. */
+int tell_deletion(struct cache_object *self, PyObject *key);
