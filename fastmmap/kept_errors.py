@@ -7,7 +7,7 @@ goes along as a pair; a traceback cannot.
 import pickle
 from typing import Any, NamedTuple, Optional
 
-from fastmmap.single_flight import is_unstorable
+from fastmmap.unreadable import is_of_signal
 
 #: Causes of causes that go along.
 _DEPTH_MAX = 16
@@ -33,7 +33,7 @@ def survives(error: BaseException) -> bool:
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception as failure:
-        if not is_unstorable(failure):
+        if is_of_signal(failure):
             raise
         return False
 

@@ -23,7 +23,14 @@ from typing import (
     overload,
 )
 
-from fastmmap import _core, callbacks, durations, kept_errors, single_flight
+from fastmmap import (
+    _core,
+    callbacks,
+    durations,
+    kept_errors,
+    single_flight,
+    unreadable,
+)
 from fastmmap.argument_keys import ArgumentKeys
 from fastmmap.single_flight import ABSENT, Found, Lease, Terms
 from fastmmap.types import Key, Lifetime
@@ -163,6 +170,8 @@ class Plan(NamedTuple):
         """Store an exception, if it was asked for and can be."""
         if lease.inherited or not isinstance(error, self.exceptions):
             return
+        if unreadable.is_of_signal(error):  # it tells of the moment
+            return
         if kept_errors.survives(error):
             self.store(lease, kept_errors.keep(error), seconds, raised=True)
         else:
@@ -214,7 +223,8 @@ def _call(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
                 found = plan.refresh(lease, stored)
             if found is not None:
                 return _result_of(found.value)
-            return _compute(plan, lease, func, args, kwargs)
+            with single_flight.computing(lease):  # also while it is pickled
+                return _compute(plan, lease, func, args, kwargs)
     finally:
         lease.release()  # an exception may come on the way out of the block
 
@@ -222,10 +232,9 @@ def _call(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
 def _compute(plan: Plan, lease: Lease, func: Any, args: Any, kwargs: Any) -> Any:
     clock = _Clock()
     try:
-        with single_flight.computing(lease):
-            lease.read_tags(plan.terms.tags_of(args, kwargs))
-            clock = _Clock()
-            value = func(*args, **kwargs)
+        lease.read_tags(plan.terms.tags_of(args, kwargs))
+        clock = _Clock()
+        value = func(*args, **kwargs)
     except Exception as error:
         plan.store_exception(lease, error, clock.seconds())
         raise
@@ -247,7 +256,8 @@ async def _call_async(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -
                 found = plan.refresh(lease, stored)
             if found is not None:
                 return _result_of(found.value)
-            return await _compute_async(plan, lease, func, args, kwargs)
+            with single_flight.computing(lease):
+                return await _compute_async(plan, lease, func, args, kwargs)
     finally:
         lease.release()
 
@@ -257,10 +267,9 @@ async def _compute_async(
 ) -> Any:
     clock = _Clock()
     try:
-        with single_flight.computing(lease):
-            lease.read_tags(plan.terms.tags_of(args, kwargs))
-            clock = _Clock()
-            value = await func(*args, **kwargs)
+        lease.read_tags(plan.terms.tags_of(args, kwargs))
+        clock = _Clock()
+        value = await func(*args, **kwargs)
     except Exception as error:
         plan.store_exception(lease, error, clock.seconds())
         raise

@@ -16,7 +16,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Optional, TypeVar, Union
 
-from fastmmap import _core, callbacks, crossing, durations, waiting
+from fastmmap import _core, callbacks, crossing, durations, unreadable, waiting
 from fastmmap.errors import Error, LockError, LockTimeout
 from fastmmap.types import Key, Lifetime
 
@@ -121,7 +121,7 @@ def is_unstorable(error: BaseException) -> bool:
     """
     if isinstance(error, TimeoutError):
         return isinstance(error, Error)
-    return isinstance(error, _UNSTORABLE)
+    return isinstance(error, _UNSTORABLE) and not unreadable.is_of_signal(error)
 
 
 class Lease(_core.Lease):
@@ -171,8 +171,9 @@ _computing: ContextVar[tuple[Lease, ...]] = ContextVar("computing", default=())
 
 
 def _computed_here() -> tuple[Lease, ...]:
-    """Return the leases of this context whose blocks run."""
-    return tuple(lease for lease in _computing.get() if lease.running)
+    """Return the leases of this context whose blocks run, in this process."""
+    leases = _computing.get()
+    return tuple(one for one in leases if one.running and not one.inherited)
 
 
 @contextmanager
@@ -266,10 +267,10 @@ def compute(
             if found is not None:
                 value: _Result = found.value
                 return value
-            with computing(lease):
+            with computing(lease):  # also while it is pickled, which may compute
                 lease.read_tags(terms.tags_of())
                 value = func()
-            lease.keep(value, expire_time)
+                lease.keep(value, expire_time)
     finally:
         lease.release()  # an exception may come on the way out of the block
     return value
@@ -298,7 +299,7 @@ async def compute_async(
             with computing(lease):
                 lease.read_tags(terms.tags_of())
                 computed = await func()
-            lease.keep(computed, expire_time)
+                lease.keep(computed, expire_time)
     finally:
         lease.release()
     return computed

@@ -31,7 +31,7 @@ def _code_of(handler: Any) -> Optional[CodeType]:
     return code if isinstance(code, CodeType) else None
 
 
-def _is_of_signal(error: BaseException) -> bool:
+def is_of_signal(error: BaseException) -> bool:
     """Tell whether it came out of a signal handler."""
     handlers = map(signal.getsignal, signal.valid_signals())
     codes = {_code_of(handler) for handler in handlers if callable(handler)}
@@ -56,7 +56,7 @@ def is_of_value(error: BaseException) -> bool:
         return False
     if isinstance(error, OSError) and error.errno is not None:
         return False
-    return not _is_of_signal(error)
+    return not is_of_signal(error)
 
 
 def tell(outcome: str, key: Key, path: str, error: BaseException) -> bool:

@@ -460,6 +460,9 @@ bool fmm_writer_release(struct fmm_cache *cache, struct fmm_writer *writer);
 
 /* -------------------------------------------------------- dirty entries */
 
+/* The user's store has, or is about to get, a value of a key of the guard's
+ * page that the cache does not keep: no removal may be taken for done. */
+void fmm_dirty_depart_locked(const struct fmm_guard *guard);
 /* The next dirty entry of a page from slot `*cursor` on; FMM_MISS: none. */
 enum fmm_status fmm_dirty_next(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,

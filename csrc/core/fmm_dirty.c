@@ -175,3 +175,11 @@ fmm_dirty_next(struct fmm_cache *cache, const struct fmm_call *call,
     }
     return status;
 }
+
+void
+fmm_dirty_depart_locked(const struct fmm_guard *guard)
+{
+    struct fmm_page page;
+    fmm_hold_view(guard, &page);
+    page.control->departed = 1;
+}

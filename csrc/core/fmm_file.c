@@ -115,6 +115,17 @@ map_file(struct opening *o, int fd)
     return FMM_OK;
 }
 
+/* The user's store may have whatever the old file held. */
+static void
+note_departures(const struct fmm_cache *cache)
+{
+    for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
+        struct fmm_page page;
+        fmm_page_view(cache->base, &cache->geometry, n, &page);
+        page.control->departed = 1;
+    }
+}
+
 /* Fill a new file, map it and give it its name, in this order: with the
  * name there is nothing left that could fail. FMM_EXISTS: the name or the
  * temporary name was taken from us. */
@@ -133,6 +144,9 @@ complete(struct opening *o, int fd, char *name, bool replace)
     status = map_file(o, fd);
     if (status != FMM_OK) {
         return status;
+    }
+    if (replace) {
+        note_departures(o->cache);
     }
     if (fmm_platform_publish(fd, name, o->options->path, replace)) {
         return FMM_OK;

@@ -180,7 +180,10 @@ drop_slot(struct dropping *d, uint32_t slot)
         (d->keep_dirty && dirty)) {
         return;
     }
-    if (is_in_use(d, &found.entry)) {
+    /* A removal that the user's store has yet to hear of is no value: whoever
+     * is writing the value just now would bring it back. */
+    bool removal = dirty && (found.entry.flags & FMM_ENTRY_TOMBSTONE) != 0;
+    if (removal || is_in_use(d, &found.entry)) {
         d->spared = true;
         return;
     }

@@ -166,6 +166,9 @@ read_held(struct cache_object *self, struct section *section,
     if (status > 0) {
         status = writeback_store_held(section, &answer->store);
     }
+    if (status > 0) { /* what the store has is not here */
+        fmm_dirty_depart_locked(&section->guard);
+    }
     return finish_answer(answer, status, value);
 }
 
@@ -333,6 +336,9 @@ read_claimed(struct cache_object *self, struct answer *answer,
     }
     if (status > 0) {
         status = store_claimed(self, answer, holding);
+    }
+    if (status > 0 && tell_departure(self, &holding->key, NULL) < 0) {
+        status = -1;
     }
     return finish_answer(answer, status, value);
 }

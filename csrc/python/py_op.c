@@ -180,6 +180,9 @@ op_settle(struct cache_object *any, struct op *op, op_run run,
     if (outcome < 0) {
         return -1;
     }
+    if (status == FMM_ERR_ARGUMENT && op->key.page >= self->info.num_pages) {
+        status = FMM_MISS; /* a walk over the pages of a file that had more */
+    }
     if (self->sigbus_guard && !op->pin &&
         op_refuse_damaged(self, self->map) < 0) {
         return -1;

@@ -8,21 +8,29 @@
 
 #define DEFAULT_ROUNDS 16 /* of looking and adding, in setdefault() */
 
+/* The store has a newer value, which found no room here. */
+static int
+forget_key(struct cache_object *self, PyObject *key)
+{
+    struct fmm_key forgotten;
+    return op_set_key(self, key, &forgotten) < 0 ||
+                   tell_forget(self, &forgotten) < 0
+               ? -1
+               : 0;
+}
+
 int
 store_tell(struct cache_object *self, const struct store_request *request,
            int status, const struct fmm_store *store)
 {
-    int written = TELL_DONE;
-    if (self->write_cb == NULL) {
+    if (self->write_cb == NULL || self->write_back ||
+        (status != FMM_OK && status != FMM_NO_ROOM)) {
         return status;
     }
-    if (status == FMM_NO_ROOM) {
-        written =
-            tell_unfit(self, request->key, request->value, store->expire_at);
-    }
-    else if (status == FMM_OK && !self->write_back) {
-        written = callback_write(self, request->key, request->value,
-                                 store->expire_at);
+    int written =
+        callback_write(self, request->key, request->value, store->expire_at);
+    if (written == TELL_DONE && status == FMM_NO_ROOM) {
+        written = forget_key(self, request->key);
     }
     return written < 0 ? -1 : status;
 }

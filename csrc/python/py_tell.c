@@ -121,8 +121,8 @@ refuse_orphan(struct cache_object *self)
 
 /* A value that cannot be read any more is a failure like any other. */
 static int
-tell_value(struct cache_object *self, const struct fmm_meta *meta,
-           PyObject *key, const char *data)
+tell_decoded(struct cache_object *self, const struct fmm_meta *meta,
+             PyObject *key, const char *data)
 {
     if (self->write_cb == NULL) {
         return refuse_orphan(self);
@@ -147,7 +147,7 @@ tell_store(struct cache_object *self, const struct fmm_meta *meta,
     }
     int told = meta->tombstone
                    ? (callback_delete(self, key) < 0 ? -1 : TELL_DONE)
-                   : tell_value(self, meta, key, data + meta->key_len);
+                   : tell_decoded(self, meta, key, data + meta->key_len);
     Py_DECREF(key);
     return told;
 }
@@ -409,9 +409,8 @@ run_forget(struct fmm_cache *cache, struct op *op)
                       &((struct forget_op *)op)->ticket);
 }
 
-/* Drop the value of a key, if it is clean. */
-static int
-forget_clean(struct cache_object *self, const struct fmm_key *key)
+int
+tell_forget(struct cache_object *self, const struct fmm_key *key)
 {
     struct forget_op forget = {.op.key = *key};
     if (op_begin(self, &forget.op) < 0 ||
@@ -422,34 +421,62 @@ forget_clean(struct cache_object *self, const struct fmm_key *key)
     return 0;
 }
 
-/* Older versions, then the value. Returns an outcome, or -1. */
-static int
-tell_value_in_order(struct cache_object *self, const struct told *told,
-                    struct section *section, struct writer *writer)
-{
-    int outcome = write_older(self, &told->key, section, writer);
-    if (outcome == TELL_DONE) {
-        outcome =
-            callback_write(self, told->object, told->value, told->expire_at);
-    }
-    return outcome >= 0 && require_both(writer, section) < 0 ? -1 : outcome;
-}
+/* Another may need the page that is held to finish. */
+#define HELD_WAIT_MS 1000
 
 int
-tell_before(struct cache_object *self, struct told *told,
-            struct section *section, struct writer **writer_out)
+tell_begin(struct cache_object *self, const struct told *told,
+           struct section *section, struct writer **writer_out)
 {
     struct op op = {.key = told->key};
-    /* Whoever has the right may need the page that is held. */
-    int64_t wait_ms = section != NULL ? 0 : self->lock_timeout_ms;
+    int64_t wait_ms = section != NULL ? HELD_WAIT_MS : self->lock_timeout_ms;
     if (get_right(self, &op, wait_ms, writer_out) < 0) {
         return -1;
     }
-    int outcome = tell_value_in_order(self, told, section, *writer_out);
+    int outcome = write_older(self, &told->key, section, *writer_out);
     if (outcome < 0) {
         writer_release(*writer_out);
     }
     return outcome;
+}
+
+static enum fmm_status
+run_depart(struct fmm_cache *cache, struct op *op)
+{
+    struct fmm_guard guard;
+    op_hash(cache, op);
+    enum fmm_status status =
+        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    if (status == FMM_OK) {
+        fmm_dirty_depart_locked(&guard);
+        fmm_guard_release(&guard);
+    }
+    return status;
+}
+
+int
+tell_departure(struct cache_object *self, const struct fmm_key *key,
+               struct section *section)
+{
+    struct op op = {.key = *key};
+    if (section != NULL) {
+        fmm_dirty_depart_locked(&section->guard);
+        return 0;
+    }
+    return op_begin(self, &op) < 0 || op_call(self, &op, run_depart) < 0 ? -1
+                                                                         : 0;
+}
+
+int
+tell_value(struct cache_object *self, const struct told *told,
+           struct section *section, const struct writer *writer)
+{
+    if (tell_departure(self, &told->key, section) < 0) {
+        return -1;
+    }
+    int outcome =
+        callback_write(self, told->object, told->value, told->expire_at);
+    return outcome >= 0 && require_both(writer, section) < 0 ? -1 : outcome;
 }
 
 int
@@ -460,28 +487,6 @@ tell_after(struct cache_object *self, const struct told *told,
     int outcome = write_older(self, &told->key, section, writer);
     writer_release(writer);
     return outcome < 0 ? -1 : 0;
-}
-
-int
-tell_unfit(struct cache_object *self, PyObject *key, PyObject *value,
-           uint64_t expire_at)
-{
-    struct told told = {.object = key, .value = value, .expire_at = expire_at};
-    struct writer *writer;
-    struct op op;
-    if (op_set_key(self, key, &op.key) < 0 || op_begin(self, &op) < 0 ||
-        op_call(self, &op, run_hash) < 0) {
-        return -1;
-    }
-    told.key = op.key;
-    int outcome = tell_before(self, &told, NULL, &writer);
-    if (outcome < 0) {
-        return -1;
-    }
-    if (outcome == TELL_DONE && forget_clean(self, &told.key) < 0) {
-        outcome = -1;
-    }
-    return tell_after(self, &told, NULL, writer) < 0 ? -1 : outcome;
 }
 
 int
@@ -499,7 +504,7 @@ tell_deletion(struct cache_object *self, PyObject *key)
     int outcome = callback_delete(self, key);
     /* A reader may have asked the store meanwhile. */
     if (outcome == 0 &&
-        (writer_require(writer) < 0 || forget_clean(self, &told.key) < 0)) {
+        (writer_require(writer) < 0 || tell_forget(self, &told.key) < 0)) {
         outcome = -1;
     }
     return tell_after(self, &told, NULL, writer) < 0 ? -1 : outcome;

@@ -38,20 +38,25 @@ struct told {
     uint64_t expire_at;
 };
 
-/* Before it is stored: take the right, write what is older, and the value.
- * Nobody can then read an older one out of the store and put it over this. With
- * `section` the page of the key is held. Returns TELL_DONE or TELL_FAILED, and
- * then end with tell_after(); or -1 with LockTimeout and others. */
-int tell_before(struct cache_object *self, struct told *told,
-                struct section *section, struct writer **writer_out);
+/* Take the right, and write what is older. With `section` the page of the key
+ * is held. Returns TELL_DONE or TELL_FAILED, and then end with tell_after(); or
+ * -1 with LockTimeout and others. */
+int tell_begin(struct cache_object *self, const struct told *told,
+               struct section *section, struct writer **writer_out);
+/* Then the value, before it is stored: so nobody can read an older one out of
+ * the store and put it over this. Returns an outcome, or -1. */
+int tell_value(struct cache_object *self, const struct told *told,
+               struct section *section, const struct writer *writer);
+/* Note that the store may have a value of the key that the cache has not. */
+int tell_departure(struct cache_object *self, const struct fmm_key *key,
+                   struct section *section);
+/* Let go of what the cache has of a key, if it is clean: the store has
+ * something newer, and the cache has no room for it. Returns 0, or -1. */
+int tell_forget(struct cache_object *self, const struct fmm_key *key);
 /* Write what others left to us meanwhile, and give the right back. Returns 0,
  * or -1 with an exception. */
 int tell_after(struct cache_object *self, const struct told *told,
                struct section *section, struct writer *writer);
-/* After a store that found no room: hand the value to write_cb, and let what
- * the cache has of the key go, which is older. Returns an outcome, or -1. */
-int tell_unfit(struct cache_object *self, PyObject *key, PyObject *value,
-               uint64_t expire_at);
 /* Tell delete_cb of a removal that nothing in the cache stands for. What
  * read_cb brings back meanwhile goes. Returns 0, or -1. */
 int tell_deletion(struct cache_object *self, PyObject *key);

@@ -6,6 +6,11 @@
 #include "py_read.h"
 
 #define HAND_OUTS_MAX 1000 /* of one call that waits for room */
+/* A call gives up after three entries that write_cb did not take, or eight that
+ * others were writing. */
+#define FAILED_MAX 24
+#define FAILED_COUNTS 8
+#define BUSY_COUNTS 3
 
 /* -------------------------------------------------- stores that need room */
 
@@ -21,15 +26,18 @@ static int
 make_room(struct cache_object *self, struct handout *handout,
           struct section *section, struct progress *progress)
 {
-    /* Whoever writes it may need the page that is held. */
+    /* Another may do as well as one that somebody else is writing: that one is
+     * waited for last, and not with a page held, which may be needed for it. */
+    bool last = progress->failed + BUSY_COUNTS >= FAILED_MAX;
     const struct writer_wish how = {
-        .wait_ms = section != NULL ? 0 : tell_patience(self)};
-    if (progress->failed > 0 || ++progress->handed_out > HAND_OUTS_MAX) {
+        .wait_ms = section != NULL || !last ? 0 : tell_patience(self)};
+    if (progress->failed >= FAILED_MAX ||
+        ++progress->handed_out > HAND_OUTS_MAX) {
         return 0;
     }
     int written = tell_entry(self, handout, section, &how);
     if (written != TELL_DONE) {
-        progress->failed++;
+        progress->failed += written == TELL_BUSY ? BUSY_COUNTS : FAILED_COUNTS;
     }
     return written < 0 ? -1 : 1;
 }
@@ -93,14 +101,45 @@ told_of(const struct store_op *store)
                          .expire_at = store->store.expire_at};
 }
 
-/* Whether a large value is told before it is stored, as it will be clean. */
+/* Whether it is a changed value that write_cb has to be told of at once, for
+ * it found no room as a dirty entry. */
 static bool
 is_told(const struct cache_object *self, const struct store_op *store)
 {
-    const struct mapping *map = self->root->map;
     return store->store.dirty && store->object != NULL &&
-           self->write_cb != NULL && map != NULL &&
+           self->write_cb != NULL;
+}
+
+/* Whether it goes into parts. */
+static bool
+is_large(const struct cache_object *self, const struct store_op *store)
+{
+    const struct mapping *map = self->root->map;
+    return map != NULL &&
            fmm_split_needed(map->cache, &store->op.key, store->value->len);
+}
+
+/* With the right, older versions being written. */
+static int
+store_by_right(struct cache_object *self, struct store_op *store, op_run run,
+               const struct writer *writer)
+{
+    struct told told = told_of(store);
+    /* What the store depends on may be another by now: a value, a modseq, a
+     * lease. It cannot succeed as it is, unless there is room by now. */
+    int status = writeback_call(self, &store->op, run, &store->ticket);
+    if (status != FMM_NO_ROOM) {
+        return status;
+    }
+    int outcome = tell_value(self, &told, NULL, writer);
+    if (outcome != TELL_DONE) {
+        return outcome < 0 ? -1 : FMM_NO_ROOM;
+    }
+    if (is_large(self, store)) {
+        status = store_parts(self, store, run);
+    }
+    return status == FMM_NO_ROOM && tell_forget(self, &told.key) < 0 ? -1
+                                                                     : status;
 }
 
 /* What was too large for an entry, or found no room. */
@@ -110,12 +149,16 @@ store_large(struct cache_object *self, struct store_op *store, op_run run)
     struct told told = told_of(store);
     struct writer *writer;
     if (!is_told(self, store)) {
-        return store_parts(self, store, run);
+        return is_large(self, store) ? store_parts(self, store, run)
+                                     : FMM_NO_ROOM;
     }
-    if (tell_before(self, &told, NULL, &writer) < 0) {
+    int outcome = tell_begin(self, &told, NULL, &writer);
+    if (outcome < 0) {
         return -1;
     }
-    int status = store_parts(self, store, run);
+    int status = outcome == TELL_DONE
+                     ? store_by_right(self, store, run, writer)
+                     : FMM_NO_ROOM; /* a newer one must not come first */
     return tell_after(self, &told, NULL, writer) < 0 ? -1 : status;
 }
 
@@ -229,6 +272,29 @@ store_parts_held(struct section *section, struct store_op *store)
     return status;
 }
 
+/* The page is held: what the store depends on stays as it is. */
+static int
+store_held_by_right(struct section *section, struct store_op *store,
+                    const struct writer *writer)
+{
+    const struct fmm_removal clean = {.keep_dirty = true};
+    struct told told = told_of(store);
+    enum fmm_due due;
+    int status = FMM_NO_ROOM;
+    int outcome = tell_value(section->cache, &told, section, writer);
+    if (outcome != TELL_DONE) {
+        return outcome < 0 ? -1 : FMM_NO_ROOM;
+    }
+    if (is_large(section->cache, store)) {
+        status = store_parts_held(section, store);
+    }
+    if (status == FMM_NO_ROOM &&
+        writeback_remove_held(section, &store->op, &clean, &due) < 0) {
+        return -1;
+    }
+    return status;
+}
+
 static int
 store_large_held(struct section *section, struct store_op *store)
 {
@@ -236,12 +302,16 @@ store_large_held(struct section *section, struct store_op *store)
     struct told told = told_of(store);
     struct writer *writer;
     if (!is_told(self, store)) {
-        return store_parts_held(section, store);
+        return is_large(self, store) ? store_parts_held(section, store)
+                                     : FMM_NO_ROOM;
     }
-    if (tell_before(self, &told, section, &writer) < 0) {
+    int outcome = tell_begin(self, &told, section, &writer);
+    if (outcome < 0) {
         return -1;
     }
-    int status = store_parts_held(section, store);
+    int status = outcome == TELL_DONE
+                     ? store_held_by_right(section, store, writer)
+                     : FMM_NO_ROOM;
     return tell_after(self, &told, section, writer) < 0 ? -1 : status;
 }
 

@@ -6,6 +6,7 @@ What happens behind the gate must not be undone when it opens.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from support import run_scenario
 
 from fastmmap import FastMmap, LockError
+from fastmmap.testing import time_travel
 
 KEY = "key"
 
@@ -246,6 +248,118 @@ def test_a_large_value_waits_for_whoever_writes_the_older_one(
     assert found == (True, size, size)
 
 
+CONDITIONS: dict[str, Callable[[FastMmap, bytes], object]] = {
+    "add": lambda cache, large: cache.add(KEY, large),
+    "modseq": lambda cache, large: cache.set(KEY, large, modseq=3),
+}
+
+
+def refuse_large_while_it_is_written(path: str, way: str, size: int) -> tuple[Any, ...]:
+    race = Race(path, page_size="64k", num_pages=4, lock_timeout=None)
+    race.quick.set(KEY, "first")
+    thread = race.start(WAYS["flush"])
+    race.quick.remove(KEY)
+    outcome: list[object] = []
+    work = threading.Thread(
+        target=lambda: outcome.append(CONDITIONS[way](race.quick, b"x" * size))
+    )
+    work.start()
+    work.join(0.2)
+    race.quick.set(KEY, 2, modseq=5)
+    race.end(thread)
+    work.join(20)
+    race.quick.flush()
+    return outcome, race.store[KEY], race.quick.get(KEY)
+
+
+@pytest.mark.parametrize("way", CONDITIONS)
+@pytest.mark.parametrize("size", [50_000, 1 << 20])
+def test_a_large_value_that_is_refused_does_not_reach_the_store(
+    path: str, way: str, size: int
+) -> None:
+    found = run_scenario(refuse_large_while_it_is_written, path, way, size)
+    assert found == ([False], 2, 2)
+
+
+def fail_to_write_a_large_value(path: str, size: int) -> tuple[Any, ...]:
+    store: dict[object, object] = {}
+
+    def write(context: object, key: object, value: Any, expire: object) -> None:
+        if len(value) > 10:
+            raise OSError("no connection")
+        store[key] = value
+
+    cache = FastMmap(
+        path, page_size="64k", num_pages=4, write_action="write_back", write_cb=write
+    )
+    cache.set(KEY, "old")
+    outcome = cache.set(KEY, b"x" * size)
+    found = cache.get(KEY)
+    cache.empty()
+    return outcome, found, store[KEY]
+
+
+@pytest.mark.parametrize("size", [50_000, 1 << 20])
+def test_a_large_value_that_write_cb_does_not_take_is_refused(
+    path: str, size: int
+) -> None:
+    found = run_scenario(fail_to_write_a_large_value, path, size)
+    assert found == (False, "old", "old")
+
+
+def drop_after_a_removal(path: str, way: str) -> tuple[Any, ...]:
+    race = Race(path)
+    race.quick.set(KEY, 1, expire_time=0.1)
+    thread = race.start(WAYS["flush"])
+    race.quick.remove(KEY)
+    with time_travel(1):
+        getattr(race.quick, way)()
+    race.end(thread)
+    return race.store.get(KEY), race.quick.get(KEY)
+
+
+@pytest.mark.parametrize("way", ["clear", "purge", "empty"])
+def test_what_drops_everything_forgets_no_removal(path: str, way: str) -> None:
+    assert run_scenario(drop_after_a_removal, path, way) == (None, None)
+
+
+def remove_what_the_cache_does_not_know(path: str, way: str) -> tuple[Any, ...]:
+    store: dict[object, object] = {}
+
+    def write(context: object, key: object, value: Any, expire: object) -> None:
+        store[key] = value
+        if way == "interrupted" and len(value) > 10:
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {
+        "page_size": "64k",
+        "num_pages": 4,
+        "write_action": "write_back",
+        "write_cb": write,
+        "read_cb": lambda context, key: store.get(key),
+        "delete_cb": lambda context, key: store.pop(key, None),
+    }
+    cache = FastMmap(path, **options)
+    if way == "replaced":
+        cache.set(KEY, "old")
+        cache.flush()
+        cache = FastMmap(path, init_file=True, **options)
+    elif way == "interrupted":
+        with contextlib.suppress(KeyboardInterrupt):
+            cache.set(KEY, b"x" * 50_000)
+    else:
+        store[KEY] = b"x" * (1 << 20)  # more than the cache keeps
+        cache.get(KEY)
+    cache.set(KEY, "new")
+    cache.remove(KEY)
+    return cache.get(KEY), store.get(KEY)
+
+
+@pytest.mark.parametrize("way", ["replaced", "interrupted", "read"])
+def test_a_removal_reaches_a_store_that_knows_more(path: str, way: str) -> None:
+    assert run_scenario(remove_what_the_cache_does_not_know, path, way) == (None, None)
+
+
 # --------------------------------------------------------------- replaced files
 
 
@@ -275,6 +389,25 @@ def replace_inside_write_cb(path: str) -> tuple[Any, ...]:
 def test_a_ticket_of_a_replaced_file_marks_nothing_clean(path: str) -> None:
     found = run_scenario(replace_inside_write_cb, path)
     assert found == ({"old": "OLD", "new": "NEW"},)
+
+
+def replace_by_a_smaller_file(path: str) -> tuple[Any, ...]:
+    written: list[object] = []
+
+    def write(context: object, key: object, value: object, expire: object) -> None:
+        written.append(key)
+        if len(written) == 30:
+            FastMmap(path, init_file=True, num_pages=1, page_size=4096).close()
+
+    options: dict[str, Any] = {"write_action": "write_back", "write_cb": write}
+    cache = FastMmap(path, num_pages=16, page_size=4096, **options)
+    cache.update({f"key {number}": number for number in range(60)})
+    cache.flush()
+    return len(cache), cache.num_pages
+
+
+def test_a_walk_over_pages_ends_in_a_smaller_file(path: str) -> None:
+    assert run_scenario(replace_by_a_smaller_file, path) == (0, 1)
 
 
 # ------------------------------------------------------------------- recursion

@@ -390,3 +390,30 @@ def test_threads_and_tasks_compute_once_together(cache: FastMmap) -> None:
 
     assert asyncio.run(main()) == ["value"] * 20
     assert counted.calls == 1
+
+
+class _Lazy:
+    """A value that computes when it is pickled, as a query of a database does."""
+
+    def __init__(self, func: Any) -> None:
+        self.func = func
+
+    def __reduce__(self) -> Any:
+        return str, (str(self.func()),)
+
+
+def test_asking_for_a_key_while_its_value_is_stored_is_refused_at_once(
+    cache: FastMmap,
+) -> None:
+    asked: list[BaseException] = []
+
+    def again() -> object:
+        try:
+            return cache.get_or_set("key", lambda: 1, timeout=5)
+        except LockError as error:
+            asked.append(error)
+            return 2
+
+    cache.get_or_set("key", lambda: _Lazy(again))
+    assert len(asked) == 1
+    assert cache.get("key") == "2"
