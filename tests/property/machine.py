@@ -271,9 +271,12 @@ class CacheMachine(Driver):
 
     def quiet_store(self, key: Any, value: Any) -> Spec:
         """Return the spec of a store that tells write_cb nothing yet."""
-        return lambda old: self.model.store_step(key, old, value, PLAINLY)._replace(
-            calls=()
-        )
+
+        def spec(old: Any) -> Step:
+            step = self.model.store_step(key, old, value, PLAINLY)
+            return Step(step.result, step.record if step.result else old)
+
+        return spec
 
     @rule(page=st.sampled_from(PAGE_KEYS), wanted=some_keys)
     def multi_get(self, page: Any, wanted: list[Any]) -> None:

@@ -83,6 +83,8 @@ class Model:
     #: What else a record may be: a read tells no evicted tombstone from one.
     doubts: dict[Any, Record] = field(default_factory=dict)
     lost: int = 0
+    in_store: set[Any] = field(default_factory=set)  #: names that write_cb took
+    was_in_store: frozenset[Any] = frozenset()  #: before the call of now
 
     # ------------------------------------------------------------- records
 
@@ -171,10 +173,18 @@ class Model:
         unwanted = {"set": False, "add": present, "replace": not present}
         if self.is_refused(old, how.modseq) or unwanted[how.mode]:
             return Step(False, old)
-        stored = self.fits(value)
-        calls = self.told(key, value, expire_on, stored)
+        if not self.fits(value):
+            return self.unfit_step(key, old, value, expire_on)
+        calls = self.told(key, value, expire_on, stored=True)
         new = Record(value, expire_on, how.modseq, dirty=self.write_back)
-        return Step(stored, new if stored else old, calls)
+        return Step(True, new, calls)
+
+    def unfit_step(self, key: Any, old: Old, value: Any, expire_on: Any) -> Step:
+        """Tell write_cb of what finds no room: what is there is older then."""
+        if old and old.dirty and self.write_back:  # write_cb just failed for it
+            return Step(False, old)
+        calls = self.told(key, value, expire_on, stored=False)
+        return Step(False, None if calls and not self.broken else old, calls)
 
     def assign_step(self, key: Any, old: Old, value: Any) -> Step:
         """cache[key] = value."""
@@ -238,8 +248,12 @@ class Model:
 
     def deleted(self, key: Any, old: Old) -> tuple:
         """Return the call of delete_cb that a removal makes."""
-        told = self.reads_back and not (old and old.dirty)
+        told = self.reads_back and (not (old and old.dirty) or self.knows(key))
         return (("delete", key),) if told else ()
+
+    def knows(self, key: Any) -> bool:
+        """Tell whether the store has a version of a key."""
+        return key in self.was_in_store
 
     def remove_step(self, key: Any, old: Old, modseq: Optional[int], how: How) -> Step:
         old = self.forget_missing(old)
@@ -248,7 +262,7 @@ class Model:
         if modseq is None:
             return Step(found is not None, None, calls)
         if found and found.modseq is not None and found.modseq >= modseq:
-            return Step(True, old, calls)
+            return Step(True, old)  # a newer one: nothing is removed
         known = self.live(old) and self.live(old).modseq
         lifetime = self.tombstone_lifetime or self.lifetime
         expire_on = None if lifetime is None else self.now + lifetime
@@ -309,9 +323,31 @@ class Model:
         """Note what was written back; return the other calls.
 
         Only what is dirty is written back, with the value that it has, and,
-        where nothing is evicted, only when the call says so (`flushed`).
+        where nothing is evicted, only when the call says so (`flushed`), or
+        where write_cb is told of a newer value next, which finds no room.
         """
-        return [call for call in calls if not self.note_written(call, flushed)]
+        self.note_store(calls)
+        unfit = [call[1] for call in calls if self.is_unfit(call)]
+        return [
+            call
+            for call in calls
+            if not self.note_written(
+                call, lambda key: flushed(key) or self.broken or key in unfit
+            )
+        ]
+
+    def is_unfit(self, call: tuple) -> bool:
+        """Tell whether it is the call of write_cb for what finds no room."""
+        return call[0] == "write" and not self.fits(call[2])
+
+    def note_store(self, calls: list) -> None:
+        """Note of which keys the store has a version."""
+        self.was_in_store = frozenset(self.in_store)
+        for call in calls:
+            if call[0] == "delete":
+                self.in_store.discard(call[1])
+            elif call[0] == "write" and not self.broken:
+                self.in_store.add(call[1])
 
     def note_written(self, call: tuple, flushed: Callable[[Any], bool]) -> bool:
         if not self.write_back or call[0] != "write":
@@ -339,7 +375,7 @@ class Model:
         possible = [
             (guess, step.record)
             for guess, step in wanted
-            if same(step.result, result) and same(list(step.calls), calls)
+            if same(step.result, result) and self.agree(guess, step, calls)
         ]
         assert possible, (
             f"key {key!r}: {result!r} with calls {calls}; wanted one of {wanted}"
@@ -350,6 +386,19 @@ class Model:
         for _, other in possible[1:]:
             if other is not None and not same(other, record):
                 self.doubts[key] = other
+
+    def agree(self, old: Old, step: Step, calls: list) -> bool:
+        """Tell whether a step may have made these calls.
+
+        Where values have left a page, delete_cb may be told of a dirty one
+        that the store never had.
+        """
+        if old and old.dirty and calls[-1:] and calls[-1][0] == "delete":
+            return self.reads_back and same(list(self.undeleted(step)), calls[:-1])
+        return same(list(step.calls), calls)
+
+    def undeleted(self, step: Step) -> tuple:
+        return tuple(call for call in step.calls if call[0] != "delete")
 
     def guesses(self, key: Any, old: Old) -> list[Old]:
         """Return what the record may be by now: a clean one may be evicted."""
