@@ -215,6 +215,8 @@ run_take(struct fmm_cache *cache, struct op *op)
                             t->capacity, &t->meta);
     fmm_count_read(cache, &op->call, &op->key, status);
     if (status == FMM_OK) {
+        /* That there was no value, delete_cb is not told: no mark stays. */
+        r->removal.mark = r->removal.mark && t->meta.type != VALUE_NOT_FOUND;
         status = fmm_remove_locked(&guard, &op->call, &op->key, &r->removal,
                                    &r->due, &r->ticket);
     }

@@ -514,3 +514,20 @@ def fork_inside_write_cb(path: str) -> tuple[Any, ...]:
 
 def test_a_child_that_write_cb_forked_gets_an_error(path: str) -> None:
     assert run_scenario(fork_inside_write_cb, path) == (7, False)
+
+
+def test_a_mark_that_there_is_no_value_is_taken_without_a_trace(path: str) -> None:
+    store = SlowStore()
+    with FastMmap(
+        path,
+        context="quick",
+        read_cb=store.read,
+        write_cb=store.write,
+        delete_cb=store.delete,
+        write_action="write_back",
+        cache_not_found=True,
+    ) as cache:
+        assert cache.get(KEY) is None
+        assert cache.pop(KEY, "absent") == "absent"
+        assert cache.check().entries == 0
+    assert store.calls == []

@@ -181,9 +181,11 @@ class Model:
 
     def unfit_step(self, key: Any, old: Old, value: Any, expire_on: Any) -> Step:
         """Tell write_cb of what finds no room: what is there is older then."""
-        if old and old.dirty and self.write_back:  # write_cb just failed for it
+        older = old and old.dirty and self.write_back
+        if older and self.broken:  # write_cb just failed for it
             return Step(False, old)
-        calls = self.told(key, value, expire_on, stored=False)
+        before = self.told(key, old.value, old.expire_on, stored=False) if older else ()
+        calls = before + self.told(key, value, expire_on, stored=False)
         return Step(False, None if calls and not self.broken else old, calls)
 
     def assign_step(self, key: Any, old: Old, value: Any) -> Step:
@@ -323,17 +325,16 @@ class Model:
         """Note what was written back; return the other calls.
 
         Only what is dirty is written back, with the value that it has, and,
-        where nothing is evicted, only when the call says so (`flushed`), or
-        where write_cb is told of a newer value next, which finds no room.
+        where nothing is evicted, only when the call says so (`flushed`). What
+        is written because a newer value finds no room is left to `unfit_step`.
         """
         self.note_store(calls)
         unfit = [call[1] for call in calls if self.is_unfit(call)]
         return [
             call
             for call in calls
-            if not self.note_written(
-                call, lambda key: flushed(key) or self.broken or key in unfit
-            )
+            if (call[1] in unfit and not self.broken)
+            or not self.note_written(call, lambda key: flushed(key) or self.broken)
         ]
 
     def is_unfit(self, call: tuple) -> bool:
