@@ -5,6 +5,7 @@
 #include "fmm_hold.h"
 #include "fmm_lock.h"
 #include "fmm_mutant.h"
+#include "fmm_open.h"
 #include "fmm_parts.h"
 
 #define VERIFY_WAIT_MS 1000 /* for a page, while a file is verified */
@@ -15,7 +16,7 @@ fmm_open(const struct fmm_options *options, struct fmm_cache **cache_out,
 {
     const struct fmm_call call = {.wait_ms = VERIFY_WAIT_MS};
     struct fmm_cache *cache = NULL;
-    enum fmm_status status = fmm_file_open(options, &cache, error);
+    enum fmm_status status = fmm_open_file(options, &cache, error);
     if (status != FMM_OK) {
         return status;
     }

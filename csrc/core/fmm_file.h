@@ -1,4 +1,4 @@
-/* One open cache file: create or attach, check the header, map, replace.
+/* One open cache file: who we are to it, what became of its name, its end.
  *
  * Owns struct fmm_cache and everything outside the pages. Knows no
  * entries. */
@@ -26,11 +26,6 @@ struct fmm_cache {
     bool created, guarded;
     _Atomic(bool) goes_on; /* with a file that was replaced */
 };
-
-/* fmm_open() but for its `verify`. */
-enum fmm_status fmm_file_open(const struct fmm_options *options,
-                              struct fmm_cache **cache_out,
-                              struct fmm_error *error);
 
 /* This process as it stands in lock words; asked anew after a fork. */
 uint64_t fmm_file_owner(struct fmm_cache *cache);

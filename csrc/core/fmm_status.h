@@ -37,3 +37,7 @@ struct fmm_error {
 enum fmm_status fmm_error_set(struct fmm_error *error, enum fmm_status status,
                               int errnum, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The same of a system call that failed: FMM_ERR_OS, with errno and its words
+ * after `what`. */
+enum fmm_status fmm_error_os(struct fmm_error *error, const char *what);

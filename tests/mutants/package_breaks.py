@@ -224,21 +224,21 @@ _FILES = (
     ),
     _break(
         "file_in_use_elsewhere_is_taken",
-        f"{_CORE}fmm_file.c",
+        f"{_CORE}fmm_open.c",
         "    if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE)) {\n",
         "    if (false) {\n",
         f"{_HAZARDS}test_containers.py",
     ),
     _break(
         "locks_from_elsewhere_are_kept",
-        f"{_CORE}fmm_file.c",
+        f"{_CORE}fmm_open.c",
         "        atomic_store_explicit(&page.control->lock, 0, ",
         "        (void)(0, ",
         f"{_HAZARDS}test_containers.py",
     ),
     _break(
         "copies_pass_for_the_file",
-        f"{_CORE}fmm_file.c",
+        f"{_CORE}fmm_open.c",
         "    here.device = o->stat.device;\n    here.inode = o->stat.inode;\n",
         "    here.device = o->cache->header->identity.device;\n"
         "    here.inode = o->cache->header->identity.inode;\n",
@@ -253,7 +253,7 @@ _FILES = (
     ),
     _break(
         "failed_open_leaves_its_descriptor",
-        f"{_CORE}fmm_file.c",
+        f"{_CORE}fmm_open.c",
         "    fmm_platform_close(o->fd);\n    *o->cache",
         "    *o->cache",
         f"{_HAZARDS}test_descriptors.py",
@@ -293,7 +293,7 @@ _FILES = (
         "named_before_it_is_mapped",
         (
             (
-                f"{_CORE}fmm_file.c",
+                f"{_CORE}fmm_create.c",
                 "    FMM_MUTATE(name_before_content,\n"
                 "               fmm_platform_publish(fd, name, o->options->path, "
                 "replace));\n",
@@ -302,7 +302,7 @@ _FILES = (
                 "        return FMM_EXISTS;\n    }\n",
             ),
             (
-                f"{_CORE}fmm_file.c",
+                f"{_CORE}fmm_create.c",
                 "    if (fmm_platform_publish(fd, name, o->options->path, "
                 "replace)) {\n",
                 "    if (true) {\n",

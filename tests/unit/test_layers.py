@@ -30,8 +30,8 @@ LAYERS = (
     {"fmm_hand"},
     {"fmm_victim"},
     {"fmm_file", "fmm_insert"},
-    {"fmm_hold"},
-    {"fmm_read"},
+    {"fmm_create", "fmm_hold"},
+    {"fmm_open", "fmm_read"},
     {"fmm_parts"},
     {
         "fmm_cache",

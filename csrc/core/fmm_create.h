@@ -1,0 +1,31 @@
+/* New cache files: made whole under another name, then given theirs.
+ *
+ * Also what making and attaching to a file share. */
+#pragma once
+
+#include "fmm_file.h"
+#include "fmm_header.h"
+#include "fmm_platform.h"
+
+/* An open in progress. */
+struct fmm_opening {
+    const struct fmm_options *options;
+    struct fmm_error *error;
+    struct fmm_cache *cache;
+    char *path;               /* a copy, for the cache */
+    struct fmm_header header; /* a private copy */
+    struct fmm_file_stat stat;
+    int fd;
+    bool fresh; /* made by us: nothing in it is to be settled */
+};
+/* Refuse a file on a network or FUSE file system, unless that is allowed. */
+enum fmm_status fmm_create_refuse_remote(const struct fmm_opening *o, int fd);
+
+/* Map the file, of the geometry that the cache has by now. */
+enum fmm_status fmm_create_map(struct fmm_opening *o, int fd);
+
+/* Make a file. FMM_EXISTS: another process was first. */
+enum fmm_status fmm_create_new(struct fmm_opening *o);
+
+/* Put an empty file in the place of the one that is open and locked. */
+enum fmm_status fmm_create_replacement(struct fmm_opening *o);
