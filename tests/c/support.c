@@ -191,6 +191,14 @@ view_page(struct fmm_cache *cache, uint32_t number, struct fmm_page *page_out)
 
 /* ----------------------------------------------------------- operations */
 
+const char *
+name_of(char kind, unsigned n)
+{
+    static char name[16];
+    snprintf(name, sizeof(name), "%c%07u", kind, n);
+    return name;
+}
+
 struct fmm_key
 text_key(const struct fmm_cache *cache, const char *text)
 {

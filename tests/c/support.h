@@ -44,6 +44,9 @@ void heap_cache_free(struct fmm_cache *cache);
 void view_page(struct fmm_cache *cache, uint32_t number,
                struct fmm_page *page_out);
 
+/* A numbered key of eight bytes; the text stays until the next call. */
+const char *name_of(char kind, unsigned n);
+
 /* A key, or value, of text. */
 struct fmm_key text_key(const struct fmm_cache *cache, const char *text);
 struct fmm_value text_value(const char *text);

@@ -23,20 +23,12 @@ end(void)
     heap_cache_free(cache);
 }
 
-static const char *
-name_of(unsigned n)
-{
-    static char name[16];
-    snprintf(name, sizeof(name), "%08u", n);
-    return name;
-}
-
 /* Set numbered keys from..to-1, of `total` bytes each in the file. */
 static void
 set_numbers(unsigned from, unsigned to, size_t total)
 {
     for (unsigned n = from; n < to; n++) {
-        CHECK_EQ(set_filler(cache, name_of(n), total - 40), FMM_OK);
+        CHECK_EQ(set_filler(cache, name_of('n', n), total - 40), FMM_OK);
     }
 }
 
@@ -45,7 +37,7 @@ count_numbers(unsigned from, unsigned to)
 {
     unsigned count = 0;
     for (unsigned n = from; n < to; n++) {
-        count += has(cache, name_of(n)); /* which earns no credit */
+        count += has(cache, name_of('n', n)); /* which earns no credit */
     }
     return count;
 }
@@ -131,7 +123,7 @@ set_hit_numbers(unsigned from, unsigned to, size_t total)
 {
     for (unsigned n = from; n < to; n++) {
         set_numbers(n, n + 1, total);
-        hit(name_of(n), total, 1);
+        hit(name_of('n', n), total, 1);
     }
 }
 
@@ -142,13 +134,13 @@ hit_entries_outlive_a_scan(void)
     begin(256 * KIB, 128);
     set_numbers(0, 100, 400);
     for (unsigned n = 0; n < 100; n++) {
-        hit(name_of(n), 400, 2);
+        hit(name_of('n', n), 400, 2);
     }
     set_numbers(1000, 1600, 400);
     CHECK_EQ(count_numbers(0, 100), 100);
     for (unsigned n = 0; n < 100; n++) {
-        CHECK_EQ(ring_of(name_of(n)), FMM_RING_M);
-        hit(name_of(n), 400, 2);
+        CHECK_EQ(ring_of(name_of('n', n)), FMM_RING_M);
+        hit(name_of('n', n), 400, 2);
     }
     set_numbers(2000, 4000, 400);
     CHECK(count_numbers(0, 100) >= 95);
@@ -161,7 +153,7 @@ credit_is_spent_lap_by_lap(void)
     begin(64 * KIB, 32);
     set_numbers(0, 20, 400);
     for (unsigned n = 0; n < 20; n++) {
-        hit(name_of(n), 400, 3);
+        hit(name_of('n', n), 400, 3);
     }
     set_hit_numbers(1000, 1200, 400);
     CHECK_EQ(count_numbers(0, 20), 20); /* paid for a lap */
@@ -178,10 +170,10 @@ second_lives_are_dearer_for_larger_entries(void)
     set_numbers(0, 40, 200);
     set_numbers(100, 120, 3000);
     for (unsigned n = 0; n < 40; n++) {
-        hit(name_of(n), 200, 2);
+        hit(name_of('n', n), 200, 2);
     }
     for (unsigned n = 100; n < 120; n++) {
-        hit(name_of(n), 3000, 2);
+        hit(name_of('n', n), 3000, 2);
     }
     unsigned round = 10;
     while (count_numbers(100, 120) > 0 && round < 200) {
@@ -202,8 +194,8 @@ a_count_of_entries_that_is_wrong_stops_no_eviction(void)
         begin(64 * KIB, 32);
         for (unsigned n = 0; n < 1000; n++) {
             page.control->entries = wrong[i];
-            CHECK_EQ(set_filler(cache, name_of(n), 360), FMM_OK);
-            hit(name_of(n), 400, 2);
+            CHECK_EQ(set_filler(cache, name_of('n', n), 360), FMM_OK);
+            hit(name_of('n', n), 400, 2);
         }
         CHECK(page.control->evictions > 500);
         heap_cache_free(cache); /* its counters do not add up */
@@ -220,12 +212,12 @@ an_evicted_key_that_returns_skips_probation(void)
         last++;
     }
     unsigned gone = 0;
-    while (has(cache, name_of(gone))) {
+    while (has(cache, name_of('n', gone))) {
         gone++;
     }
     CHECK(gone < last);
     set_numbers(gone, gone + 1, 400);
-    CHECK_EQ(ring_of(name_of(gone)), FMM_RING_M);
+    CHECK_EQ(ring_of(name_of('n', gone)), FMM_RING_M);
     CHECK_EQ(set_filler(cache, "stranger", 300), FMM_OK);
     CHECK_EQ(ring_of("stranger"), FMM_RING_S);
     end();
@@ -286,13 +278,13 @@ credit_lasts_while_only_overwriting_makes_laps(void)
     begin(64 * KIB, 32);
     set_numbers(0, 80, 400); /* more than S holds */
     for (unsigned n = 0; n < 80; n++) {
-        hit(name_of(n), 400, 2);
+        hit(name_of('n', n), 400, 2);
     }
     for (unsigned i = 0; i < 100; i++) {
         set_numbers(40, 80, 400);
     }
     for (unsigned n = 0; n < 80; n++) {
-        CHECK_EQ(credit_of(name_of(n)), 12);
+        CHECK_EQ(credit_of(name_of('n', n)), 12);
     }
     CHECK_EQ(page.control->evictions, 0);
     end();
@@ -304,7 +296,7 @@ expired_entries_are_no_evictions(void)
     const struct fmm_store store = {.expire_at = call.now_ms + SECOND};
     begin(64 * KIB, 64);
     for (unsigned n = 0; n < 100; n++) {
-        CHECK_EQ(set_text_as(cache, name_of(n), "brief", &store), FMM_OK);
+        CHECK_EQ(set_text_as(cache, name_of('n', n), "brief", &store), FMM_OK);
     }
     call.now_ms += 2 * SECOND;
     set_numbers(1000, 1200, 200);
@@ -339,12 +331,12 @@ check_bounded_work(uint64_t page_size, uint32_t buckets, unsigned sets)
         unsigned n = (unsigned)check_random_below(page_size / 300);
         size_t total = random_size(most) / 8 * 8;
         uint64_t before = stats_of(cache).moved_bytes;
-        CHECK_EQ(set_filler(cache, name_of(n), total - 40), FMM_OK);
+        CHECK_EQ(set_filler(cache, name_of('n', n), total - 40), FMM_OK);
         uint64_t moved = stats_of(cache).moved_bytes - before;
         REQUIRE(moved <= 16 * KIB || moved <= 2 * total);
         for (int hits = 0; hits < 4; hits++) {
             unsigned hot = (unsigned)check_random_below(page_size / 300);
-            struct fmm_key k = text_key(cache, name_of(hot));
+            struct fmm_key k = text_key(cache, name_of('n', hot));
             static unsigned char buffer[1 << 20];
             struct fmm_meta meta;
             fmm_get(cache, &call, &k, buffer, sizeof(buffer), &meta);
@@ -412,7 +404,7 @@ static void
 keep_hot(unsigned from, unsigned to, size_t total)
 {
     for (unsigned n = from; n < to; n++) {
-        hit(name_of(n), total, has(cache, name_of(n)) ? 3 : 0);
+        hit(name_of('n', n), total, has(cache, name_of('n', n)) ? 3 : 0);
     }
 }
 
@@ -427,7 +419,7 @@ look_where(unsigned from, unsigned to)
     struct fmm_found found;
     REQUIRE(fmm_page_settle(&page));
     for (unsigned n = from; n < to; n++) {
-        struct fmm_key k = text_key(cache, name_of(n));
+        struct fmm_key k = text_key(cache, name_of('n', n));
         bool there = fmm_page_find(&page, &k, &found);
         places[n].position = there ? fmm_page_position(&page, &found) : 0;
         places[n].offset = there ? found.offset : 0;
@@ -442,7 +434,7 @@ count_stayed(unsigned from, unsigned to)
     unsigned stayed = 0;
     REQUIRE(fmm_page_settle(&page));
     for (unsigned n = from; n < to; n++) {
-        struct fmm_key k = text_key(cache, name_of(n));
+        struct fmm_key k = text_key(cache, name_of('n', n));
         stayed += fmm_page_find(&page, &k, &found) &&
                   found.offset == places[n].offset &&
                   fmm_page_position(&page, &found) > places[n].position;
@@ -480,7 +472,7 @@ what_a_set_stored_is_there_when_it_returns(void)
         unsigned n = (unsigned)check_random_below(20);
         size_t total = 48 + 8 * check_random_below(i % 8 ? 40 : 120);
         set_numbers(n, n + 1, total);
-        REQUIRE(has(cache, name_of(n)));
+        REQUIRE(has(cache, name_of('n', n)));
     }
     end();
 }
@@ -509,10 +501,10 @@ without_a_slot_the_least_used_entry_goes(void)
     begin(64 * KIB, 1); /* eight slots */
     set_numbers(0, 8, 100);
     for (unsigned n = 0; n < 8; n++) {
-        hit(name_of(n), 100, n == 5 ? 0 : 1);
+        hit(name_of('n', n), 100, n == 5 ? 0 : 1);
     }
     set_numbers(100, 101, 100);
-    CHECK(!has(cache, name_of(5)));
+    CHECK(!has(cache, name_of('n', 5)));
     CHECK_EQ(count_numbers(0, 8), 7);
     CHECK_EQ(stats_of(cache).slot_evictions, 1);
     CHECK_EQ(stats_of(cache).evictions, 1);
@@ -535,19 +527,19 @@ a_dirty_entry_is_the_last_to_lose_its_slot(void)
     struct fmm_ticket ticket;
     begin(64 * KIB, 1);
     for (unsigned n = 0; n < 7; n++) {
-        CHECK_EQ(set_dirty(name_of(n), &ticket), FMM_OK);
+        CHECK_EQ(set_dirty(name_of('n', n), &ticket), FMM_OK);
     }
     set_numbers(7, 8, 100);
-    hit(name_of(7), 100, 9);
+    hit(name_of('n', 7), 100, 9);
     set_numbers(8, 9, 100); /* the clean one goes, used as it is */
-    CHECK(!has(cache, name_of(7)));
+    CHECK(!has(cache, name_of('n', 7)));
     CHECK_EQ(count_numbers(0, 7), 7);
-    CHECK_EQ(set_dirty(name_of(8), &ticket), FMM_OK);
-    CHECK_EQ(set_dirty(name_of(9), &ticket), FMM_DIRTY);
+    CHECK_EQ(set_dirty(name_of('n', 8), &ticket), FMM_OK);
+    CHECK_EQ(set_dirty(name_of('n', 9), &ticket), FMM_DIRTY);
     CHECK_EQ(count_numbers(0, 9), 8);
     CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
-    CHECK_EQ(set_dirty(name_of(9), &ticket), FMM_OK);
-    CHECK(has(cache, name_of(9)));
+    CHECK_EQ(set_dirty(name_of('n', 9), &ticket), FMM_OK);
+    CHECK(has(cache, name_of('n', 9)));
     CHECK_EQ(count_numbers(0, 9), 7);
     end();
 }
@@ -567,7 +559,7 @@ number_of(struct fmm_ticket *ticket)
     CHECK(memcmp(buffer + 8, "changed", 7) == 0);
     buffer[8] = '\0';
     unsigned n = 0;
-    CHECK_EQ(sscanf(buffer, "%u", &n), 1);
+    CHECK_EQ(sscanf(buffer, "n%u", &n), 1);
     return n;
 }
 
@@ -582,7 +574,7 @@ dirty_entries_are_handed_out_before_they_leave(void)
     memset(written, 0, sizeof(written));
     for (unsigned n = 0; n < 20000; n++) {
         int tries = 0;
-        while (set_dirty(name_of(n), &ticket) == FMM_DIRTY) {
+        while (set_dirty(name_of('n', n), &ticket) == FMM_DIRTY) {
             REQUIRE(++tries < 100);
             unsigned other = number_of(&ticket);
             REQUIRE(other < n);
@@ -593,7 +585,7 @@ dirty_entries_are_handed_out_before_they_leave(void)
         }
         if (n % 64 == 0) {
             for (unsigned k = 0; k <= n; k++) {
-                REQUIRE(written[k] || has(cache, name_of(k)));
+                REQUIRE(written[k] || has(cache, name_of('n', k)));
             }
         }
     }
@@ -609,23 +601,23 @@ a_dirty_entry_that_expired_is_handed_out_too(void)
     struct fmm_ticket ticket;
     unsigned handed = 0;
     begin(4 * KIB, 20);
-    CHECK_EQ(set_text_as(cache, name_of(0), "changed", &store), FMM_OK);
+    CHECK_EQ(set_text_as(cache, name_of('n', 0), "changed", &store), FMM_OK);
     call.now_ms += 2 * SECOND;
     for (unsigned n = 1; n < 500; n++) {
         const struct fmm_store clean = {.dirty = false};
-        struct fmm_key k = text_key(cache, name_of(n));
+        struct fmm_key k = text_key(cache, name_of('n', n));
         struct fmm_value v = text_value("some value");
         while (fmm_set(cache, &call, &k, &v, &clean, &ticket) == FMM_DIRTY) {
             CHECK_EQ(number_of(&ticket), 0);
             CHECK_EQ(fmm_dirty_done(cache, &call, &ticket), FMM_OK);
             handed++;
         }
-        CHECK(holds(cache, name_of(n), "some value")); /* it moves on */
+        CHECK(holds(cache, name_of('n', n), "some value")); /* it moves on */
     }
     CHECK_EQ(handed, 1);
     CHECK_EQ(stats_of(cache).expirations, 1);
     call.now_ms -= 2 * SECOND;
-    CHECK(!has(cache, name_of(0)));
+    CHECK(!has(cache, name_of('n', 0)));
     end();
 }
 
@@ -635,12 +627,12 @@ while_nothing_is_written_back_nothing_dirty_leaves(void)
     struct fmm_ticket ticket;
     begin(4 * KIB, 8);
     unsigned n = 0;
-    while (set_dirty(name_of(n), &ticket) == FMM_OK) {
+    while (set_dirty(name_of('n', n), &ticket) == FMM_OK) {
         n++;
     }
     CHECK(n > 10);
     for (int tries = 0; tries < 1000; tries++) {
-        CHECK_EQ(set_dirty(name_of(n), &ticket), FMM_DIRTY);
+        CHECK_EQ(set_dirty(name_of('n', n), &ticket), FMM_DIRTY);
     }
     CHECK_EQ(count_numbers(0, n), n);
     CHECK_EQ(stats_of(cache).evictions, 0);
@@ -653,16 +645,16 @@ clean_entries_go_while_dirty_ones_wait(void)
     struct fmm_ticket ticket;
     begin(16 * KIB, 16);
     for (unsigned n = 0; n < 10; n++) {
-        CHECK_EQ(set_dirty(name_of(n), &ticket), FMM_OK);
+        CHECK_EQ(set_dirty(name_of('n', n), &ticket), FMM_OK);
     }
     for (unsigned n = 100; n < 1000; n++) {
         const struct fmm_store store = {.dirty = false};
-        struct fmm_key k = text_key(cache, name_of(n));
+        struct fmm_key k = text_key(cache, name_of('n', n));
         struct fmm_value v = text_value("a value of some forty bytes or so");
         while (fmm_set(cache, &call, &k, &v, &store, &ticket) == FMM_DIRTY) {
             number_of(&ticket); /* and never done */
         }
-        CHECK(has(cache, name_of(n)));
+        CHECK(has(cache, name_of('n', n)));
         CHECK_EQ(count_numbers(0, 10), 10);
     }
     end();
@@ -674,14 +666,14 @@ churn(unsigned n)
 {
     static unsigned char data[480];
     const struct fmm_store store = {.dirty = n < 6};
-    struct fmm_key key = text_key(cache, name_of(n));
+    struct fmm_key key = text_key(cache, name_of('n', n));
     struct fmm_value value = {
         .data = data, .len = 8 + check_random_below(472), .type = 2};
     struct fmm_ticket ticket;
     struct fmm_meta meta;
     enum fmm_status status =
         fmm_set(cache, &call, &key, &value, &store, &ticket);
-    key = text_key(cache, name_of((unsigned)check_random_below(120)));
+    key = text_key(cache, name_of('n', (unsigned)check_random_below(120)));
     fmm_get(cache, &call, &key, data, sizeof(data), &meta);
     return status;
 }

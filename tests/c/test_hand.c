@@ -21,14 +21,6 @@ end(void)
     heap_cache_free(cache);
 }
 
-static const char *
-name_of(char kind, unsigned n)
-{
-    static char name[16];
-    snprintf(name, sizeof(name), "%c%08u", kind, n);
-    return name;
-}
-
 static void
 set_numbers(char kind, unsigned count, uint64_t expire_at)
 {

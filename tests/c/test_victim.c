@@ -22,20 +22,12 @@ end(void)
     heap_cache_free(cache);
 }
 
-static const char *
-name_of(unsigned n)
-{
-    static char name[16];
-    snprintf(name, sizeof(name), "%08u", n);
-    return name;
-}
-
 static void
 set_numbers(unsigned from, unsigned to, uint64_t expire_at)
 {
     const struct fmm_store store = {.expire_at = expire_at};
     for (unsigned n = from; n < to; n++) {
-        CHECK_EQ(set_text_as(cache, name_of(n), "value", &store), FMM_OK);
+        CHECK_EQ(set_text_as(cache, name_of('n', n), "value", &store), FMM_OK);
     }
 }
 
@@ -44,7 +36,7 @@ count_numbers(unsigned from, unsigned to)
 {
     unsigned count = 0;
     for (unsigned n = from; n < to; n++) {
-        count += has(cache, name_of(n));
+        count += has(cache, name_of('n', n));
     }
     return count;
 }
@@ -54,7 +46,7 @@ hit_numbers(unsigned from, unsigned to, int times)
 {
     while (times-- > 0) {
         for (unsigned n = from; n < to; n++) {
-            CHECK(holds(cache, name_of(n), "value"));
+            CHECK(holds(cache, name_of('n', n), "value"));
         }
     }
 }
@@ -62,7 +54,7 @@ hit_numbers(unsigned from, unsigned to, int times)
 static enum fmm_status
 take(unsigned n, uint64_t duration_ms)
 {
-    struct fmm_key key = text_key(cache, name_of(n));
+    struct fmm_key key = text_key(cache, name_of('n', n));
     struct fmm_lease lease;
     struct fmm_ticket ticket;
     const struct fmm_lease_request wanted = {.duration_ms = duration_ms};
@@ -72,7 +64,7 @@ take(unsigned n, uint64_t duration_ms)
 static bool
 is_leased(unsigned n)
 {
-    struct fmm_key key = text_key(cache, name_of(n));
+    struct fmm_key key = text_key(cache, name_of('n', n));
     struct fmm_lease lease;
     uint64_t since;
     return fmm_lease_peek(cache, &call, &key, &lease, &since) == FMM_OK;
@@ -87,7 +79,7 @@ of_equal_credit_the_oldest_access_goes(void)
         call.now_ms += SECOND;
     }
     set_numbers(100, 101, 0);
-    CHECK(!has(cache, name_of(0)));
+    CHECK(!has(cache, name_of('n', 0)));
     CHECK_EQ(count_numbers(1, 16), 15);
     end();
 }
@@ -101,7 +93,7 @@ what_has_expired_goes_first_however_often_it_was_read(void)
     hit_numbers(1, 16, 3);
     call.now_ms += 2 * HOUR;
     set_numbers(100, 115, 0);
-    CHECK(has(cache, name_of(0)));
+    CHECK(has(cache, name_of('n', 0)));
     CHECK_EQ(count_numbers(100, 115), 15);
     CHECK_EQ(stats_of(cache).expirations, 15);
     CHECK_EQ(stats_of(cache).evictions, 0);
@@ -118,7 +110,7 @@ what_is_not_asked_for_any_more_makes_way(void)
     for (int round = 0; round < 20; round++) {
         for (unsigned n = 100; n < 108; n++) {
             call.now_ms += SECOND;
-            if (!holds(cache, name_of(n), "value")) {
+            if (!holds(cache, name_of('n', n), "value")) {
                 set_numbers(n, n + 1, 0);
             }
         }
@@ -156,7 +148,7 @@ static enum fmm_status
 add_one(unsigned n, int64_t *result)
 {
     const struct fmm_store store = {.expire_at = 0};
-    struct fmm_key key = text_key(cache, name_of(n));
+    struct fmm_key key = text_key(cache, name_of('n', n));
     struct fmm_ticket ticket;
     uint64_t expire_at;
     return fmm_incr(cache, &call, &key, 1, 0, &store, result, &expire_at,
