@@ -19,7 +19,8 @@ _BY_CATCHER = {
     "test_verify": "slot_in_bucket slot_before_head slot_within_ring "
     "chain_within_ring slots_share total_min",
     "test_dirty": "ticket_ring ticket_tail ticket_head dirty_capacity "
-    "done_for_any_integer",
+    "done_for_any_integer done_for_any_removal remove_unmarked",
+    "test_writer": "writers_together",
     "test_evict": "evict_dirty move_clean stays next_recount main_uncleaned "
     "probation_uncleaned spared_pays stay_for_small clean_late "
     "tidy_own clean_without_slots count_of_entries average_of_entries",

@@ -64,17 +64,16 @@ _THREADS = (
     _break(
         "block_that_raises_keeps_the_page",
         f"{_BINDING}py_item.c",
-        "    held_leave(&self->held);\n    value_free(&self->encoded);\n    return out",
-        "    if (!raised) {\n        held_leave(&self->held);\n    }\n"
-        "    value_free(&self->encoded);\n    return out",
+        "        block_cancel(block);\n",
+        "        (void)block_keep(block);\n",
         f"{_UNIT}test_lock.py::test_a_block_that_raises_writes_nothing",
     ),
     _break(
         "func_that_raises_keeps_the_page",
         f"{_BINDING}py_lock.c",
-        "    held_release(&held);\n    if (answer == self->state->keep) {\n",
+        "    held_release(&held);\n    Py_XDECREF(answer);\n",
         "    if (answer != NULL) {\n        held_release(&held);\n    }\n"
-        "    if (answer == self->state->keep) {\n",
+        "    Py_XDECREF(answer);\n",
         f"{_UNIT}test_get_and_set.py::"
         "test_an_error_of_the_function_comes_out_and_nothing_changed",
         f"{_HAZARDS}test_no_memory.py::test_operations_without_memory_leave_all_in_order",
@@ -158,7 +157,7 @@ _EXITS = (
             ),
             (
                 f"{_BINDING}py_cache.c",
-                "    if (cache_close((struct cache_object *)self) < 0) {\n"
+                "    if (cache_end((struct cache_object *)self) < 0) {\n"
                 "        PyErr_WriteUnraisable(self);\n",
                 "    if (false) {\n        PyErr_WriteUnraisable(self);\n",
             ),
@@ -179,16 +178,16 @@ _EXITS = (
     _break(
         "finalizer_waits_for_a_thread_that_is_gone",
         f"{_BINDING}py_op.c",
-        "    limit_patience(op);\n",
-        "    (void)limit_patience;\n",
+        "    op->timeout_ms = op_limit_patience(op->timeout_ms);\n",
+        "",
         f"{_HAZARDS}test_shutdown.py::"
         "test_a_finalizer_does_not_wait_for_a_thread_that_is_gone",
     ),
     _break(
         "changes_are_dropped_unwritten",
         f"{_BINDING}py_pages.c",
-        "        if (write_page(self, page, only_expired) < 0 ||\n",
-        "        (void)write_page;\n        drop.keep_dirty = false;\n        if (",
+        "        if (write_page(&walk, page) < 0 || drop_page",
+        "        (void)walk;\n        drop.keep_dirty = false;\n        if (drop_page",
         f"{_HAZARDS}test_dirty_exit.py",
     ),
     _break(
@@ -340,12 +339,12 @@ _VALUES = (
             ),
             (
                 f"{_BINDING}py_value.c",
-                "    return PyObject_CallOneArg(loads, bytes);\n",
+                "    return call_kept_one(loads, bytes);\n",
                 "    extern const void *fmm_broken_value;\n"
                 "    PyObject *view = PyMemoryView_FromMemory(\n"
                 "        (char *)(uintptr_t)fmm_broken_value,\n"
                 "        PyBytes_GET_SIZE(bytes), PyBUF_READ);\n"
-                "    PyObject *loaded = PyObject_CallOneArg(loads, view);\n"
+                "    PyObject *loaded = call_kept_one(loads, view);\n"
                 "    Py_DECREF(view);\n    return loaded;\n",
             ),
         ),
@@ -615,8 +614,8 @@ _SERVERS = (
     _break(
         "flush_writes_the_first_page_only",
         f"{_BINDING}py_pages.c",
-        "        if (write_page(self, page, false) < 0) {\n",
-        "        if (page == 0 && write_page(self, page, false) < 0) {\n",
+        "        if (write_page(&walk, page) < 0) {\n",
+        "        if (page == 0 && write_page(&walk, page) < 0) {\n",
         f"{_UNIT}test_flush.py",
     ),
     _break(
