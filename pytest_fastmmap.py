@@ -53,8 +53,8 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Name the directory of the run, or learn its name."""
     if _is_worker(config):
-        # xdist adds it to the configuration of its workers only.
-        directory = config.workerinput["fastmmap_directory"]  # type: ignore[attr-defined]
+        given: dict[str, str] = config.workerinput  # type: ignore[attr-defined]  # by xdist
+        directory = given["fastmmap_directory"]
     else:
         name = f"fastmmap-pytest-{os.urandom(16).hex()}"
         directory = os.path.join(tempfile.gettempdir(), name)

@@ -31,8 +31,7 @@ def open_store(place: Place, kind: str) -> Store:
     """Connect to the place's manager."""
     manager = Manager(address=place.manager, authkey=KEY)
     manager.connect()
-    # The method was made by register(), where no type checker sees it.
-    data: Any = manager.shared()  # type: ignore[attr-defined]
+    data: Any = manager.shared()  # type: ignore[attr-defined]  # made by register()
     return Store(data.get, data.__setitem__, set_many=data.update)
 
 

@@ -100,9 +100,7 @@ run_multi_get(struct fmm_cache *cache, struct op *op)
 {
     struct multi_get *m = (struct multi_get *)op;
     struct fmm_guard guard;
-    op_hash(cache, op);
-    enum fmm_status status =
-        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status != FMM_OK) {
         return status;
     }
@@ -222,9 +220,7 @@ run_multi_set(struct fmm_cache *cache, struct op *op)
 {
     struct multi_set *m = (struct multi_set *)op;
     struct fmm_guard guard;
-    op_hash(cache, op);
-    enum fmm_status status =
-        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status != FMM_OK) {
         m->done = status == FMM_RETIRED ? 0 : m->done;
         return status;

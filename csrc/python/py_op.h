@@ -52,6 +52,14 @@ op_hash(const struct fmm_cache *cache, struct op *op)
     op_hash_key(cache, &op->key);
 }
 
+/* Hold the page of an operation's key. Returns what fmm_guard_take does. */
+static inline enum fmm_status
+op_guard_take(struct fmm_cache *cache, struct op *op, struct fmm_guard *guard)
+{
+    op_hash(cache, op);
+    return fmm_guard_take(cache, &op->call, op->key.page, guard);
+}
+
 /* Set the key of an operation, before it begins. In a cache, what the key is
  * looked up in is on its way from memory from now on; in a namespace, that is
  * known only once its generation is. Returns 0, or -1 with an exception. */

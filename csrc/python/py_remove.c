@@ -205,9 +205,7 @@ run_take(struct fmm_cache *cache, struct op *op)
     struct take_op *t = (struct take_op *)op;
     struct remove_op *r = &t->remove;
     struct fmm_guard guard;
-    op_hash(cache, op);
-    enum fmm_status status =
-        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status != FMM_OK) {
         return status;
     }

@@ -66,8 +66,7 @@ static enum fmm_status
 run_guard(struct fmm_cache *cache, struct op *op)
 {
     struct guard_op *g = (struct guard_op *)op;
-    op_hash(cache, op);
-    return fmm_guard_take(cache, &op->call, op->key.page, &g->guard);
+    return op_guard_take(cache, op, &g->guard);
 }
 
 struct section *

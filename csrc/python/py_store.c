@@ -361,7 +361,7 @@ run_forget(struct fmm_cache *cache, struct op *op)
     if (status != FMM_OK || meta.type != VALUE_NOT_FOUND) {
         return status == FMM_OK ? FMM_MISS : status;
     }
-    status = fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    status = op_guard_take(cache, op, &guard);
     if (status != FMM_OK) {
         return status;
     }

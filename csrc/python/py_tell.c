@@ -52,8 +52,7 @@ static enum fmm_status
 find_dirty(struct fmm_cache *cache, struct op *op, struct fmm_ticket *ticket)
 {
     struct fmm_guard guard;
-    enum fmm_status status =
-        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status == FMM_OK) {
         status = fmm_dirty_find_locked(&guard, &op->call, &op->key, ticket);
         fmm_guard_release(&guard);
@@ -272,7 +271,6 @@ struct find_op {
 static enum fmm_status
 run_find(struct fmm_cache *cache, struct op *op)
 {
-    op_hash(cache, op);
     return find_dirty(cache, op, &((struct find_op *)op)->ticket);
 }
 
@@ -444,9 +442,7 @@ static enum fmm_status
 run_depart(struct fmm_cache *cache, struct op *op)
 {
     struct fmm_guard guard;
-    op_hash(cache, op);
-    enum fmm_status status =
-        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status == FMM_OK) {
         fmm_dirty_depart_locked(&guard);
         fmm_guard_release(&guard);

@@ -61,9 +61,7 @@ run_drop(struct fmm_cache *cache, struct op *op)
 {
     struct drop_op *d = (struct drop_op *)op;
     struct fmm_guard guard;
-    op_hash(cache, op);
-    enum fmm_status status =
-        fmm_guard_take(cache, &op->call, op->key.page, &guard);
+    enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status == FMM_OK) {
         status = drop_locked(d, &guard);
         fmm_guard_release(&guard);

@@ -113,6 +113,20 @@ taken_by_the_dead(void)
     return lease;
 }
 
+/* The key has a value that lasts a second, and is computed anew. */
+static struct fmm_lease
+refresh_of_a_mortal_value(void)
+{
+    struct fmm_lease lease;
+    CHECK_EQ(take("key", &lease), FMM_OK);
+    struct fmm_lease_store how = {.token = lease.token,
+                                  .store = {.expire_at = call.now_ms + SECOND},
+                                  .leasable = true};
+    CHECK_EQ(store_as("key", "mortal", &how), FMM_OK);
+    CHECK_EQ(refresh("key", &lease), FMM_OK);
+    return lease;
+}
+
 static enum fmm_status
 bury(const char *name)
 {
@@ -378,14 +392,8 @@ purge(void)
 static void
 a_purge_spares_an_expired_value_that_one_computes_anew(void)
 {
-    struct fmm_lease lease;
     begin();
-    CHECK_EQ(take("key", &lease), FMM_OK);
-    struct fmm_lease_store how = {.token = lease.token,
-                                  .store = {.expire_at = call.now_ms + SECOND},
-                                  .leasable = true};
-    CHECK_EQ(store_as("key", "mortal", &how), FMM_OK);
-    CHECK_EQ(refresh("key", &lease), FMM_OK);
+    struct fmm_lease lease = refresh_of_a_mortal_value();
     call.now_ms += 2 * SECOND;
     purge();
     CHECK(is_leased("key"));
@@ -476,14 +484,9 @@ an_extended_lease_lasts_longer_and_its_value_is_stored(void)
 static void
 the_lease_of_a_live_value_is_extended_and_the_value_is_not(void)
 {
-    struct fmm_lease lease, other;
+    struct fmm_lease other;
     begin();
-    CHECK_EQ(take("key", &lease), FMM_OK);
-    struct fmm_lease_store how = {.token = lease.token,
-                                  .store = {.expire_at = call.now_ms + SECOND},
-                                  .leasable = true};
-    CHECK_EQ(store_as("key", "mortal", &how), FMM_OK);
-    CHECK_EQ(refresh("key", &lease), FMM_OK);
+    struct fmm_lease lease = refresh_of_a_mortal_value();
     CHECK_EQ(extend("key", &lease, 2 * MINUTE), FMM_OK);
     call.now_ms += MINUTE;
     CHECK(!has(cache, "key"));
@@ -677,14 +680,9 @@ a_number_that_is_added_to_ends_the_refresh(void)
 static void
 a_value_that_expires_meanwhile_keeps_its_lease(void)
 {
-    struct fmm_lease lease, other;
+    struct fmm_lease other;
     begin();
-    CHECK_EQ(take("key", &lease), FMM_OK);
-    struct fmm_lease_store how = {.token = lease.token,
-                                  .store = {.expire_at = call.now_ms + SECOND},
-                                  .leasable = true};
-    CHECK_EQ(store_as("key", "mortal", &how), FMM_OK);
-    CHECK_EQ(refresh("key", &lease), FMM_OK);
+    struct fmm_lease lease = refresh_of_a_mortal_value();
     call.now_ms += 2 * SECOND;
     CHECK(!has(cache, "key"));
     CHECK_EQ(take("key", &other), FMM_LEASED);

@@ -164,8 +164,7 @@ def test_keys_and_values_of_a_json_disk_are_read_by_it(
     assert room_for(tmp_path / "json")["cache_size"] >= 1 << 20
 
 
-# diskcache has no types: to the type checker its class is any.
-class Shouting(diskcache.Disk):  # type: ignore[misc]
+class Shouting(diskcache.Disk):  # type: ignore[misc]  # has no types, so is any
     """A way of one's own to keep keys."""
 
     def get(self, key: Any, raw: bool) -> Any:

@@ -13,10 +13,10 @@ from aiocache import caches
 from fastmmap.contrib.aiocache import FastMmapCache
 
 from ..utils import KEY_LOCK, Keys
-from .test_base import TestCache  # noqa: F401
+from .test_base import TestCache  # noqa: F401  (collected by pytest)
 from .test_base import TestMemoryCache as OfMemory
-from .test_decorators import *  # noqa: F403
-from .test_lock import (  # noqa: F401
+from .test_decorators import *  # noqa: F403  (collected by pytest)
+from .test_lock import (  # noqa: F401  (collected by pytest)
     TestMemoryOptimisticLock,
     TestMemoryRedLock,
     TestOptimisticLock,
@@ -24,8 +24,8 @@ from .test_lock import (  # noqa: F401
     custom_memory_cache,
     lock,
 )
-from .test_plugins import *  # noqa: F403
-from .test_serializers import *  # noqa: F403
+from .test_plugins import *  # noqa: F403  (collected by pytest)
+from .test_serializers import *  # noqa: F403  (collected by pytest)
 
 pytestmark = pytest.mark.asyncio
 

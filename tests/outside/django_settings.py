@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from test_sqlite import *  # noqa: F403
+from test_sqlite import *  # noqa: F403  (every setting of it)
 
 CACHES = {
     "default": {

@@ -7,10 +7,10 @@ import flask
 import pytest
 from flask_caching import Cache
 from test_backend_cache import GenericCacheTests
-from test_cache import *  # noqa: F403
-from test_memoize import *  # noqa: F403
-from test_templates import *  # noqa: F403
-from test_view import *  # noqa: F403
+from test_cache import *  # noqa: F403  (collected by pytest)
+from test_memoize import *  # noqa: F403  (collected by pytest)
+from test_templates import *  # noqa: F403  (collected by pytest)
+from test_view import *  # noqa: F403  (collected by pytest)
 
 from fastmmap import _core
 from fastmmap.contrib.flask_caching import FastMmapCache

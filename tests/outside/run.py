@@ -26,7 +26,7 @@ PIP = ("-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check")
 
 sys.path.append(str(ROOT / "tools"))
 
-from pythons import discover  # noqa: E402
+from pythons import discover  # noqa: E402  (found by that path)
 
 
 def python_for(suite: Suite) -> str:

@@ -113,7 +113,7 @@ class Text(str):
         [1, object()],
         {"a": {1: {object()}}},
         datetime(2024, 1, 1, tzinfo=Local()),
-        Point(object()),  # type: ignore[arg-type]
+        Point(object()),  # type: ignore[arg-type]  # on purpose
     ],
     ids=lambda value: type(value).__name__,
 )

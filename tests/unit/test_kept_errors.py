@@ -66,12 +66,12 @@ def test_notes_and_attributes_come_back(cache: FastMmap) -> None:
     def fail() -> None:
         error = LookupError("noted")
         error.__notes__ = ["while painting"]  # what add_note() of 3.11 does
-        error.colour = "red"  # type: ignore[attr-defined]
+        error.colour = "red"  # type: ignore[attr-defined]  # set at run time
         raise error
 
     error = kept(cache, fail)
     assert error.__notes__ == ["while painting"]
-    assert error.colour == "red"  # type: ignore[attr-defined]
+    assert error.colour == "red"  # type: ignore[attr-defined]  # set at run time
 
 
 def test_a_cause_that_does_not_pickle_is_left_out(cache: FastMmap) -> None:

@@ -101,7 +101,7 @@ READS: dict[str, Callable[[FastMmap], Any]] = {
     "get": lambda c: c.get("key"),
     "item": lambda c: c["key"],
     "get_many": lambda c: c.get_many(["key"])["key"],
-    "get_entry": lambda c: c.get_entry("key").value,  # type: ignore[union-attr]
+    "get_entry": lambda c: c.get_entry("key").value,  # type: ignore[union-attr]  # there
     "values": lambda c: next(iter(c.values())),
     "items": lambda c: dict(c.items())["key"],
     "get_keys": lambda c: c.get_keys(2)[0]["value"],

@@ -74,7 +74,7 @@ def test_the_function_looks_like_itself(cache: FastMmap) -> None:
     kept = cache.memoize()(original)
     assert kept.__wrapped__ is original
     assert inspect.signature(kept) == inspect.signature(original)
-    assert kept.__name__ == "original"  # type: ignore[attr-defined]
+    assert kept.__name__ == "original"  # type: ignore[attr-defined]  # copied
     assert kept.__doc__ == "Explain itself."
     assert inspect.iscoroutinefunction(kept) is False
 
@@ -342,7 +342,7 @@ def test_methods_of_all_kinds(cache: FastMmap, calls: Calls) -> None:
             calls.append(x)
             return x
 
-        @cache.memoize()  # type: ignore[misc, arg-type]
+        @cache.memoize()  # type: ignore[misc, arg-type]  # cls is bound
         @classmethod
         def inside(cls, x: int) -> int:
             calls.append(x)
@@ -353,8 +353,8 @@ def test_methods_of_all_kinds(cache: FastMmap, calls: Calls) -> None:
 
     for _ in range(2):
         assert Thing().method(1) == Thing().method(1) == 1
-        assert Thing.of_class(2) == ("Thing", 2)  # type: ignore[call-arg, arg-type]
-        assert Other.of_class(2) == ("Other", 2)  # type: ignore[call-arg, arg-type]
+        assert Thing.of_class(2) == ("Thing", 2)  # type: ignore[call-arg, arg-type]  # cls is bound
+        assert Other.of_class(2) == ("Other", 2)  # type: ignore[call-arg, arg-type]  # cls is bound
         assert Thing.static(3) == Thing().static(3) == 3
         assert Thing.inside(4) == Thing().inside(4) == 4
     assert calls == [1, 2, 2, 3, 4]
@@ -469,7 +469,7 @@ def test_what_a_serializer_cannot_keep_is_refused(make_cache: MakeCache) -> None
 
 def test_forgotten_parentheses_say_so(cache: FastMmap, calls: Calls) -> None:
     with pytest.raises((TypeError, ValueError)):
-        cache.memoize(doubled(calls))(1)  # type: ignore[arg-type]
+        cache.memoize(doubled(calls))(1)  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_timeout_ends_the_waiting(cache: FastMmap, calls: Calls) -> None:

@@ -256,20 +256,20 @@ def test_a_name_too_long_or_no_text_is_refused(cache: FastMmap) -> None:
         cache.namespace("ä" * 251)
     for name in (b"n", 1, None):
         with pytest.raises(TypeError, match="str"):
-            cache.namespace(name)  # type: ignore[arg-type]
+            cache.namespace(name)  # type: ignore[arg-type]  # on purpose
     with pytest.raises(UnicodeEncodeError):
         cache.namespace("\ud800")
 
 
 def test_a_parent_is_a_cache_or_a_namespace() -> None:
     with pytest.raises(TypeError):
-        Namespace({}, "n")  # type: ignore[arg-type]
+        Namespace({}, "n")  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_namespace_is_not_made_twice(cache: FastMmap) -> None:
     space = cache.namespace("n")
     with pytest.raises(TypeError, match="by now"):
-        space.__init__(cache, "m")  # type: ignore[misc]
+        space.__init__(cache, "m")  # type: ignore[misc]  # on purpose
     with pytest.raises(TypeError, match="by now"):
         _core.Keyspace.__init__(cache, cache, "m")
 
@@ -324,7 +324,7 @@ def test_a_private_cache_lives_as_long_as_its_namespaces() -> None:
     space = FastMmap(cache_size="512k").namespace("n")
     space["key"] = 1
     assert space["key"] == 1
-    space.parent.close()  # type: ignore[attr-defined]
+    space.parent.close()  # type: ignore[attr-defined]  # the parent is a cache
 
 
 def test_it_follows_a_file_that_was_replaced(make_cache: MakeCache) -> None:

@@ -166,5 +166,5 @@ def test_a_datetime_as_expire_on_is_a_type_error_that_helps(
 ) -> None:
     """A naive one would be a guess at the time zone."""
     with pytest.raises(TypeError, match=r"not .*datetime: give its timestamp\(\)"):
-        cache.set("key", 1, expire_on=datetime(2040, 1, 1, tzinfo=zone))  # type: ignore[arg-type]
+        cache.set("key", 1, expire_on=datetime(2040, 1, 1, tzinfo=zone))  # type: ignore[arg-type]  # on purpose
     assert "key" not in cache

@@ -116,9 +116,9 @@ def test_bad_arguments_are_errors(
     with pytest.raises(error):
         RateLimiter(cache, "a", *arguments)
     with pytest.raises(TypeError):
-        RateLimiter(cache, 5, 5)  # type: ignore[arg-type]
+        RateLimiter(cache, 5, 5)  # type: ignore[arg-type]  # on purpose
     with pytest.raises(TypeError):
-        RateLimiter(cache, "a", 5).take(tokens=1.5)  # type: ignore[arg-type]
+        RateLimiter(cache, "a", 5).take(tokens=1.5)  # type: ignore[arg-type]  # on purpose
 
 
 def test_it_is_a_bucket_of_tokens(cache: FastMmap) -> None:

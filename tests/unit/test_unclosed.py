@@ -97,7 +97,7 @@ def test_a_failed_open_is_none(path: str, nothing: None) -> None:
     with pytest.raises(FormatError):
         make(path)
     with pytest.raises(TypeError):
-        FastMmap(path, no_such_option=1)  # type: ignore[call-arg]
+        FastMmap(path, no_such_option=1)  # type: ignore[call-arg]  # on purpose
 
 
 def test_a_pickled_copy_is_none(path: str, nothing: None) -> None:
