@@ -29,6 +29,7 @@ fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
         .now_ms = now_ms,
         .budget = fmm_max(BUDGET_MIN, 2 * length),
         .stays = STAYS_MAX,
+        .fresh = {page->ring[FMM_RING_S].head, page->ring[FMM_RING_M].head},
         .large = is_large(page, length),
     };
 }
@@ -353,9 +354,10 @@ lacks_slots(const struct fmm_page *page)
 
 /* Whether there are dead bytes enough to give up: then they are reclaimed by
  * moving what lives between them, and nobody has to leave the ring or to pay.
- * The cost of cleaning by the share of dead bytes: M. Rosenblum and
- * J. Ousterhout, "The design and implementation of a log-structured file
- * system", 1992. */
+ * What one set has moved is not moved again for that: after a lap there are no
+ * more to be had, whatever the padding, or a count that a kill left. The cost of
+ * cleaning by the share of dead bytes: M. Rosenblum and J. Ousterhout, "The
+ * design and implementation of a log-structured file system", 1992. */
 static bool
 is_cleaning(const struct fmm_work *work, uint32_t ring)
 {
@@ -365,6 +367,8 @@ is_cleaning(const struct fmm_work *work, uint32_t ring)
         return false;
     }
     return fmm_page_dead(work->page, ring) > size / DEAD_SHARE &&
+           (work->page->ring[ring].tail < work->fresh[ring] ||
+            FMM_MUTANT_IS(clean_for_ever)) &&
            !lacks_slots(work->page);
 }
 

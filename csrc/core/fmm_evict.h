@@ -16,7 +16,7 @@ struct fmm_work {
     uint64_t now_ms;
     uint64_t budget;   /* bytes that may still be moved */
     uint32_t stays;    /* entries that may still stay in place */
-    uint64_t fresh[2]; /* positions: from there on this set stored */
+    uint64_t fresh[2]; /* positions: from there on this set moved or stored */
     const void *own;   /* the `id` of the parts that it belongs to; NULL */
     struct fmm_ticket *ticket; /* for FMM_DIRTY */
     bool large;   /* it is for an entry that is too large for ring S */

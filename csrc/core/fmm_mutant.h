@@ -33,6 +33,7 @@ enum {
     FMM_MUTANT_buckets_max,
     FMM_MUTANT_buckets_min,
     FMM_MUTANT_chain_within_ring,
+    FMM_MUTANT_clean_for_ever,
     FMM_MUTANT_clean_late,
     FMM_MUTANT_clean_without_slots,
     FMM_MUTANT_compressor_end,

@@ -202,6 +202,27 @@ a_count_of_entries_that_is_wrong_stops_no_eviction(void)
     }
 }
 
+/* As a kill between two words leaves it: nothing is dead, and seems to be. */
+static void
+a_count_of_live_bytes_that_is_wrong_keeps_nothing_out(void)
+{
+    for (uint64_t missing = 0; missing <= 448; missing += 8) {
+        begin(4 * KIB, 8);
+        for (unsigned n = 0; n < 7; n++) { /* most of ring S */
+            struct fmm_key key = text_key(cache, name_of('l', n));
+            struct fmm_lease lease;
+            struct fmm_ticket ticket;
+            CHECK_EQ(take_lease(cache, &key, SECOND, false, &lease, &ticket),
+                     FMM_OK);
+            CHECK_EQ(ring_of(name_of('l', n)), FMM_RING_S);
+        }
+        page.control->live[FMM_RING_S] -= missing;
+        set_numbers(0, 1, 200);
+        CHECK(stats_of(cache).moved_bytes <= 2 * KIB);
+        heap_cache_free(cache); /* its counters do not add up */
+    }
+}
+
 static void
 an_evicted_key_that_returns_skips_probation(void)
 {
@@ -751,6 +772,7 @@ static const struct check_case cases[] = {
     CASE(credit_is_spent_lap_by_lap),
     CASE(second_lives_are_dearer_for_larger_entries),
     CASE(a_count_of_entries_that_is_wrong_stops_no_eviction),
+    CASE(a_count_of_live_bytes_that_is_wrong_keeps_nothing_out),
     CASE(an_evicted_key_that_returns_skips_probation),
     CASE(nobody_has_to_go_while_a_page_is_mostly_dead),
     CASE(overwriting_evicts_nobody_while_there_is_room),
