@@ -40,6 +40,6 @@ class ClosedError(Error, ValueError):
 class LockLost(LockError):
     """A lock of ``fastmmap.sync`` ended before it was released.
 
-    Its time was over, or its key went with a replaced file, a cleared namespace or a
-    page full of leases, or was removed. Others may have had it meanwhile.
+    Its time was over, its key was removed, or its file replaced. Others may have had it
+    meanwhile.
     """

@@ -24,6 +24,11 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
     #: Of the namespaces that lead from the cache to here.
     _names: tuple[str, ...] = ()
 
+    @property
+    def _root(self) -> "Keyspace":
+        """The cache that this is, or is in."""
+        return self
+
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 

@@ -32,6 +32,10 @@ class Namespace(Keyspace):
         return self._names[-1]
 
     @property
+    def _root(self) -> Keyspace:
+        return self._parent._root
+
+    @property
     def parent(self) -> Keyspace:
         """The cache or namespace that it is in."""
         return self._parent

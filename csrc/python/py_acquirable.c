@@ -208,8 +208,7 @@ raise_lost(const struct acquirable_object *self)
 {
     PyErr_Format(self->state->lock_lost,
                  "%U: %R was lost before it was released: its time was over, "
-                 "its key was removed, its namespace cleared, its file "
-                 "replaced, or its page was full of leases; others may have "
+                 "its key was removed, or its file replaced; others may have "
                  "had it meanwhile",
                  self->holdings->cache->path, self->name);
     return -1;

@@ -4,7 +4,7 @@ from typing import Optional, Union
 
 from fastmmap.keyspace import Keyspace
 from fastmmap.sync.leased import Holder, Leased
-from fastmmap.sync.naming import key_of
+from fastmmap.sync.naming import key_of, names_of
 from fastmmap.types import Lifetime
 
 
@@ -19,7 +19,8 @@ class Exclusive(Leased):
         lease_time: Lifetime = "never",
         timeout: Union[int, float, None] = None,
     ) -> None:
-        super().__init__(cache, name, [key_of("lock", name)], lease_time, timeout)
+        keys = [key_of("lock", name, *names_of(cache))]
+        super().__init__(cache, name, keys, lease_time, timeout)
 
     def holder(self) -> Optional[Holder]:
         """Return who has the lock.

@@ -27,12 +27,14 @@ class Holder(NamedTuple):
 class Leased(_core.Acquirable):
     """Something that is to be had as often as it has keys.
 
-    ``_kind`` is what `_core.Holdings` calls it.
+    ``_kind`` is what `_core.Holdings` calls it. The keys of a namespace end when that
+    is cleared, and what is held shall not: the keys are those of the cache, and name
+    the namespace.
 
     Args:
-        cache: The cache that all who share it have open.
+        cache: The cache that all who share it have open, or a namespace of it.
         name: What it is called, in messages.
-        keys: One for each time that it is to be had.
+        keys: One for each time that it is to be had, of the cache.
         lease_time: How long one may have it, at most; "never" is a day.
         timeout: Seconds that `acquire`, ``with`` and ``async with`` wait; ``None``
             for as long as it takes.
@@ -49,7 +51,7 @@ class Leased(_core.Acquirable):
         timeout: Union[int, float, None],
     ) -> None:
         waiting.check_timeout(timeout)
-        self._cache, self._keys = cache, tuple(keys)
+        self._cache, self._keys = cache._root, tuple(keys)
         self._lease_ms = single_flight.lease_ms(lease_time)
         self._begin(name, timeout)
 

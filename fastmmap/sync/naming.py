@@ -2,9 +2,23 @@
 
 import hashlib
 
+from fastmmap.keyspace import Keyspace
+
 #: Longer keys, characters, end in a digest.
 _KEY_MAX = 200
 _DIGEST_SIZE = 20
+
+
+def names_of(cache: Keyspace) -> tuple[str, ...]:
+    """Return the names of the namespaces that lead from the cache to that one.
+
+    Raises TypeError for what is no cache.
+    """
+    if not isinstance(cache, Keyspace):
+        raise TypeError(
+            f"expected a FastMmap or a Namespace, not {type(cache).__name__}"
+        )
+    return cache._names
 
 
 def key_of(kind: str, *parts: object) -> str:

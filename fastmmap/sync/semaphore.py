@@ -4,7 +4,7 @@ from typing import Union
 
 from fastmmap.keyspace import Keyspace
 from fastmmap.sync.leased import Holder, Leased
-from fastmmap.sync.naming import key_of
+from fastmmap.sync.naming import key_of, names_of
 from fastmmap.types import Lifetime
 
 
@@ -41,7 +41,8 @@ class Semaphore(Leased):
     ) -> None:
         if value < 1:
             raise ValueError(f"value is {value!r}: expected at least one permit")
-        keys = [key_of("semaphore", name, number) for number in range(value)]
+        names = names_of(cache)
+        keys = [key_of("semaphore", name, n, *names) for n in range(value)]
         super().__init__(cache, name, keys, lease_time, timeout)
 
     release = Leased._release_some

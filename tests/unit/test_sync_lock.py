@@ -442,10 +442,28 @@ def test_what_empties_the_cache_spares_locks_that_are_held(
     assert ("value" in cache) == (call == "purge")
 
 
-def test_a_namespace_that_is_cleared_loses_its_locks(cache: FastMmap) -> None:
-    space = cache.namespace("space")
-    with pytest.raises(LockLost, match="namespace cleared"), Lock(space, "a"):
-        space.clear()
+@pytest.mark.parametrize("kind", [*KINDS, Semaphore])
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_what_empties_namespaces_spares_locks_that_are_held(
+    cache: FastMmap, kind: Any, depth: int
+) -> None:
+    inner = cache.namespace("outer").namespace("inner")
+    spaces = [cache, inner.parent, inner]
+    with kind(inner, "a") as lock:
+        spaces[depth].clear()
+        assert lock.locked()
+        assert in_thread(kind(inner, "a").acquire, False) is False
+    assert not lock.locked()
+
+
+def test_a_lock_in_a_namespace_outlives_the_record_of_that(one_page: FastMmap) -> None:
+    space = one_page.namespace("space")
+    with Lock(space, "a"):
+        space["key"] = 1
+        for number in range(20000):
+            one_page[f"key {number}"] = "a value"
+        assert "key" not in space
+        assert in_thread(Lock(space, "a").acquire, False) is False
 
 
 def test_locks_survive_eviction(one_page: FastMmap) -> None:
