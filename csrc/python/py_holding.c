@@ -61,8 +61,13 @@ run_take(struct fmm_cache *cache, struct op *op)
 {
     struct take_op *t = (struct take_op *)op;
     op_hash(cache, op);
-    return fmm_lease_take(cache, &op->call, &op->key, t->request, &t->lease,
-                          &t->ticket);
+    enum fmm_status status = fmm_lease_take(cache, &op->call, &op->key,
+                                            t->request, &t->lease, &t->ticket);
+    /* Who waits for a lock looks again, for as long as it wants to wait: here
+     * no longer than one slice, for whoever has the page. */
+    bool waited = op->call.wait_ms != 0;
+    return status == FMM_BUSY && waited && t->request->lock ? FMM_LEASED
+                                                            : status;
 }
 
 /* Note what was taken: nothing that can fail. */

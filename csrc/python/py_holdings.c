@@ -153,17 +153,11 @@ holdings_take(struct holdings_object *self, PyObject *caller,
 /* -------------------------------------------------------------- giving back */
 
 /* Whether others look for it where it is: in a file that another took the place
- * of, and in a namespace that was cleared, it is nothing. */
+ * of it is nothing. */
 static bool
 is_current(const struct cache_object *cache, const struct holding *holding)
 {
-    const struct mapping *map = cache->root->map;
-    uint64_t scope;
-    if (map == NULL) {
-        return true;
-    }
-    return map == holding->map &&
-           (!space_glance(cache, &scope) || scope == holding->key.scope);
+    return cache->map == NULL || cache->map == holding->map;
 }
 
 bool

@@ -73,21 +73,6 @@ space_find(struct cache_object *self, struct op *op)
     return status < 0 ? -1 : 0;
 }
 
-bool
-space_glance(const struct cache_object *self, uint64_t *scope_out)
-{
-    const struct mapping *map = self->root->map;
-    struct space_op s = {.op.call.now_ms = op_now(self), .space = self};
-    *scope_out = 0;
-    if (self->parent == NULL) {
-        return true;
-    }
-    enum fmm_status status =
-        map != NULL ? run_space(map->cache, &s.op) : FMM_BUSY;
-    *scope_out = status == FMM_OK ? s.op.key.scope : SPACE_NONE;
-    return status == FMM_OK || status == FMM_MISS;
-}
-
 int
 space_raise_no_room(const struct cache_object *self)
 {

@@ -12,8 +12,5 @@ struct op;
  * begun. Returns 0, or -1 with an exception. */
 int space_find(struct cache_object *self, struct op *op);
 int space_make(struct cache_object *self, struct op *op);
-/* Look once at the scope of keys in a namespace, as the file has it now: 0 for a
- * cache, SPACE_NONE for one without a generation. False: it cannot be told. */
-bool space_glance(const struct cache_object *self, uint64_t *scope_out);
 /* Raise Error: the record of a namespace or tag finds no room. Returns -1. */
 int space_raise_no_room(const struct cache_object *self);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 from support import MakeCache, Scenario, heard, say
 
 from fastmmap import FastMmap, LockTimeout
+from fastmmap.sync import Lock, RLock, Semaphore
 
 PAGE: dict[str, Any] = {"page_size": "64k", "num_pages": 1}
 
@@ -65,6 +67,48 @@ def test_each_operation_that_needs_the_page_times_out(
                 use()
         with pytest.raises(LockTimeout):
             cache.lock("key", timeout=0).__enter__()
+
+
+KINDS = [Lock, RLock, Semaphore]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lock_waits_for_a_busy_page_no_longer_than_it_is_to(
+    make_cache: MakeCache, path: str, kind: Any
+) -> None:
+    cache = make_cache(**PAGE)
+    lock = kind(cache, "a")
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        assert lock.acquire(blocking=False) is False
+        assert lock.acquire(timeout=0.1) is False
+        assert not lock.locked()
+        with pytest.raises(LockTimeout, match="not to be had"):
+            kind(cache, "a", timeout=0).__enter__()
+        holder.tell("go")
+        assert lock.acquire(timeout=20) is True
+    lock.release()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tasks_go_on_while_one_waits_for_a_lock_in_a_busy_page(
+    make_cache: MakeCache, path: str, kind: Any
+) -> None:
+    lock = kind(make_cache(**PAGE), "a")
+
+    async def waiting(holder: Scenario) -> None:
+        acquiring = asyncio.ensure_future(lock.acquire_async())
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        assert not acquiring.done()
+        holder.tell("go")
+        assert await acquiring is True
+
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        asyncio.run(waiting(holder))
+    assert lock.locked()
 
 
 @pytest.mark.quick
