@@ -14,14 +14,17 @@ EXCEPTIONS ?= 100000
 RESULTS = benchmarks/results
 BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
-.PHONY: help demo test test-c test-python bench bench-quick format ci clean \
+.PHONY: help demo test test-all test-quick test-c test-python \
+    test-all-pythons bench bench-quick format ci clean \
     instructions instructions-check performance \
     storm order soak leaks opening exceptions reentry steps mutants fuzz \
     reliability outside
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
-	@echo "make test         C tests, then pytest on every CPython found"
+	@echo "make test         C tests, then pytest on the CPython in use"
+	@echo "make test-quick   a part of pytest's"
+	@echo "make test-all     C tests, then pytest on every CPython found"
 	@echo "make bench        all benchmarks beside the peers, and what shows them"
 	@echo "make bench-quick  the same in two minutes, into build/bench/quick"
 	@echo "make instructions count those of each operation; records them"
@@ -46,6 +49,7 @@ demo:
 	@python=$$($(ENVIRONMENT) demo) && "$$python" examples/demo
 
 test: test-c test-python
+test-all: test-c test-all-pythons
 
 test-c:
 	@$(PYTHON) tools/system.py
@@ -53,6 +57,12 @@ test-c:
 
 test-python:
 	@$(PYTHON) tools/run_tests.py
+
+test-all-pythons:
+	@$(PYTHON) tools/run_tests.py --pythons all
+
+test-quick:
+	@$(PYTHON) tools/run_tests.py --quick
 
 # QUESTIONS="basic tail" answers only those. What cannot be installed is left
 # out by name. The last lines write README's table, the docs' and the plots.

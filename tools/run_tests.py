@@ -1,21 +1,20 @@
-"""Run pytest on every CPython of this machine, one after the other.
+"""Run pytest on the CPython in use, or on those of this machine, one by one.
 
 The one in use runs the whole suite; the others leave out what is marked
-``once``, or with ``--quick`` run only what is marked ``quick``. Each run writes its
-counts, as JUnit XML, into ``build/reports``. Exits with 1 unless every run passed
-some tests and failed none. Further arguments go to pytest.
+``once``. With ``--quick`` each runs only what is marked ``quick``. Each run writes
+its counts, as JUnit XML, into ``build/reports``. Exits with 1 unless every run
+passed some tests and failed none. Further arguments go to pytest.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 
 from environment import ROOT
-from pythons import Interpreter, discover
+from pythons import Interpreter, discover, running
 
 REPORTS = ROOT / "build" / "reports"
 EXTRAS = ("all", "test")
@@ -47,16 +46,24 @@ def run(interpreter: Interpreter, *options: str) -> bool:
     return python is not None and pytest(python, interpreter.minor, *options)
 
 
+def part(interpreter: Interpreter, quick: bool) -> tuple[str, ...]:
+    """Return what chooses the tests that it is to run."""
+    if quick:
+        return ("-m", "quick")
+    return () if interpreter == running() else ("-m", "not once")
+
+
 def main() -> int:
     """Run the suites; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    arguments, options = parser.parse_known_args()
-    shutil.rmtree(REPORTS, ignore_errors=True)
-    first, *others = discover()
-    part = ("-m", "quick" if arguments.quick else "not once")
-    failed = [] if run(first, *options) else [first.minor]
-    failed += [other.minor for other in others if not run(other, *part, *options)]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pythons", choices=("used", "others", "all"), default="used")
+    parser.add_argument("--quick", action="store_true", help="the tests marked so")
+    given, options = parser.parse_known_args()
+    used, *others = discover() if given.pythons != "used" else [running()]
+    chosen = others if given.pythons == "others" else [used, *others]
+    failed = [
+        one.minor for one in chosen if not run(one, *part(one, given.quick), *options)
+    ]
     if failed:
         print("tests failed on CPython", *failed, file=sys.stderr)
     return 1 if failed else 0
