@@ -7,13 +7,14 @@
 #define BUDGET_MIN (UINT64_C(16) << 10)
 #define STAYS_MAX 256u
 #define STAYS_KEPT 64u                 /* of them for what must not leave */
-#define SMALL_MAX (UINT64_C(16) << 10) /* larger entries skip ring S */
+#define SMALL_MAX (UINT64_C(16) << 10) /* larger entries are large */
+#define USUAL_SHARE 4u /* the average and so much of it is usual */
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
 #define DEAD_SHARE 12u     /* more dead bytes than that are cleaned */
 #define SLOTS_SHARE 16u    /* fewer free slots than one in so many are few */
 
-/* Whether an entry of that length is too large for ring S. */
+/* Whether an entry of that length takes much of a page to make room. */
 static bool
 is_large(const struct fmm_page *page, uint64_t length)
 {
@@ -76,12 +77,25 @@ ghost_has(const struct fmm_page *page, uint64_t hash)
     return false;
 }
 
+/* Whether it is no larger than entries here usually are: such have to use ring
+ * S, however large, for it would be idle. A larger one would flush many. */
+static bool
+is_usual(const struct fmm_page *page, uint64_t length)
+{
+    uint64_t entries = fmm_max(page->control->entries, 1);
+    uint64_t average = fmm_page_live(page) / entries;
+    return length <= page->ring[FMM_RING_S].size / 3 &&
+           length <= average + average / USUAL_SHARE;
+}
+
 uint32_t
-fmm_evict_choose_ring(const struct fmm_page *page, uint64_t hash,
+fmm_evict_choose_ring(const struct fmm_page *page, const struct fmm_key *key,
                       uint64_t length)
 {
-    return is_large(page, length) || ghost_has(page, hash) ? FMM_RING_M
-                                                           : FMM_RING_S;
+    bool small = !is_large(page, length) ||
+                 (!FMM_MUTANT_IS(usual_large) && !fmm_owner_is_part_key(key) &&
+                  is_usual(page, length));
+    return small && !ghost_has(page, key->hash) ? FMM_RING_S : FMM_RING_M;
 }
 
 /* ------------------------------------------------------ what is at a tail */

@@ -35,9 +35,10 @@ bool fmm_evict_is_own(const struct fmm_work *work,
 void fmm_evict_value_of(const struct fmm_work *work,
                         const struct fmm_entry *entry);
 
-/* The ring for a new entry of that length. */
-uint32_t fmm_evict_choose_ring(const struct fmm_page *page, uint64_t hash,
-                               uint64_t length);
+/* The ring for a new entry of that length. Large parts go into ring M: a value
+ * is not to end with the first of its parts that nobody had time to read. */
+uint32_t fmm_evict_choose_ring(const struct fmm_page *page,
+                               const struct fmm_key *key, uint64_t length);
 
 /* Retire entries at a tail until `length` bytes fit into the ring.
  * FMM_DIRTY: the entry of the ticket has to be written back first;

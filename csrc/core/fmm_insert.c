@@ -3,6 +3,7 @@
 #include "fmm_evict.h"
 #include "fmm_hand.h"
 #include "fmm_mutant.h"
+#include "fmm_owner.h"
 #include "fmm_victim.h"
 
 enum fmm_status
@@ -137,7 +138,7 @@ choose_ring(const struct fmm_page *page, const struct fmm_key *key,
             const struct fmm_found *old, uint64_t length)
 {
     if (old == NULL || fmm_entry_bare(&old->entry)) {
-        return fmm_evict_choose_ring(page, key->hash, length);
+        return fmm_evict_choose_ring(page, key, length);
     }
     if (length > page->ring[FMM_RING_S].size / 3) {
         return FMM_RING_M;
@@ -149,8 +150,7 @@ choose_ring(const struct fmm_page *page, const struct fmm_key *key,
 static const void *
 parts_of(const struct fmm_entry_source *source)
 {
-    if (FMM_UNLIKELY(source->key->kind == FMM_KEY_INTERNAL &&
-                     source->key->len == FMM_PART_NAME)) {
+    if (FMM_UNLIKELY(fmm_owner_is_part_key(source->key))) {
         return source->key->data;
     }
     return FMM_UNLIKELY(source->value != NULL && source->value->split)

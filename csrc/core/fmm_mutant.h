@@ -138,6 +138,7 @@ enum {
     FMM_MUTANT_total_aligned,
     FMM_MUTANT_total_fits,
     FMM_MUTANT_total_min,
+    FMM_MUTANT_usual_large,
     FMM_MUTANT_write_in_place,
     FMM_MUTANT_writers_together,
 };

@@ -10,6 +10,12 @@
 
 /* Whether an entry is a part of a value. */
 bool fmm_owner_is_part(const struct fmm_entry *entry);
+/* Whether a key is that of one. */
+static inline bool
+fmm_owner_is_part_key(const struct fmm_key *key)
+{
+    return key->kind == FMM_KEY_INTERNAL && key->len == FMM_PART_NAME;
+}
 /* Whether an entry names that part, on whatever page. True too when that page
  * changes faster than it can be read. */
 bool fmm_owner_lives(const struct fmm_page *page,

@@ -117,6 +117,31 @@ data_written_once_fills_both_rings(void)
     end();
 }
 
+static void
+large_entries_use_both_rings_where_such_are_usual(void)
+{
+    begin(1024 * KIB, 64);
+    for (size_t total = 17 * KIB; total < 64 * KIB; total += 5 * KIB) {
+        set_numbers(0, 200, total / 8 * 8);
+        struct fmm_stats stats = stats_of(cache);
+        CHECK(stats.live_bytes * 100 > 80 * 1024 * KIB);
+    }
+    end();
+}
+
+static void
+a_large_entry_among_small_ones_skips_probation(void)
+{
+    begin(1024 * KIB, 512);
+    set_numbers(0, 1000, 400);
+    set_numbers(5000, 5001, 17 * KIB);
+    set_numbers(5001, 5002, 16 * KIB);
+    CHECK_EQ(ring_of(name_of('n', 5000)), FMM_RING_M);
+    CHECK_EQ(ring_of(name_of('n', 5001)), FMM_RING_S);
+    CHECK_EQ(count_numbers(0, 1000), 1000);
+    end();
+}
+
 /* The same, each hit once, so that they move on into ring M. */
 static void
 set_hit_numbers(unsigned from, unsigned to, size_t total)
@@ -768,6 +793,8 @@ static const struct check_case cases[] = {
     CASE(large_entries_skip_probation),
     CASE(an_entry_may_take_half_of_the_main_ring),
     CASE(data_written_once_fills_both_rings),
+    CASE(large_entries_use_both_rings_where_such_are_usual),
+    CASE(a_large_entry_among_small_ones_skips_probation),
     CASE(hit_entries_outlive_a_scan),
     CASE(credit_is_spent_lap_by_lap),
     CASE(second_lives_are_dearer_for_larger_entries),
