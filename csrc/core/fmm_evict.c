@@ -79,7 +79,7 @@ ghost_has(const struct fmm_page *page, uint64_t hash)
 
 /* Whether it is no larger than entries here usually are: such have to use ring
  * S, however large, for it would be idle. A larger one would flush many. */
-static bool
+FMM_COLD static bool
 is_usual(const struct fmm_page *page, uint64_t length)
 {
     uint64_t entries = fmm_max(page->control->entries, 1);
