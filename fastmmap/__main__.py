@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Optional
 
 from fastmmap import FastMmap, __version__, verify
+from fastmmap.advice import stats_of
 from fastmmap.errors import Error
-from fastmmap.types import Stats
 
 FINE, FOUND, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -69,7 +69,9 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"slots per page  {facts['slots']}")
     print(f"largest entry   {facts['max_entry']} bytes")
     print(f"largest value   {facts['max_value']} bytes")
-    for name, value in Stats(*cache._stats())._asdict().items():
+    counters = stats_of(cache)._asdict()
+    advice = counters.pop("advice")
+    for name, value in (*counters.items(), *(("advice", text) for text in advice)):
         print(f"{name:15} {value}")
     cache.close()
     return FINE

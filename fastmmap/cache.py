@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Optional, TypeVar, Union
 
 from fastmmap import _core, lifecycle, location, serializers
+from fastmmap.advice import stats_of
 from fastmmap.compressors import Compressor, compressor_named
 from fastmmap.errors import ClosedError, FormatError
 from fastmmap.keyspace import Keyspace
@@ -210,7 +211,7 @@ class FastMmap(_core.Cache, Keyspace):
         Returns:
             A `Stats`, exact when nothing else runs.
         """
-        return Stats(*self._stats())
+        return stats_of(self)
 
     def check(self) -> CheckReport:
         """Walk every page under its lock; change nothing.
@@ -228,6 +229,7 @@ class FastMmap(_core.Cache, Keyspace):
             bytes_live=sum(live),
             bytes_dead=sum(dead),
             problems=tuple(told),
+            advice=self.stats().advice,
         )
 
 

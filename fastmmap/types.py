@@ -76,7 +76,8 @@ class Stats(NamedTuple):
     ``bytes_used`` adds what waits to be reclaimed. ``reads``, ``hits`` and
     ``misses`` are those of caches with ``enable_stats``. ``slot_evictions`` are
     values dropped for want of an index slot: with many of them, make the file
-    again with a smaller ``entry_size``.
+    again with a smaller ``entry_size``. ``advice`` says in words which options do
+    not fit what is stored, and what would.
     """
 
     entries: int
@@ -94,6 +95,7 @@ class Stats(NamedTuple):
     lock_waits: int
     recoveries: int
     pages_repaired: int
+    advice: tuple[str, ...] = ()
 
 
 class CheckReport(NamedTuple):
@@ -101,7 +103,7 @@ class CheckReport(NamedTuple):
 
     ``ok`` tells that no page has a problem; ``problems`` holds one line for each
     that has. ``pages`` and ``entries`` were looked at, ``bytes_live`` are those of
-    entries, ``bytes_dead`` wait to be reclaimed.
+    entries, ``bytes_dead`` wait to be reclaimed. ``advice`` is that of ``stats()``.
     """
 
     ok: bool
@@ -110,3 +112,4 @@ class CheckReport(NamedTuple):
     bytes_live: int
     bytes_dead: int
     problems: tuple[str, ...]
+    advice: tuple[str, ...] = ()
