@@ -373,6 +373,10 @@ enum fmm_status fmm_lease_release(struct fmm_cache *cache,
                                   const struct fmm_call *call,
                                   const struct fmm_key *key, uint64_t token,
                                   bool *sure_out);
+/* End the computation of a key, if there is one: what comes of it will find no
+ * lease. Locks stay. */
+void fmm_lease_void_locked(const struct fmm_guard *guard,
+                           const struct fmm_key *key);
 
 /* --------------------------------------------------------------- groups */
 

@@ -280,6 +280,17 @@ fmm_lease_store(struct fmm_cache *cache, const struct fmm_call *call,
     return status;
 }
 
+static void
+end_found(const struct fmm_page *page, const struct fmm_found *found)
+{
+    if (fmm_entry_bare(&found->entry)) {
+        fmm_page_clear_slot(page, found);
+    }
+    else {
+        fmm_entry_end_lease(&found->entry);
+    }
+}
+
 static enum fmm_status
 release_locked(const struct fmm_page *page, const struct fmm_key *key,
                uint64_t token)
@@ -289,13 +300,23 @@ release_locked(const struct fmm_page *page, const struct fmm_key *key,
         !FMM_MUTANT_IS(lease_release_unchecked)) {
         return FMM_MISS;
     }
-    if (fmm_entry_bare(&found.entry)) {
-        fmm_page_clear_slot(page, &found);
-    }
-    else {
-        fmm_entry_end_lease(&found.entry);
-    }
+    end_found(page, &found);
     return FMM_OK;
+}
+
+void
+fmm_lease_void_locked(const struct fmm_guard *guard, const struct fmm_key *key)
+{
+    struct fmm_lease lease = no_lease;
+    struct fmm_found found;
+    struct fmm_page page;
+    fmm_hold_view(guard, &page);
+    if (fmm_page_find(&page, key, &found)) {
+        fmm_entry_lease(&found.entry, &lease);
+    }
+    if (lease.token != 0 && (lease.token & FMM_LEASE_LOCK) == 0) {
+        end_found(&page, &found);
+    }
 }
 
 /* End it where it was found. The bytes may be those of another entry by now:

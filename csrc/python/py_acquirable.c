@@ -203,17 +203,6 @@ acquirable_aenter(PyObject *object, PyObject *Py_UNUSED(ignored))
 
 /* ---------------------------------------------------------------- releasing */
 
-static int
-raise_lost(const struct acquirable_object *self)
-{
-    PyErr_Format(self->state->lock_lost,
-                 "%U: %R was lost before it was released: its time was over, "
-                 "its key was removed, or its file replaced; others may have "
-                 "had it meanwhile",
-                 self->holdings->cache->path, self->name);
-    return -1;
-}
-
 /* Of what is not held. */
 static int
 raise_not_held(struct acquirable_object *self, Py_ssize_t wanted)
@@ -294,7 +283,7 @@ tell(struct acquirable_object *self, enum given given)
 {
     switch (given) {
     case GIVEN_LOST:
-        return raise_lost(self);
+        return holdings_raise_lost(self->holdings, self->name);
     case GIVEN_INHERITED:
         return raise_inherited(self);
     case GIVEN_NONE:
@@ -397,7 +386,7 @@ acquirable_extend(PyObject *object, PyObject *ms)
     }
     int status = holding_extend(self->holdings->cache, holding, duration_ms);
     if (status == FMM_MISS) {
-        status = raise_lost(self);
+        status = holdings_raise_lost(self->holdings, self->name);
     }
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }

@@ -2,6 +2,8 @@
 
 #include "py_store.h"
 
+#define GLANCE_MS 2 /* that one who takes a lock waits for its page */
+
 struct holding *
 holding_new(PyObject *name)
 {
@@ -64,7 +66,7 @@ run_take(struct fmm_cache *cache, struct op *op)
     enum fmm_status status = fmm_lease_take(cache, &op->call, &op->key,
                                             t->request, &t->lease, &t->ticket);
     /* Who waits for a lock looks again, for as long as it wants to wait: here
-     * no longer than one slice, for whoever has the page. */
+     * only for as long as an operation that others make may take. */
     bool waited = op->call.wait_ms != 0;
     return status == FMM_BUSY && waited && t->request->lock ? FMM_LEASED
                                                             : status;
@@ -95,6 +97,10 @@ holding_take(struct cache_object *self, struct holding *holding,
         return -1;
     }
     t.op.pin = true;
+    if (request->lock &&
+        (t.op.timeout_ms < 0 || t.op.timeout_ms > GLANCE_MS)) {
+        t.op.timeout_ms = GLANCE_MS;
+    }
     int status = writeback_call(self, &t.op, run_take, &t.ticket);
     if (status != FMM_OK) {
         *theirs = t.lease;
@@ -117,6 +123,17 @@ end(const struct holding *holding, bool *sure)
     const struct fmm_call call = {.now_ms = fmm_now_ms()};
     return fmm_lease_release(holding->map->cache, &call, &holding->key,
                              holding->token, sure);
+}
+
+bool
+holding_lasts(const struct cache_object *self, const struct holding *holding)
+{
+    const struct fmm_call call = {.now_ms = op_now(self)};
+    struct fmm_lease lease = {.token = 0};
+    uint64_t since;
+    enum fmm_status status = fmm_lease_peek(holding->map->cache, &call,
+                                            &holding->key, &lease, &since);
+    return status == FMM_OK && lease.token == holding->token;
 }
 
 /* Remember a lease whose page somebody had when it was ended: should that one

@@ -36,6 +36,9 @@ int holding_take(struct cache_object *self, struct holding *holding,
                  struct fmm_lease *theirs);
 /* Whether this process, not its parent, holds something. */
 bool holding_is_mine(const struct holding *holding);
+/* Whether its lease goes on, as far as one look tells. */
+bool holding_lasts(const struct cache_object *self,
+                   const struct holding *holding);
 /* Give it back. False: it was lost before, or is a parent's. */
 bool holding_release(struct module_state *state, struct holding *holding);
 /* Hold it no longer: a value took its place. */

@@ -121,6 +121,48 @@ take_key(struct holdings_object *self, PyObject *key, PyObject *caller,
     return status < 0 ? -1 : 0;
 }
 
+/* Whether others look for it where it is: in a file that another took the place
+ * of it is nothing. */
+static bool
+is_current(const struct cache_object *cache, const struct holding *holding)
+{
+    return cache->map == NULL || cache->map == holding->map;
+}
+
+int
+holdings_raise_lost(const struct holdings_object *self, PyObject *name)
+{
+    PyErr_Format(self->cache->state->lock_lost,
+                 "%U: %R was lost before it was released: its time was over, "
+                 "its key was removed, or its file replaced; others may have "
+                 "had it meanwhile",
+                 self->cache->path, name);
+    return -1;
+}
+
+/* Take once more what the caller has. A lease whose time is over begins anew,
+ * unless another has or had it: then it is lost. Returns as holdings_take(). */
+static int
+take_again(struct holdings_object *self, struct holding *own, PyObject *caller,
+           PyObject *name)
+{
+    int status = FMM_MISS;
+    if (is_current(self->cache, own)) {
+        status = holding_lasts(self->cache, own)
+                     ? FMM_OK
+                     : holding_extend(self->cache, own, own->duration_ms);
+    }
+    if (status < 0) {
+        return -1;
+    }
+    own = find_own(self, caller); /* others ran meanwhile */
+    if (status != FMM_OK || own == NULL) {
+        return holdings_raise_lost(self, name);
+    }
+    own->depth++;
+    return 1;
+}
+
 /* Callers begin at different permits: each finds a free one soon. */
 static Py_ssize_t
 next_turn(struct holdings_object *self, Py_ssize_t count)
@@ -139,8 +181,7 @@ holdings_take(struct holdings_object *self, PyObject *caller,
         self->kind == KIND_RLOCK ? find_own(self, caller) : NULL;
     int taken = 0;
     if (own != NULL) {
-        own->depth++;
-        return 1;
+        return take_again(self, own, caller, name);
     }
     Py_ssize_t first = next_turn(self, count);
     for (Py_ssize_t i = 0; i < count && taken == 0; i++) {
@@ -151,14 +192,6 @@ holdings_take(struct holdings_object *self, PyObject *caller,
 }
 
 /* -------------------------------------------------------------- giving back */
-
-/* Whether others look for it where it is: in a file that another took the place
- * of it is nothing. */
-static bool
-is_current(const struct cache_object *cache, const struct holding *holding)
-{
-    return cache->map == NULL || cache->map == holding->map;
-}
 
 bool
 holdings_give_back(struct holdings_object *self, struct holding *holding)

@@ -37,3 +37,5 @@ Py_ssize_t holdings_count(const struct holdings_object *self);
 bool holdings_give_back(struct holdings_object *self, struct holding *holding);
 /* Forget one that a parent of this process holds. False: there is none. */
 bool holdings_forget_inherited(struct holdings_object *self);
+/* Raise LockLost for a lock of that name. Returns -1. */
+int holdings_raise_lost(const struct holdings_object *self, PyObject *name);

@@ -218,6 +218,9 @@ run_take(struct fmm_cache *cache, struct op *op)
         status = fmm_remove_locked(&guard, &op->call, &op->key, &r->removal,
                                    &r->due, &r->ticket);
     }
+    else if (status == FMM_MISS) { /* what is computed is void all the same */
+        fmm_lease_void_locked(&guard, &op->key);
+    }
     fmm_guard_release(&guard);
     return status;
 }

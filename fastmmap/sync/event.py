@@ -3,24 +3,11 @@
 from typing import Optional, Union
 
 from fastmmap import waiting
+from fastmmap.errors import LockError
 from fastmmap.keyspace import Keyspace
 from fastmmap.sync import number
 from fastmmap.sync.naming import key_of
-from fastmmap.types import KEEP, Entry, Keep, Key
-
-
-def _change(key: Key, value: object, was_set: bool) -> Union[str, Keep]:
-    """Count one more change, of an event that is in that state."""
-    changes = number.read(key, value)
-    return number.write(changes + 1) if changes % 2 == was_set else KEEP
-
-
-def _set(key: Key, value: object, entry: Optional[Entry]) -> Union[str, Keep]:
-    return _change(key, value, False)
-
-
-def _clear(key: Key, value: object, entry: Optional[Entry]) -> Union[str, Keep]:
-    return _change(key, value, True)
+from fastmmap.types import KEEP, Entry, Keep, Key, Store
 
 
 class Event:
@@ -29,7 +16,8 @@ class Event:
     It is like `threading.Event` for all processes that have the cache open. It is
     a number in the cache, of its changes, and odd when it is set: so one who waits
     sees that it was set, though it was cleared at once. It stays when the process
-    that set it ends. When its key is evicted or cleared, it is not set any more.
+    that set it ends, and for longer than values of the cache do. When its key is
+    evicted or cleared, it is not set any more.
 
     Args:
         cache: The cache that all who share the event have open.
@@ -48,13 +36,30 @@ class Event:
         """The name that it was made with."""
         return self._name
 
+    def _change(self, was_set: bool) -> None:
+        """Count one more change, if it is in that state."""
+        due = False
+
+        def step(key: Key, value: object, entry: Optional[Entry]) -> Union[Store, Keep]:
+            nonlocal due
+            changes = number.read(key, value)
+            due = changes % 2 == was_set
+            return Store(number.write(changes + 1), "never") if due else KEEP
+
+        stored = self._cache.get_and_set(self._key, step).stored
+        if due and not stored:
+            raise LockError(
+                f"{self._cache.share_file}: no room for {self!r}: give it a cache file "
+                "of its own"
+            )
+
     def set(self) -> None:
-        """Set it, and let all who wait for it go on."""
-        self._cache.get_and_set(self._key, _set)
+        """Set it, and let all who wait for it go on. LockError: there is no room."""
+        self._change(was_set=False)
 
     def clear(self) -> None:
         """Let it be not set; who waits from now on waits for the next `set`."""
-        self._cache.get_and_set(self._key, _clear)
+        self._change(was_set=True)
 
     def _look(self) -> int:
         return number.read(self._key, self._cache.get(self._key))

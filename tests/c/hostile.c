@@ -228,6 +228,9 @@ some_guarded(struct hostile *h)
         fmm_dirty_done_locked(&guard, &h->ticket);
         fmm_set_locked(&guard, &call, &key, &value, &store, &h->ticket);
     }
+    if (capacity & 4) {
+        fmm_lease_void_locked(&guard, &key);
+    }
     if (capacity & 2) {
         fmm_remove_locked(&guard, &call, &key, &removal, NULL, &h->ticket);
     }

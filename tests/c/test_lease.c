@@ -403,6 +403,41 @@ a_purge_spares_an_expired_value_that_one_computes_anew(void)
 }
 
 static void
+void_computation(const char *name)
+{
+    struct fmm_key key = text_key(cache, name);
+    struct fmm_guard guard;
+    CHECK_EQ(fmm_guard_take(cache, &call, key.page, &guard), FMM_OK);
+    fmm_lease_void_locked(&guard, &key);
+    CHECK(fmm_guard_release(&guard));
+}
+
+static void
+a_computation_that_is_void_stores_nothing_and_a_lock_stays(void)
+{
+    const struct fmm_lease_request wanted = {.duration_ms = MINUTE,
+                                             .lock = true};
+    struct fmm_key key;
+    struct fmm_lease lease;
+    begin();
+    void_computation("key"); /* there is none */
+    CHECK_EQ(take("key", &lease), FMM_OK);
+    void_computation("key");
+    CHECK(!is_leased("key"));
+    CHECK_EQ(store("key", "void", &lease), FMM_MISS);
+    lease = refresh_of_a_mortal_value();
+    void_computation("key");
+    CHECK(holds(cache, "key", "mortal"));
+    CHECK_EQ(store("key", "void", &lease), FMM_MISS);
+    key = text_key(cache, "lock");
+    CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lease, &ticket),
+             FMM_OK);
+    void_computation("lock");
+    CHECK(is_leased("lock"));
+    end();
+}
+
+static void
 what_empties_a_page_spares_locks_and_ends_computations(void)
 {
     const struct fmm_lease_request wanted = {.duration_ms = MINUTE,
@@ -874,6 +909,7 @@ static const struct check_case cases[] = {
     CASE(past_its_deadline_a_lease_that_nobody_took_still_stores),
     CASE(a_purge_drops_what_is_past_its_deadline_only),
     CASE(a_purge_spares_an_expired_value_that_one_computes_anew),
+    CASE(a_computation_that_is_void_stores_nothing_and_a_lock_stays),
     CASE(what_empties_a_page_spares_locks_and_ends_computations),
     CASE(a_lock_past_its_deadline_goes_with_the_rest),
     CASE(a_lease_survives_a_clock_that_goes_back_up_to_a_day),

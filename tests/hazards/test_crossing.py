@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -151,3 +153,124 @@ def test_what_is_said_of_waiting_leaves_nothing_in_the_cache(
     time.sleep(0.05)
     assert cache._wait_look(3) is None
     assert cache.check().ok
+
+
+def cross_files(path: str, length: int) -> list[object]:
+    """Compute a key in each of some files, and for that want that of the next."""
+    caches = [
+        FastMmap(f"{path}-{number}", cache_size="256k") for number in range(length)
+    ]
+    ready, found = threading.Barrier(length), [None] * length
+    began = time.monotonic()
+
+    def work(number: int) -> None:
+        following = caches[(number + 1) % length]
+
+        def compute() -> Any:
+            ready.wait(TIMEOUT)
+            return following.get_or_set("key", lambda: "anew", timeout=TIMEOUT)
+
+        try:
+            found[number] = caches[number].get_or_set("key", compute, timeout=TIMEOUT)
+        except LockError as error:
+            found[number] = error
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(length)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    errors = [one for one in found if isinstance(one, LockError)]
+    return [len(errors), time.monotonic() - began]
+
+
+@pytest.mark.parametrize("length", [2, 3, 6])
+def test_a_circle_through_several_files_is_found(path: str, length: int) -> None:
+    errors, seconds = run_scenario(cross_files, path, length)
+    assert errors == 1
+    assert seconds < 5
+
+
+def cross_files_and_processes(path: str, number: int, length: int) -> None:
+    mine, following = (
+        FastMmap(f"{path}-{n % length}", cache_size="256k")
+        for n in (number, number + 1)
+    )
+
+    def compute() -> Any:
+        say("computing")
+        heard()
+        return following.get_or_set("key", lambda: "anew", timeout=TIMEOUT)
+
+    try:
+        say(str(mine.get_or_set("key", compute, timeout=TIMEOUT)))
+    except LockError:
+        say("LockError")
+
+
+def test_a_circle_of_processes_in_three_files_is_found(path: str) -> None:
+    with contextlib.ExitStack() as stack:
+        members = [
+            stack.enter_context(Scenario(cross_files_and_processes, path, n, 3))
+            for n in range(3)
+        ]
+        assert {member.hear() for member in members} == {"computing"}
+        began = time.monotonic()
+        for member in members:
+            member.tell("go")
+        assert sorted(member.hear() for member in members) == [
+            "LockError",
+            "anew",
+            "anew",
+        ]
+        assert time.monotonic() - began < 5
+
+
+def cross_behind_others(path: str, others: int) -> list[object]:
+    """Wait for many keys at once, of which one waits for the first computation."""
+    cache = FastMmap(path)
+    over, both = threading.Event(), threading.Barrier(2)
+    pool = ThreadPoolExecutor(3 * others + 3)
+
+    def slow() -> str:
+        over.wait(TIMEOUT)
+        return "slow"
+
+    def in_pool(key: str) -> Any:
+        context = contextvars.copy_context()
+        return pool.submit(context.run, cache.get_or_set, key, slow, timeout=TIMEOUT)
+
+    def first() -> list[object]:
+        both.wait(TIMEOUT)
+        asked = [in_pool(key) for key in (*keys, "second")]
+        return [end.result() for end in reversed(asked)]
+
+    def second() -> object:
+        both.wait(TIMEOUT)
+        return cache.get_or_set("first", slow, timeout=TIMEOUT)
+
+    keys = [f"other {number}" for number in range(others)]
+    for key in keys:
+        pool.submit(cache.get_or_set, key, slow)
+    while not all(cache._lease_peek(key) for key in keys):
+        time.sleep(0.01)
+    began = time.monotonic()
+    ends = [
+        pool.submit(cache.get_or_set, key, compute)
+        for key, compute in (("first", first), ("second", second))
+    ]
+    done, _ = wait(ends, TIMEOUT, return_when="FIRST_EXCEPTION")
+    errors = [type(end.exception()).__name__ for end in done]
+    seconds = time.monotonic() - began
+    over.set()
+    pool.shutdown()
+    return [errors[:1], seconds]
+
+
+@pytest.mark.parametrize("others", [0, 1, 8])
+def test_a_circle_is_found_among_others_that_are_waited_for(
+    cache: FastMmap, path: str, others: int
+) -> None:
+    errors, seconds = run_scenario(cross_behind_others, path, others)
+    assert errors == ["LockError"]
+    assert seconds < 5

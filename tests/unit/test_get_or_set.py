@@ -7,12 +7,14 @@ import functools
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support import BackingStore, MakeCache, another_computes
 
 from fastmmap import FastMmap, LockError, LockTimeout
+from fastmmap.sync import Lock
 from fastmmap.testing import time_travel
 
 
@@ -98,23 +100,36 @@ def test_an_error_reaches_the_caller_and_is_not_kept(cache: FastMmap) -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("change", ["set", "remove", "tombstone", "clear"])
+CHANGES: dict[str, Callable[[FastMmap], object]] = {
+    "set": lambda cache: cache.set("key", "newer"),
+    "remove": lambda cache: cache.remove("key"),
+    "tombstone": lambda cache: cache.remove("key", modseq=1),
+    "clear": lambda cache: cache.clear(),
+    "pop": lambda cache: cache.pop("key", None),
+    "get_and_remove": lambda cache: cache.get_and_remove("key"),
+    "delete_many": lambda cache: cache.delete_many(["key"]),
+    "expire": lambda cache: cache.expire("key"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_value_computed_before_a_change_is_not_stored(
     cache: FastMmap, change: str
 ) -> None:
-    changes: dict[str, Any] = {
-        "set": lambda: cache.set("key", "newer"),
-        "remove": lambda: cache.remove("key"),
-        "tombstone": lambda: cache.remove("key", modseq=1),
-        "clear": cache.clear,
-    }
 
     def compute() -> str:
-        changes[change]()
+        CHANGES[change](cache)
         return "stale"
 
     assert cache.get_or_set("key", compute) == "stale"
     assert cache.get("key") == ("newer" if change == "set" else None)
+
+
+def test_a_pop_of_nothing_leaves_a_lock_alone(cache: FastMmap) -> None:
+    lock = Lock(cache, "a")
+    with lock:
+        assert cache.pop(lock._keys[0], "nothing") == "nothing"
+        assert lock.locked()
 
 
 def test_a_tombstoned_key_is_computed_and_not_stored(cache: FastMmap) -> None:

@@ -403,6 +403,41 @@ def test_one_whose_lock_was_lost_does_not_give_back_that_of_the_next(
         assert not lock.locked()
 
 
+def test_an_rlock_whose_time_is_over_lets_nobody_in_beside_another(
+    cache: FastMmap,
+) -> None:
+    lock, again = RLock(cache, "a", lease_time=10), RLock(cache, "a", timeout=0)
+    lock.acquire()
+    with time_travel(11):
+        assert in_thread(Lock(cache, "a").acquire, False) is True
+        for acquire in (lock.acquire, again.acquire, again.__enter__):
+            with pytest.raises(LockLost):
+                acquire()
+        with pytest.raises(LockLost):
+            lock.release()
+
+
+def test_an_rlock_whose_time_is_over_begins_anew_where_nobody_had_it(
+    cache: FastMmap,
+) -> None:
+    lock = RLock(cache, "a", lease_time=10)
+    lock.acquire()
+    with time_travel(11):
+        assert not lock.locked()
+        with lock:
+            assert in_thread(Lock(cache, "a").acquire, False) is False
+        assert lock.locked()
+        lock.release()
+
+
+def test_an_rlock_of_a_replaced_file_is_lost_at_once(make_cache: MakeCache) -> None:
+    lock = RLock(make_cache(), "a")
+    lock.acquire()
+    make_cache(init_file=True, cache_size="512k")
+    with time_travel(2), pytest.raises(LockLost):  # the file is looked after
+        lock.acquire()
+
+
 @pytest.mark.parametrize("loss", ["remove", "init_file", "value"])
 def test_a_lock_that_goes_with_its_key_is_lost(
     make_cache: MakeCache, loss: str

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from support import MakeCache
 
-from fastmmap import FastMmap, LockTimeout
-from fastmmap.sync import Counter, Event, wait_for_key, wait_for_key_async
+from fastmmap import FastMmap, LockError, LockTimeout
+from fastmmap.sync import Counter, Event, Lock, wait_for_key, wait_for_key_async
 from fastmmap.testing import time_travel
 
 SERIALIZERS = ["pickle", "raw", "json", "msgpack"]
@@ -84,6 +84,28 @@ def test_one_who_waits_while_the_key_goes_hears_of_the_next_set(
         return await waiting
 
     assert asyncio.run(main())
+
+
+def test_an_event_outlasts_the_lifetime_of_values(make_cache: MakeCache) -> None:
+    event = Event(make_cache(expire_time=10), "a")
+    event.set()
+    with time_travel(9):
+        event.clear()
+        event.set()
+    with time_travel(1000):
+        assert event.is_set()
+
+
+def test_an_event_that_finds_no_room_is_an_error(make_cache: MakeCache) -> None:
+    cache, held = make_cache(page_size="4k", num_pages=1), []
+    with pytest.raises(LockError):
+        for number in range(1000):
+            held.append(Lock(cache, f"lock {number}"))
+            held[-1].acquire()
+    event = Event(cache, "a")
+    event.clear()  # it is not set
+    with pytest.raises(LockError, match="no room for"):
+        event.set()
 
 
 def test_something_else_in_the_place_of_an_event_is_an_error(cache: FastMmap) -> None:
