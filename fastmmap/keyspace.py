@@ -1,11 +1,17 @@
 """What caches and namespaces have in common beside their C methods."""
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    MutableMapping,
+)
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
 
-from fastmmap import _core, durations, single_flight
+from fastmmap import _core, single_flight
 from fastmmap.single_flight import ABSENT, LEASE_TIME
 from fastmmap.types import Key, Lifetime
 from fastmmap.views import CacheItems, CacheValues
@@ -148,17 +154,54 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
         Raises:
             LockTimeout: Another computes it for longer than ``timeout``.
             LockError: The function asks for the key that it computes.
+            TypeError: What a plain function returned is to be awaited: see
+                `get_or_set_async`.
+        """
+        if _is_async(default):
+            return self.get_or_set_async(
+                key,
+                default,
+                expire_time,
+                timeout=timeout,
+                lease_time=lease_time,
+                tags=tags,
+            )
+        value = self._find(key, ABSENT)
+        if value is not ABSENT:
+            return value
+        terms = single_flight.terms(lease_time, timeout, tags, expire_time)
+        func = default if callable(default) else lambda: default
+        return single_flight.compute(self, key, func, expire_time, terms)
+
+    async def get_or_set_async(
+        self,
+        key: Key,
+        default: Callable[[], Awaitable[_Value]],
+        expire_time: Lifetime = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+        tags: Iterable[Key] = (),
+    ) -> _Value:
+        """Return the value of a key as `get_or_set` does, and block no event loop.
+
+        Args:
+            default: A function without arguments whose result is to be awaited: an
+                ``async def``, or any other callable.
+            key, expire_time, timeout, lease_time, tags: As of `get_or_set`.
+
+        Returns:
+            The value that was there, or was computed by this or another caller.
+
+        Raises:
+            LockTimeout, LockError: As of `get_or_set`.
         """
         value = self._find(key, ABSENT)
         if value is not ABSENT:
-            return single_flight.ready(value) if _is_async(default) else value
-        terms = single_flight.terms(lease_time, timeout, tags)
-        if expire_time is not None:
-            durations.lifetime_ms(expire_time)
-        if _is_async(default):
-            return single_flight.compute_async(self, key, default, expire_time, terms)
-        func = default if callable(default) else lambda: default
-        return single_flight.compute(self, key, func, expire_time, terms)
+            found: _Value = value
+            return found
+        terms = single_flight.terms(lease_time, timeout, tags, expire_time)
+        return await single_flight.compute_async(self, key, default, expire_time, terms)
 
     def memoize(
         self,

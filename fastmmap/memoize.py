@@ -235,6 +235,7 @@ def _compute(plan: Plan, lease: Lease, func: Any, args: Any, kwargs: Any) -> Any
         lease.read_tags(plan.terms.tags_of(args, kwargs))
         clock = _Clock()
         value = func(*args, **kwargs)
+        single_flight.refuse_awaitable(value, lease)
     except Exception as error:
         plan.store_exception(lease, error, clock.seconds())
         raise

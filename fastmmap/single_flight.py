@@ -7,6 +7,7 @@ tasks of one process are callers like any others. No lock of the cache is held
 while anybody computes or waits.
 """
 
+import inspect
 import pickle
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -76,13 +77,18 @@ def lease_ms(lease_time: Lifetime) -> int:
 
 
 def terms(
-    lease_time: Lifetime, timeout: Union[int, float, None], tags: Tags = ()
+    lease_time: Lifetime,
+    timeout: Union[int, float, None],
+    tags: Tags = (),
+    expire_time: Lifetime = None,
 ) -> Terms:
-    """Return the terms of these arguments.
+    """Return the terms of these arguments; the lifetime of the value is looked at only.
 
     Raises TypeError or ValueError for what is no lifetime, no time to wait.
     """
     waiting.check_timeout(timeout)
+    if expire_time is not None:
+        durations.lifetime_ms(expire_time)
     # An iterator could be read once only.
     kept = tags if callable(tags) or isinstance(tags, (str, bytes)) else tuple(tags)
     longest = lease_ms(LEASE_TIME if lease_time is None else lease_time)
@@ -249,6 +255,22 @@ async def approach_async(lease: Lease, terms: Terms) -> Optional[Found]:
     return await waiting.run_async(_approach(lease, terms))
 
 
+def refuse_awaitable(value: object, lease: Lease) -> None:
+    """Refuse what a plain function returned to be awaited: that is no value yet.
+
+    Raises TypeError.
+    """
+    if not inspect.isawaitable(value):
+        return
+    if inspect.iscoroutine(value):
+        value.close()  # it will not be awaited
+    raise TypeError(
+        f"{lease.cache.share_file}: a plain function computed key {lease.key!r}, and "
+        f"returned a {type(value).__name__}, which is to be awaited: write async def, "
+        "or use get_or_set_async"
+    )
+
+
 # ------------------------------------------------------------------ get_or_set
 
 
@@ -270,14 +292,10 @@ def compute(
             with computing(lease):  # also while it is pickled, which may compute
                 lease.read_tags(terms.tags_of())
                 value = func()
+                refuse_awaitable(value, lease)
                 lease.keep(value, expire_time)
     finally:
         lease.release()  # an exception may come on the way out of the block
-    return value
-
-
-async def ready(value: _Result) -> _Result:
-    """Return a value that is there to one who awaits it."""
     return value
 
 

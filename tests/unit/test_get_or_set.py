@@ -7,7 +7,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -432,3 +432,64 @@ def test_asking_for_a_key_while_its_value_is_stored_is_refused_at_once(
     cache.get_or_set("key", lambda: _Lazy(again))
     assert len(asked) == 1
     assert cache.get("key") == "2"
+
+
+async def fetch() -> str:
+    return "fetched"
+
+
+class Fetching:
+    async def __call__(self) -> str:
+        return "fetched"
+
+
+AWAITED: dict[str, Callable[[], Awaitable[str]]] = {
+    "async def": fetch,
+    "lambda": lambda: fetch(),
+    "object": Fetching(),
+    "partial": functools.partial(fetch),
+    "future": lambda: asyncio.ensure_future(fetch()),
+}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", AWAITED)
+def test_whatever_is_to_be_awaited_is_by_get_or_set_async(
+    cache: FastMmap, name: str
+) -> None:
+    async def main() -> list[str]:
+        wanted = (cache.get_or_set_async("key", AWAITED[name], "1h") for _ in range(3))
+        return list(await asyncio.gather(*wanted))
+
+    assert asyncio.run(main()) == ["fetched"] * 3
+    assert cache["key"] == "fetched"
+    assert cache.stats().stores <= 2  # a lease and a value
+
+
+@pytest.mark.parametrize("name", ["lambda", "object", "future"])
+def test_a_plain_function_whose_result_is_to_be_awaited_is_a_type_error(
+    cache: FastMmap, name: str
+) -> None:
+    async def main() -> None:
+        with pytest.raises(
+            TypeError, match="or use get_or_set_async"
+        ):
+            cache.get_or_set("key", AWAITED[name])
+        memoized = cache.memoize(key=lambda: "other")(AWAITED[name])
+        with pytest.raises(TypeError, match="'other', and returned a "):
+            memoized()
+
+    asyncio.run(main())
+    assert cache._lease_peek("key") is None and len(cache) == 0
+
+
+def test_get_or_set_async_has_the_errors_of_get_or_set(cache: FastMmap) -> None:
+    for arguments, error in (
+        (("key", fetch, "soon"), ValueError),
+        ((1, fetch), TypeError),
+        (("key", 1), TypeError),
+    ):
+        with pytest.raises(error):
+            asyncio.run(cache.get_or_set_async(*arguments))  # type: ignore[arg-type]  # on purpose
+    with another_computes(cache, "key"), pytest.raises(LockTimeout):
+        asyncio.run(cache.get_or_set_async("key", fetch, timeout=0.05))

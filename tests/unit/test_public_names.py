@@ -44,6 +44,9 @@ CONTRACT = {
     "get_or_set": (
         "(key, default, expire_time=None, *, timeout=None, lease_time=60, tags=())"
     ),
+    "get_or_set_async": (
+        "(key, default, expire_time=None, *, timeout=None, lease_time=60, tags=())"
+    ),
     "memoize": (
         "(expire_time=None, *, key=None, ignore=(), typed=False, early=0.0, stale=0, "
         "cache_exceptions=(), timeout=None, lease_time=60, tags=())"
