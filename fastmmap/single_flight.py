@@ -225,13 +225,16 @@ def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
                 _refuse_own(lease)
                 delay = patience.delay()
                 if delay is None:
+                    why = f"is being computed by process {process}"
+                    if not token:
+                        why = "is on a page that another holds"
                     raise LockTimeout(
-                        f"{cache.share_file}: key {key!r} is being computed by "
-                        f"process {process}; gave up after {terms.timeout} s: try "
-                        "again, or raise timeout"
+                        f"{cache.share_file}: key {key!r} {why}; gave up after "
+                        f"{terms.timeout} s: try again, or raise timeout"
                     )
                 yield delay
-                watch.look(token, delay)
+                if token:
+                    watch.look(token, delay)
                 continue
             value = cache._find(key, ABSENT)
             if value is not ABSENT:

@@ -2,7 +2,7 @@
 
 #include "py_store.h"
 
-#define GLANCE_MS 2 /* that one who takes a lock waits for its page */
+#define GLANCE_MS 2
 
 struct holding *
 holding_new(PyObject *name)
@@ -56,6 +56,7 @@ struct take_op {
     const struct fmm_lease_request *request;
     struct fmm_lease lease;
     struct fmm_ticket ticket;
+    bool glances; /* at a busy page, and does not wait for it */
 };
 
 static enum fmm_status
@@ -65,11 +66,21 @@ run_take(struct fmm_cache *cache, struct op *op)
     op_hash(cache, op);
     enum fmm_status status = fmm_lease_take(cache, &op->call, &op->key,
                                             t->request, &t->lease, &t->ticket);
-    /* Who waits for a lock looks again, for as long as it wants to wait: here
-     * only for as long as an operation that others make may take. */
-    bool waited = op->call.wait_ms != 0;
-    return status == FMM_BUSY && waited && t->request->lock ? FMM_LEASED
-                                                            : status;
+    bool looked = t->glances && op->call.wait_ms != 0;
+    return status == FMM_BUSY && looked ? FMM_LEASED : status;
+}
+
+/* Who waits looks again, for as long as it wants to wait: at its page only for
+ * as long as an operation of another may take. A lock does so whatever
+ * lock_timeout says, which is for those that make one attempt. */
+static void
+glance(const struct cache_object *self, struct take_op *t)
+{
+    int64_t longest = self->lock_timeout_ms;
+    t->glances = longest < 0 || (t->request->lock && longest > GLANCE_MS);
+    if (t->glances) {
+        t->op.timeout_ms = GLANCE_MS;
+    }
 }
 
 /* Note what was taken: nothing that can fail. */
@@ -97,10 +108,7 @@ holding_take(struct cache_object *self, struct holding *holding,
         return -1;
     }
     t.op.pin = true;
-    if (request->lock &&
-        (t.op.timeout_ms < 0 || t.op.timeout_ms > GLANCE_MS)) {
-        t.op.timeout_ms = GLANCE_MS;
-    }
+    glance(self, &t);
     int status = writeback_call(self, &t.op, run_take, &t.ticket);
     if (status != FMM_OK) {
         *theirs = t.lease;

@@ -28,9 +28,9 @@ struct holding *holding_new(PyObject *name);
 void holding_free(struct module_state *state, struct holding *holding);
 
 /* Take the lease of its key. Returns FMM_OK: it is held from now on, and
- * nothing has run since; FMM_LEASED: `theirs` has it, or, of a lock, somebody
- * has its page; FMM_EXISTS, FMM_STALE, FMM_NO_ROOM; or -1 with an exception,
- * and nothing is held. */
+ * nothing has run since; FMM_LEASED: `theirs` has it, or, with the token 0,
+ * somebody has its page; FMM_EXISTS, FMM_STALE, FMM_NO_ROOM; or -1 with an
+ * exception, and nothing is held. */
 int holding_take(struct cache_object *self, struct holding *holding,
                  const struct fmm_lease_request *request,
                  struct fmm_lease *theirs);

@@ -102,6 +102,39 @@ def test_many_permits_in_a_busy_page_are_looked_at_in_little_time(
         assert time.monotonic() - began < 1  # it is 0.06 s; it was 1.5 s
 
 
+def test_a_computation_waits_for_a_busy_page_no_longer_than_it_is_to(
+    make_cache: MakeCache, path: str
+) -> None:
+    cache = make_cache(**PAGE)
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        with pytest.raises(LockTimeout, match="on a page that another holds"):
+            cache.get_or_set("a", 1, timeout=0.1)
+        holder.tell("go")
+        assert cache.get_or_set("a", 1, timeout=20) == 1
+
+
+def test_tasks_go_on_while_one_waits_to_compute_in_a_busy_page(
+    make_cache: MakeCache, path: str
+) -> None:
+    cache = make_cache(**PAGE)
+
+    async def compute() -> str:
+        return "value"
+
+    async def waiting(holder: Scenario) -> None:
+        wanted = asyncio.ensure_future(cache.get_or_set_async("a", compute))
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        assert not wanted.done()
+        holder.tell("go")
+        assert await wanted == "value"
+
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        asyncio.run(waiting(holder))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_tasks_go_on_while_one_waits_for_a_lock_in_a_busy_page(
     make_cache: MakeCache, path: str, kind: Any

@@ -471,9 +471,7 @@ def test_a_plain_function_whose_result_is_to_be_awaited_is_a_type_error(
     cache: FastMmap, name: str
 ) -> None:
     async def main() -> None:
-        with pytest.raises(
-            TypeError, match="or use get_or_set_async"
-        ):
+        with pytest.raises(TypeError, match="or use get_or_set_async"):
             cache.get_or_set("key", AWAITED[name])
         memoized = cache.memoize(key=lambda: "other")(AWAITED[name])
         with pytest.raises(TypeError, match="'other', and returned a "):
