@@ -69,6 +69,7 @@ enum {
     FMM_MUTANT_integer_type,
     FMM_MUTANT_internal_untagged,
     FMM_MUTANT_lease_alone,
+    FMM_MUTANT_last_stored_first,
     FMM_MUTANT_lease_ended_once,
     FMM_MUTANT_lease_extend_unchecked,
     FMM_MUTANT_lease_from_living,

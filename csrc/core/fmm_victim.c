@@ -3,7 +3,9 @@
 #include "fmm_hand.h"
 #include "fmm_mutant.h"
 
-#define LATE (UINT64_C(1) << 32) /* later than any credit */
+/* Later than any credit. */
+#define LAST_STORED (UINT64_C(1) << 32)
+#define DIRTY (UINT64_C(1) << 33)
 
 /* The candidates of one search, and which of them may not go. */
 struct search {
@@ -21,21 +23,45 @@ is_kept(const struct fmm_work *work, const struct fmm_entry *entry)
            fmm_evict_is_own(work, entry);
 }
 
+/* The number of the candidate that was stored last: nobody had time to ask for
+ * it, and the others are not wanted for ever. FMM_CANDIDATES: none is known. */
+static uint32_t
+find_last_stored(const struct search *search)
+{
+    const struct fmm_page *page = search->work->page;
+    const struct fmm_ring *ring = &page->ring[FMM_RING_S];
+    uint64_t tail = fmm_ring_offset(ring, ring->tail), most = 0;
+    uint32_t last = FMM_CANDIDATES;
+    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
+        uint64_t word = fmm_index_word(&page->index,
+                                       fmm_index_slot(&search->candidates, i));
+        uint64_t at = (ring->size + fmm_slot_offset(word) - tail) % ring->size;
+        if (fmm_slot_ring(word) == FMM_RING_S && at >= most) {
+            last = i;
+            most = at;
+        }
+    }
+    return FMM_MUTANT_IS(last_stored_first) ? FMM_CANDIDATES : last;
+}
+
 /* The number of the candidate with the least credit, and of equal ones the
- * oldest access; dirty ones last. FMM_CANDIDATES: all are kept. */
+ * oldest access; what was stored last and dirty ones last. FMM_CANDIDATES: all
+ * are kept. */
 static uint32_t
 find_least(struct search *search)
 {
     const struct fmm_index *index = &search->work->page->index;
     uint32_t best = FMM_CANDIDATES, all = 0;
+    uint32_t last_stored = find_last_stored(search);
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
         uint32_t slot = fmm_index_slot(&search->candidates, i);
         uint64_t rank =
             atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
         all |= (uint32_t)rank;
+        rank |= i == last_stored ? LAST_STORED : 0;
         if (fmm_index_word(index, slot) & FMM_SLOT_DIRTY) {
-            rank |= LATE;
+            rank |= DIRTY;
         }
         if (rank < least && (search->kept >> i & 1u) == 0) {
             best = i;

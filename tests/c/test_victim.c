@@ -119,6 +119,19 @@ what_is_not_asked_for_any_more_makes_way(void)
     end();
 }
 
+static void
+what_was_stored_last_is_not_the_next_to_go(void)
+{
+    begin(2);
+    set_numbers(0, 16, 0);
+    hit_numbers(0, 16, 3);
+    for (unsigned n = 100; n < 200; n++) {
+        set_numbers(n, n + 1, 0);
+        CHECK(n == 100 || has(cache, name_of('n', n - 1)));
+    }
+    end();
+}
+
 /* A page of leases, two of which end: then there is a slot again. */
 static void
 a_running_lease_keeps_its_slot(void)
@@ -172,6 +185,7 @@ static const struct check_case cases[] = {
     CASE(of_equal_credit_the_oldest_access_goes),
     CASE(what_has_expired_goes_first_however_often_it_was_read),
     CASE(what_is_not_asked_for_any_more_makes_way),
+    CASE(what_was_stored_last_is_not_the_next_to_go),
     CASE(a_running_lease_keeps_its_slot),
     CASE(a_counter_that_is_counted_on_stays_among_what_is_stored_once),
 };

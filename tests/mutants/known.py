@@ -25,6 +25,7 @@ _BY_CATCHER = {
     "probation_uncleaned spared_pays stay_for_small clean_late "
     "tidy_own usual_large clean_for_ever clean_without_slots count_of_entries "
     "average_of_entries",
+    "test_victim": "last_stored_first",
     "test_crash_order": "publish_before_data publish_before_head delete_then_set "
     "write_in_place",
     "test_crash_order full 30": "move_before_copy tail_before_clear tail_before_move "
