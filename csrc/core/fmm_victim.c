@@ -3,9 +3,7 @@
 #include "fmm_hand.h"
 #include "fmm_mutant.h"
 
-/* Later than any credit. */
-#define LAST_STORED (UINT64_C(1) << 32)
-#define DIRTY (UINT64_C(1) << 33)
+#define LATE (UINT64_C(1) << 32) /* later than any credit */
 
 /* The candidates of one search, and which of them may not go. */
 struct search {
@@ -23,45 +21,21 @@ is_kept(const struct fmm_work *work, const struct fmm_entry *entry)
            fmm_evict_is_own(work, entry);
 }
 
-/* The number of the candidate that was stored last: nobody had time to ask for
- * it, and the others are not wanted for ever. FMM_CANDIDATES: none is known. */
-static uint32_t
-find_last_stored(const struct search *search)
-{
-    const struct fmm_page *page = search->work->page;
-    const struct fmm_ring *ring = &page->ring[FMM_RING_S];
-    uint64_t tail = fmm_ring_offset(ring, ring->tail), most = 0;
-    uint32_t last = FMM_CANDIDATES;
-    for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
-        uint64_t word = fmm_index_word(&page->index,
-                                       fmm_index_slot(&search->candidates, i));
-        uint64_t at = (ring->size + fmm_slot_offset(word) - tail) % ring->size;
-        if (fmm_slot_ring(word) == FMM_RING_S && at >= most) {
-            last = i;
-            most = at;
-        }
-    }
-    return FMM_MUTANT_IS(last_stored_first) ? FMM_CANDIDATES : last;
-}
-
 /* The number of the candidate with the least credit, and of equal ones the
- * oldest access; what was stored last and dirty ones last. FMM_CANDIDATES: all
- * are kept. */
+ * oldest access; dirty ones last. FMM_CANDIDATES: all are kept. */
 static uint32_t
 find_least(struct search *search)
 {
     const struct fmm_index *index = &search->work->page->index;
     uint32_t best = FMM_CANDIDATES, all = 0;
-    uint32_t last_stored = find_last_stored(search);
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
         uint32_t slot = fmm_index_slot(&search->candidates, i);
         uint64_t rank =
             atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
         all |= (uint32_t)rank;
-        rank |= i == last_stored ? LAST_STORED : 0;
         if (fmm_index_word(index, slot) & FMM_SLOT_DIRTY) {
-            rank |= DIRTY;
+            rank |= LATE;
         }
         if (rank < least && (search->kept >> i & 1u) == 0) {
             best = i;
@@ -70,6 +44,50 @@ find_least(struct search *search)
     }
     search->with_credit = all > FMM_HINT_ACCESS;
     return best;
+}
+
+static uint64_t
+word_of(const struct search *search, uint32_t candidate)
+{
+    uint32_t slot = fmm_index_slot(&search->candidates, candidate);
+    return fmm_index_word(&search->work->page->index, slot);
+}
+
+/* Whether of the candidates in ring S that one was stored last. */
+static bool
+is_last_stored(const struct search *search, uint32_t candidate)
+{
+    const struct fmm_ring *ring = &search->work->page->ring[FMM_RING_S];
+    uint64_t tail = fmm_ring_offset(ring, ring->tail);
+    uint64_t word = word_of(search, candidate);
+    uint64_t offset = fmm_slot_offset(word);
+    bool last = fmm_slot_ring(word) == FMM_RING_S;
+    for (uint32_t i = 0; i < FMM_CANDIDATES && last; i++) {
+        uint64_t other = word_of(search, i);
+        uint64_t at = fmm_slot_offset(other);
+        bool wrapped = (at < tail) != (offset < tail);
+        bool later = wrapped ? at < tail : at > offset;
+        last = fmm_slot_ring(other) != FMM_RING_S || !later;
+    }
+    return last && !FMM_MUTANT_IS(last_stored_first);
+}
+
+/* The same, but what was stored last only where all others are dirty or kept:
+ * nobody had time to ask for it, and the others are not wanted for ever. */
+static uint32_t
+find_victim(struct search *search)
+{
+    uint32_t least = find_least(search);
+    if (least == FMM_CANDIDATES || !search->with_credit ||
+        !is_last_stored(search, least)) {
+        return least;
+    }
+    search->kept |= 1u << least;
+    uint32_t other = find_least(search);
+    search->kept &= ~(1u << least);
+    bool clean = other != FMM_CANDIDATES &&
+                 (word_of(search, other) & FMM_SLOT_DIRTY) == 0;
+    return clean ? other : least;
 }
 
 /* Who was passed over has had a turn without being asked for: it loses what
@@ -138,7 +156,7 @@ fmm_victim_choose(const struct fmm_work *work, uint64_t hash,
         return FMM_OK;
     }
     for (;;) {
-        uint32_t least = find_least(&search);
+        uint32_t least = find_victim(&search);
         if (least == FMM_CANDIDATES) {
             return FMM_NO_ROOM;
         }

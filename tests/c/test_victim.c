@@ -126,6 +126,7 @@ what_was_stored_last_is_not_the_next_to_go(void)
     set_numbers(0, 16, 0);
     hit_numbers(0, 16, 3);
     for (unsigned n = 100; n < 200; n++) {
+        call.now_ms += SECOND;
         set_numbers(n, n + 1, 0);
         CHECK(n == 100 || has(cache, name_of('n', n - 1)));
     }
