@@ -124,7 +124,7 @@ what_was_stored_last_is_not_the_next_to_go(void)
 {
     begin(2);
     set_numbers(0, 16, 0);
-    hit_numbers(0, 16, 3);
+    hit_numbers(1, 16, 3); /* number 0 goes, and the others have credit */
     for (unsigned n = 100; n < 200; n++) {
         call.now_ms += SECOND;
         set_numbers(n, n + 1, 0);
