@@ -17,11 +17,7 @@ from fastmmap.sync import Lock
 _Value = TypeVar("_Value")
 
 #: What a test may end with beside an error. None of them pickles.
-_ENDS = {
-    pytest.skip.Exception: "skip",
-    pytest.fail.Exception: "fail",
-    pytest.xfail.Exception: "xfail",
-}
+_ENDS = {getattr(pytest, end).Exception: end for end in ("skip", "fail", "xfail")}
 
 
 def _own(directory: str) -> str:

@@ -24,7 +24,7 @@ def python(code: str) -> str:
 
 
 @pytest.fixture
-def run(
+def assert_outcomes(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pytest.RunResult]:
     """Return a function that runs tests, and sees to it that nothing is left.
@@ -35,7 +35,7 @@ def run(
     monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", str(place))
 
-    def run_tests(source: str, *options: str, **counts: int) -> pytest.RunResult:
+    def run(source: str, *options: str, **counts: int) -> pytest.RunResult:
         pytester.makepyfile(source)
         how = pytester.runpytest_inprocess
         if "sys.modules" in source:
@@ -50,7 +50,7 @@ def run(
         assert glob.glob(f"{place}/fastmmap-pytest-*") == []
         return result
 
-    return run_tests
+    return run
 
 
 def lines(folder: Path, name: str) -> list[str]:
@@ -83,7 +83,9 @@ def test_the_plugin_with_too_old_a_pytest_says_so() -> None:
     assert "fastmmap[pytest]" in python(code)
 
 
-def test_a_run_that_asks_for_nothing_imports_and_leaves_nothing(run) -> None:
+def test_a_run_that_asks_for_nothing_imports_and_leaves_nothing(
+    assert_outcomes,
+) -> None:
     source = """
         import glob, sys, tempfile
 
@@ -91,10 +93,10 @@ def test_a_run_that_asks_for_nothing_imports_and_leaves_nothing(run) -> None:
             assert not [m for m in sys.modules if m.split(".")[0] == "fastmmap"]
             assert not glob.glob(tempfile.gettempdir() + "/fastmmap-pytest-*")
     """
-    run(source, passed=1)
+    assert_outcomes(source, passed=1)
 
 
-def test_each_test_gets_an_empty_cache(run) -> None:
+def test_each_test_gets_an_empty_cache(assert_outcomes) -> None:
     source = """
         import pytest
 
@@ -103,18 +105,20 @@ def test_each_test_gets_an_empty_cache(run) -> None:
             assert len(fastmmap_cache) == 0
             fastmmap_cache["key"] = number
     """
-    run(source, passed=3)
+    assert_outcomes(source, passed=3)
 
 
-def test_sizes_come_from_options_and_settings(run, pytester: pytest.Pytester) -> None:
+def test_sizes_come_from_options_and_settings(
+    assert_outcomes, pytester: pytest.Pytester
+) -> None:
     pytester.makeini("[pytest]\nfastmmap_cache_size = 2m\nfastmmap_shared_size = 3m\n")
     source = """
         def test_sizes(fastmmap_cache, shared_cache):
             assert fastmmap_cache.cache_size >> 20 == 2
             assert shared_cache.cache_size >> 20 == {}
     """
-    run(source.format(3), passed=1)
-    run(source.format(5), "--fastmmap-shared-size=5m", passed=1)
+    assert_outcomes(source.format(3), passed=1)
+    assert_outcomes(source.format(5), "--fastmmap-shared-size=5m", passed=1)
 
 
 def test_the_options_explain_themselves(pytester: pytest.Pytester) -> None:
@@ -125,7 +129,7 @@ def test_the_options_explain_themselves(pytester: pytest.Pytester) -> None:
 
 @ALONE_AND_WITH_WORKERS
 def test_the_shared_cache_is_one_for_all_workers(
-    run, options: tuple[str, ...], tmp_path: Path
+    assert_outcomes, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     source = f"""
         import os, pytest
@@ -136,7 +140,7 @@ def test_the_shared_cache_is_one_for_all_workers(
             with open({str(tmp_path / "counts")!r}, "a") as file:
                 print(count, os.getpid(), file=file)
     """
-    run(source, *options, passed=12)
+    assert_outcomes(source, *options, passed=12)
     counts = [line.split() for line in lines(tmp_path, "counts")]
     assert sorted(int(count) for count, _ in counts) == list(range(1, 13))
     assert (len({process for _, process in counts}) > 1) == bool(options)
@@ -144,7 +148,7 @@ def test_the_shared_cache_is_one_for_all_workers(
 
 @ALONE_AND_WITH_WORKERS
 def test_a_value_is_made_once_for_all_workers(
-    run, options: tuple[str, ...], tmp_path: Path
+    assert_outcomes, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     source = f"""
         import os, pytest, time
@@ -165,13 +169,13 @@ def test_a_value_is_made_once_for_all_workers(
             assert made["nothing"] is None
             assert once("other", lambda: None) is None
     """
-    run(source, *options, passed=8)
+    assert_outcomes(source, *options, passed=8)
     assert len(lines(tmp_path, "calls")) == 1
 
 
 @ALONE_AND_WITH_WORKERS
 def test_an_error_reaches_every_worker_that_asks(
-    run, options: tuple[str, ...], tmp_path: Path
+    assert_outcomes, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     source = f"""
         import pytest
@@ -187,12 +191,12 @@ def test_an_error_reaches_every_worker_that_asks(
                 once("key", factory)
             assert "in factory" in str(caught.value.__cause__)
     """
-    run(source, *options, passed=8)
+    assert_outcomes(source, *options, passed=8)
     assert lines(tmp_path, "calls") == ["called"]
 
 
 def test_another_worker_takes_over_when_one_crashes_in_the_factory(
-    run, tmp_path: Path
+    assert_outcomes, tmp_path: Path
 ) -> None:
     source = f"""
         import os, pytest, signal, time
@@ -210,12 +214,12 @@ def test_another_worker_takes_over_when_one_crashes_in_the_factory(
         def test_made(once, number):
             assert once("key", factory) == "made"
     """
-    result = run(source, "-n", "4", passed=7, failed=1)
+    result = assert_outcomes(source, "-n", "4", passed=7, failed=1)
     result.stdout.fnmatch_lines(["*worker * crashed while running*"])
     assert lines(tmp_path, "calls") == ["called"] * 2
 
 
-def test_a_skip_in_the_factory_skips_all_that_ask(run) -> None:
+def test_a_skip_in_the_factory_skips_all_that_ask(assert_outcomes) -> None:
     source = """
         import pytest
 
@@ -236,11 +240,11 @@ def test_a_skip_in_the_factory_skips_all_that_ask(run) -> None:
         def test_calls():
             assert len(calls) == 1
     """
-    result = run(source, "-rs", passed=2, skipped=3)
+    result = assert_outcomes(source, "-rs", passed=2, skipped=3)
     result.stdout.fnmatch_lines(["*not on this machine*"])
 
 
-def test_what_once_refuses(run) -> None:
+def test_what_once_refuses(assert_outcomes) -> None:
     source = """
         import pytest
 
@@ -275,10 +279,10 @@ def test_what_once_refuses(run) -> None:
             once("list", list).append(1)
             assert once("list", list) == []
     """
-    run(source, passed=6)
+    assert_outcomes(source, passed=6)
 
 
-def test_ctrl_c_in_a_factory_is_no_result(run, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_factory_is_no_result(assert_outcomes, tmp_path: Path) -> None:
     source = """
         import pytest
 
@@ -295,7 +299,7 @@ def test_ctrl_c_in_a_factory_is_no_result(run, tmp_path: Path) -> None:
                 once("key", factory)
             assert once("key", factory) == "made"
     """
-    run(source, passed=1)
+    assert_outcomes(source, passed=1)
 
 
 def test_the_plugin_can_be_left_out(pytester: pytest.Pytester) -> None:
@@ -305,7 +309,7 @@ def test_the_plugin_can_be_left_out(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*fixture 'fastmmap_cache' not found*"])
 
 
-def test_the_directory_of_a_run_is_private(run) -> None:
+def test_the_directory_of_a_run_is_private(assert_outcomes) -> None:
     source = """
         import os, stat, tempfile
 
@@ -316,4 +320,4 @@ def test_the_directory_of_a_run_is_private(run) -> None:
             ]
             assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
     """
-    run(source, passed=1)
+    assert_outcomes(source, passed=1)
