@@ -1,9 +1,10 @@
 /* Who waits for whom: a computation that waits for another says so in the file,
  * for those who may be waiting for it in turn. See fastmmap/crossing.py.
  *
- * An internal entry for each lease whose holder waits: its key is "w" and the
- * token, its value the token of the lease that is waited for. It lasts for a
- * moment only, and is renewed. */
+ * An internal entry for each who waits on behalf of a lease: its key is "w" and
+ * the token of that lease, plus a small number where several wait; its value is
+ * the token of the lease that is waited for. It lasts for a moment only, and is
+ * renewed. */
 #include "py_methods.h"
 #include "py_writeback.h"
 
