@@ -56,7 +56,6 @@ struct take_op {
     const struct fmm_lease_request *request;
     struct fmm_lease lease;
     struct fmm_ticket ticket;
-    bool glances; /* at a busy page, and does not wait for it */
 };
 
 static enum fmm_status
@@ -64,10 +63,8 @@ run_take(struct fmm_cache *cache, struct op *op)
 {
     struct take_op *t = (struct take_op *)op;
     op_hash(cache, op);
-    enum fmm_status status = fmm_lease_take(cache, &op->call, &op->key,
-                                            t->request, &t->lease, &t->ticket);
-    bool looked = t->glances && op->call.wait_ms != 0;
-    return status == FMM_BUSY && looked ? FMM_LEASED : status;
+    return fmm_lease_take(cache, &op->call, &op->key, t->request, &t->lease,
+                          &t->ticket);
 }
 
 /* Who waits looks again, for as long as it wants to wait: at its page only for
@@ -77,8 +74,8 @@ static void
 glance(const struct cache_object *self, struct take_op *t)
 {
     int64_t longest = self->lock_timeout_ms;
-    t->glances = longest < 0 || (t->request->lock && longest > GLANCE_MS);
-    if (t->glances) {
+    t->op.quiet = longest < 0 || (t->request->lock && longest > GLANCE_MS);
+    if (t->op.quiet) {
         t->op.timeout_ms = GLANCE_MS;
     }
 }
@@ -112,7 +109,7 @@ holding_take(struct cache_object *self, struct holding *holding,
     int status = writeback_call(self, &t.op, run_take, &t.ticket);
     if (status != FMM_OK) {
         *theirs = t.lease;
-        return status;
+        return status == FMM_BUSY ? FMM_LEASED : status;
     }
     note(self, holding, &t);
     if (op_refuse_damaged(self->root, holding->map) < 0) {

@@ -113,7 +113,8 @@ check_meanwhile(const struct cache_object *self)
     return self->map == NULL ? cache_raise_closed(self) : 0;
 }
 
-/* Wait one slice for the page, and make the call. */
+/* Wait one slice for the page, and make the call. Returns 1 when the time of a
+ * quiet one is over, 0, or -1 with an exception. */
 static int
 wait_for_page(struct cache_object *self, struct op *op, op_run run,
               uint64_t since_ms, enum fmm_status *status)
@@ -127,7 +128,7 @@ wait_for_page(struct cache_object *self, struct op *op, op_run run,
     op->timeout_ms = op_limit_patience(op->timeout_ms);
     op->call.wait_ms = next_slice(op, since_ms);
     if (op->call.wait_ms == 0) {
-        return op_raise_timeout(self, op);
+        return op->quiet ? 1 : op_raise_timeout(self, op);
     }
     op->call.now_ms = op_now(self);
     *status = call_released(self, op, run);

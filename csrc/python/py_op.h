@@ -17,6 +17,7 @@ struct op {
     int64_t timeout_ms;     /* for the page; < 0: without end */
     struct mapping *pinned; /* with `pin`, where the call succeeded */
     bool pin;
+    bool quiet; /* FMM_BUSY, when the time for the page is over, is an answer */
 };
 
 /* Makes the whole call, at times without the GIL: nothing of Python. */
@@ -96,6 +97,7 @@ op_begin(struct cache_object *self, struct op *op)
     op->timeout_ms = self->lock_timeout_ms;
     op->pinned = NULL;
     op->pin = false;
+    op->quiet = false;
     op->key.scope = 0;
     return LIKELY(self->parent == NULL) ? 0 : space_find(self, op);
 }
@@ -111,7 +113,8 @@ op_begin_store(struct cache_object *self, struct op *op)
 }
 
 /* Make the call of an operation that has begun. Returns a status >= 0 other
- * than FMM_BUSY and FMM_RETIRED, or -1 with an exception. */
+ * than FMM_RETIRED, and than FMM_BUSY but for quiet ones, or -1 with an
+ * exception. */
 static inline int
 op_call(struct cache_object *self, struct op *op, op_run run)
 {

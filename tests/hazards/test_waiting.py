@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +91,55 @@ def test_a_lock_waits_for_a_busy_page_no_longer_than_it_is_to(
         holder.tell("go")
         assert lock.acquire(timeout=20) is True
     lock.release()
+
+
+#: A clock that goes on by 5 ms from each look at it to the next: what a process
+#: sees that gets little of its CPU.
+HASTY_CLOCK = """
+#define _GNU_SOURCE
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static atomic_int looks;
+    long failed = syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_MONOTONIC) {
+        long ms = now->tv_nsec / 1000000 + 5L * ++looks;
+        now->tv_sec += ms / 1000;
+        now->tv_nsec = ms % 1000 * 1000000;
+    }
+    return (int)failed;
+}
+"""
+
+
+def try_in_little_time(path: str) -> list[object]:
+    cache = FastMmap(path)
+    got: list[object] = [Lock(cache, "a").acquire(timeout=0.1)]
+    try:
+        cache.get_or_set("a", 1, timeout=0.1)
+    except LockTimeout as error:
+        got.append("on a page that another holds" in str(error))
+    return got
+
+
+def test_one_whose_time_passes_at_once_looks_at_a_busy_page_all_the_same(
+    make_cache: MakeCache, path: str, tmp_path: Path
+) -> None:
+    make_cache(**PAGE)
+    source, shim = tmp_path / "clock.c", tmp_path / "clock.so"
+    source.write_text(HASTY_CLOCK)
+    build = ["cc", "-shared", "-fPIC", "-o", shim, source]
+    subprocess.run(build, check=True, timeout=60)
+    with Scenario(hold, path) as holder:
+        holder.hear()
+        preload = ["env", f"LD_PRELOAD={shim}"]
+        with Scenario(try_in_little_time, path, prefix=preload) as hurried:
+            assert hurried.result() == [False, True]
 
 
 def test_many_permits_in_a_busy_page_are_looked_at_in_little_time(
