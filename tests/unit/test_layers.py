@@ -1,96 +1,104 @@
-"""The layers of the C sources: who may include what.
-
-A module of the core includes its own header and modules of lower layers; the
-binding sees nothing of the core but fmm.h.
-"""
+"""The layers: a module uses only what stands before it, see `layers`."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterable
 
+import layers
 import pytest
+from layers import BINDING, CORE, Use
 
-CSRC = Path(__file__).resolve().parents[2] / "csrc"
-INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
-
-LAYERS = (
-    {"fmm_base", "fmm_mutant", "fmm_status"},
-    {"fmm"},  # the contract: types that every layer may name
-    {"fmm_format", "fmm_hash"},
-    {"fmm_platform"},
-    {"fmm_process"},
-    {"fmm_entry", "fmm_lock", "fmm_match", "fmm_options", "fmm_ring"},
-    {"fmm_header", "fmm_index", "fmm_writer_lock"},
-    {"fmm_page"},
-    {"fmm_owner", "fmm_verify"},
-    {"fmm_evict"},
-    {"fmm_hand"},
-    {"fmm_victim"},
-    {"fmm_file", "fmm_insert"},
-    {"fmm_create", "fmm_hold"},
-    {"fmm_open", "fmm_read"},
-    {"fmm_parts"},
-    {
-        "fmm_cache",
-        "fmm_change",
-        "fmm_dirty",
-        "fmm_group",
-        "fmm_lease",
-        "fmm_scan",
-        "fmm_split",
-        "fmm_writer",
-    },
-    {"fmm_stats"},
-)
-LAYER_OF = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 # The only modules that talk to the operating system.
 SYSTEM = {"fmm_platform", "fmm_process"}
 SYSTEM_HEADERS = re.compile(r"sys/|linux/|(fcntl|unistd|signal|pthread|dirent)\.h")
 OPTIONAL_PACKAGES = {"lz4", "zstandard", "snappy", "cramjam", "msgpack"}
+C_LIBRARIES = {"core": CORE, "binding": BINDING}
 
-CORE = sorted((CSRC / "core").glob("*.[ch]"))
-BINDING = sorted((CSRC / "python").glob("*.[ch]"))
-
-pytestmark = pytest.mark.quick
-
-
-def includes(path: Path, bracket: str) -> list[str]:
-    """Return what a file includes: ``"`` for siblings, ``<`` for the system."""
-    found = INCLUDE.findall(path.read_text(encoding="utf-8"))
-    return [name for kind, name in found if kind == bracket]
+# Another CPython would not make it different.
+pytestmark = pytest.mark.once
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_core_module_has_a_layer(path: Path) -> None:
-    assert path.stem in LAYER_OF
+def require_none(library: str, found: Iterable[str]) -> None:
+    told = layers.verdict(library, found)
+    if told:
+        pytest.fail(told, pytrace=False)
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_core_module_includes_only_lower_layers(path: Path) -> None:
-    others = [Path(name).stem for name in includes(path, '"')]
-    own = LAYER_OF[path.stem]
-    upward = [name for name in others if name != path.stem and LAYER_OF[name] >= own]
-    assert upward == []
+@pytest.mark.parametrize("library", C_LIBRARIES)
+def test_c_modules_use_only_what_stands_before_them(library: str) -> None:
+    order = layers.modules(library)
+    known = {edge: names for edge, names in layers.upward().items() if edge[0] in order}
+    uses = layers.c_uses(C_LIBRARIES[library])
+    require_none(library, layers.faults(order, uses, known))
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_core_knows_neither_python_nor_zlib(path: Path) -> None:
-    assert not {"Python.h", "zlib.h"} & set(includes(path, "<"))
+def test_modules_of_the_package_import_only_what_stands_before_them() -> None:
+    uses = layers.package_uses()
+    at_once = [use for use in uses if not use.where]
+    require_none("package", layers.faults(layers.modules("package"), at_once, {}))
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_only_the_platform_includes_system_headers(path: Path) -> None:
-    found = [name for name in includes(path, "<") if SYSTEM_HEADERS.match(name)]
-    assert not found or path.stem in SYSTEM
+def test_late_imports_of_the_package_are_those_listed() -> None:
+    uses = layers.package_uses()
+    found = {(use.user, use.used, use.where) for use in uses if use.where}
+    assert found == layers.late(), "docs/layers/late.csv lists other ones"
 
 
-@pytest.mark.parametrize("path", BINDING, ids=lambda path: path.name)
-def test_binding_includes_nothing_of_the_core_but_its_contract(path: Path) -> None:
-    of_core = {header.name for header in CORE} & set(includes(path, '"'))
-    assert of_core <= {"fmm.h"}
+@pytest.mark.parametrize("library", ["core", "binding", "package"])
+def test_every_module_has_one_row_in_the_table_of_its_library(library: str) -> None:
+    there = (
+        {path.stem for path in layers.files(C_LIBRARIES[library])}
+        if library in C_LIBRARIES
+        else set(layers.package_files())
+    )
+    found = layers.listing_faults(layers.modules(library), there)
+    assert list(found) == [], f"docs/layers/{library}.csv"
+
+
+def test_what_is_known_to_go_upward_is_of_modules_that_are_there() -> None:
+    there = {*layers.modules("core"), *layers.modules("binding")}
+    assert {module for edge in layers.upward() for module in edge} <= there
+
+
+def test_core_knows_neither_python_nor_zlib() -> None:
+    unwanted = {"Python.h", "zlib.h"}
+    knowing = [
+        path.name
+        for path in layers.files(CORE)
+        if unwanted & set(layers.includes(path, "<"))
+    ]
+    assert knowing == []
+
+
+def test_only_the_platform_includes_system_headers() -> None:
+    found = {
+        f"{path.name} includes {name}"
+        for path in layers.files(CORE)
+        for name in layers.includes(path, "<")
+        if SYSTEM_HEADERS.match(name) and path.stem not in SYSTEM
+    }
+    assert found == set()
+
+
+def test_binding_uses_nothing_of_the_core_but_its_contract() -> None:
+    contract = {"fmm.h", "fmm_status.h"}
+    declared = "".join((CORE / name).read_text("utf-8") for name in contract)
+    headers = {path.name for path in layers.files(CORE)}
+    found = [
+        f"{path.name} includes {name}"
+        for path in layers.files(BINDING)
+        for name in sorted({*layers.includes(path, '"')} & headers - {"fmm.h"})
+    ]
+    _, wanted = layers.symbols(BINDING)
+    found += [
+        f"{use.where} calls {use.name}()"
+        for use in wanted
+        if use.name.startswith("fmm_") and f"{use.name}(" not in declared
+    ]
+    assert found == []
 
 
 def test_package_imports_no_optional_package() -> None:
@@ -98,3 +106,39 @@ def test_package_imports_no_optional_package() -> None:
     command = [sys.executable, "-c", code]
     shown = subprocess.check_output(command, text=True, timeout=60)
     assert shown == "set()\n"
+
+
+ORDER = ["ground", "page", "file"]
+
+
+def test_a_call_upward_is_told_with_its_circle() -> None:
+    uses = [
+        Use("file", "page", "page_find", "file.c"),
+        Use("page", "ground", "load", "page.c"),
+        Use("ground", "file", "file_name", "ground.c"),
+    ]
+    (told,) = layers.faults(ORDER, uses, {})
+    assert told.startswith("ground.c uses file_name of file, which stands after")
+    assert told.endswith("ground -> file -> page -> ground")
+
+
+def test_what_is_known_to_go_upward_is_no_fault_until_it_is_gone() -> None:
+    known = {("ground", "file"): {"file_name"}}
+    use = Use("ground", "file", "file_name", "ground.c")
+    include = Use("ground", "file", layers.INCLUDED, "ground.c")
+    other = use._replace(name="file_size")
+    assert list(layers.faults(ORDER, [use, include], known)) == []
+    assert len(list(layers.faults(ORDER, [use, other], known))) == 1
+    (gone,) = layers.faults(ORDER, [], known)
+    assert gone == "ground no longer uses file_name of file: drop it from there"
+
+
+def test_what_a_header_inlines_is_seen_by_its_include() -> None:
+    include = Use("page", "file", layers.INCLUDED, "page.h")
+    (told,) = layers.faults(ORDER, [include], {})
+    assert told == "page.h includes file, which stands after page"
+
+
+def test_a_module_without_a_row_and_a_row_without_a_module_are_told() -> None:
+    told = layers.listing_faults(["page", "page", "gone"], ["page", "new"])
+    assert [line.split()[0] for line in told] == ["gone", "new", "page"]
