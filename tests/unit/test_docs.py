@@ -33,26 +33,6 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("moving/*.rst")])
 WITH_EXAMPLES = [page for page in PAGES if ">>> " in page.read_text("utf-8")]
 API = (DOCS / "api.rst").read_text("utf-8")
-FORMAT_H = (ROOT / "csrc" / "core" / "fmm_format.h").read_text("utf-8")
-VALUE_H = (ROOT / "csrc" / "python" / "py_value.h").read_text("utf-8")
-
-SIZES = {
-    "unsigned char": 1,
-    "char": 1,
-    "uint32_t": 4,
-    "fmm_word32": 4,
-    "uint64_t": 8,
-    "fmm_word64": 8,
-    "struct fmm_identity": 40,
-    "struct fmm_writer_lock": 16,
-}
-CONSTANTS = {
-    "FMM_MAGIC_SIZE": 8,
-    "FMM_NAME_SIZE": 32,
-    "FMM_HEADER_SIZE": 4096,
-    "FMM_WRITERS": 64,
-}
-MEMBER = re.compile(r"^    ([\w ]+?) (\w+)(?:\[([^\]]+)\])?;", re.MULTILINE)
 
 pytestmark = pytest.mark.quick
 
@@ -143,63 +123,6 @@ def test_every_field_is_in_the_reference(kind: Any) -> None:
 
 def test_what_is_for_tests_is_in_the_reference() -> None:
     assert described("fastmmap.testing.time_travel")
-
-
-def members(struct: str) -> Iterator[tuple[int, int, str]]:
-    """Yield offset, size and name of each field of a struct of the format."""
-    body = FORMAT_H.partition(f"struct {struct} {{\n")[2].partition("\n};")[0]
-    offset = 0
-    for kind, name, count in MEMBER.findall(body):
-        length = eval(count, {}, CONSTANTS) if count else 1
-        size = SIZES[kind] * length
-        yield offset, size, name
-        offset += size
-
-
-def rows(page: str) -> set[tuple[str, ...]]:
-    """Return the first three columns of every table row of a page."""
-    text = (DOCS / f"{page}.rst").read_text("utf-8")
-    return {tuple(line.split()[:3]) for line in text.splitlines()}
-
-
-@pytest.mark.parametrize("struct", ["fmm_header", "fmm_identity", "fmm_control"])
-def test_every_field_of_the_format_is_described(struct: str) -> None:
-    fields = {(str(at), str(size), f"``{name}``") for at, size, name in members(struct)}
-    assert len(fields) > 3
-    assert fields <= rows("format")
-
-
-def test_the_sizes_of_the_format_add_up() -> None:
-    for struct, total in (("fmm_header", 4096), ("fmm_control", 256)):
-        *_, (at, size, _) = members(struct)
-        assert at + size == total
-
-
-def test_every_flag_of_an_entry_is_described() -> None:
-    flags = re.findall(r"FMM_ENTRY_(\w+) = 1 << (\d+)", FORMAT_H)
-    told = {row[:2] for row in rows("format")}
-    assert len(flags) > 8
-    assert {(bit, f"``{name}``") for name, bit in flags} <= told
-
-
-def test_every_bit_of_a_slot_word_is_described() -> None:
-    bits = re.findall(r"FMM_SLOT_(\w+) \(UINT64_C\(1\) << (\d+)\)", FORMAT_H)
-    told = {row[:2] for row in rows("format")}
-    assert len(bits) == 6
-    assert {(bit, f"``{name}``") for name, bit in bits} <= told
-
-
-def test_every_type_of_a_value_is_described() -> None:
-    types = re.findall(r"VALUE_(\w+) = (\d+)", VALUE_H)
-    told = {row[:2] for row in rows("format")}
-    assert len(types) > 8
-    assert {(number, f"``{name}``") for name, number in types} <= told
-
-
-def test_the_version_of_the_format_is_the_one_described() -> None:
-    version = re.search(r"#define FMM_VERSION (\d+)u", FORMAT_H)
-    assert version is not None
-    assert f"format version {version[1]}," in (DOCS / "format.rst").read_text("utf-8")
 
 
 def test_the_pictures_are_those_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
