@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("moving/*.rst")])
 WITH_EXAMPLES = [page for page in PAGES if ">>> " in page.read_text("utf-8")]
+ARCHITECTURE = (DOCS / "architecture.rst").read_text("utf-8")
 API = (DOCS / "api.rst").read_text("utf-8")
 
 pytestmark = pytest.mark.quick
@@ -147,6 +148,20 @@ def test_every_table_is_shown() -> None:
     pages = ("reliability", "performance")
     text = "".join((DOCS / f"{page}.rst").read_text("utf-8") for page in pages)
     assert all(f"tables/{path.name}" in text for path in (DOCS / "tables").iterdir())
+
+
+def test_the_architecture_shows_every_table_of_the_layers() -> None:
+    shown = re.findall(r":file: layers/(.+)", ARCHITECTURE)
+    assert sorted(shown) == sorted(path.name for path in (DOCS / "layers").iterdir())
+
+
+def test_every_function_that_the_architecture_names_is_there() -> None:
+    sources = [*ROOT.glob("csrc/*/*.[ch]"), *ROOT.glob("fastmmap/*.py")]
+    text = "\n".join(path.read_text("utf-8") for path in sources)
+    named = set(re.findall(r"``(\w+)\(\)``", ARCHITECTURE))
+    defined = {name for name in named if re.search(rf"\b{name}\(", text)}
+    assert len(named) > 30
+    assert named == defined
 
 
 def test_every_plot_is_there_and_shown() -> None:
