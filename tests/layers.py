@@ -4,6 +4,8 @@ The layers are tables, `docs/layers/*.csv`: a module uses only modules that stan
 before it in its table. What the C modules use is read from their objects, by `nm`,
 and from their includes, for what a header inlines leaves no call behind. What the
 modules of the package use is read from their imports.
+
+``python tests/layers.py`` prints what goes upward now.
 """
 
 from __future__ import annotations
@@ -241,6 +243,14 @@ def _sentence(use: Use, graph: dict[str, set[str]]) -> str:
     return f"{who} {did}, which stands after {use.user}{circle}"
 
 
+def upward_uses(order: list[str], uses: Iterable[Use]) -> list[Use]:
+    """Return the uses of modules that stand later; both have a row."""
+    rank = {module: place for place, module in enumerate(order)}
+    return [
+        use for use in uses if rank.get(use.used, -1) > rank.get(use.user, len(order))
+    ]
+
+
 def faults(
     order: list[str],
     uses: Iterable[Use],
@@ -251,13 +261,13 @@ def faults(
     An include is told of where nothing else is used: what is called needs it anyway.
     Of a module without a row nothing is told: see `listing_faults`.
     """
-    rank = {module: place for place, module in enumerate(order)}
+    uses = list(uses)
     graph: dict[str, set[str]] = defaultdict(set)
     edges: dict[tuple[str, str], dict[str, Use]] = defaultdict(dict)
     for use in uses:
         graph[use.user].add(use.used)
-        if rank.get(use.used, -1) > rank.get(use.user, len(order)):
-            edges[use.user, use.used][use.name] = use
+    for use in upward_uses(order, uses):
+        edges[use.user, use.used][use.name] = use
     for edge in sorted({*edges, *known}):
         names = edges.get(edge, {})
         calls = {name for name in names if name != INCLUDED} or set(names)
@@ -277,3 +287,22 @@ def verdict(library: str, found: Iterable[str]) -> str:
         "What is known not to, docs/layers/upward.csv, can only shrink."
     )
     return "\n- ".join([rule, *lines])
+
+
+def main() -> None:
+    """Print what goes upward today, as the rows of docs/layers/upward.csv begin."""
+    for library, folder in (("core", CORE), ("binding", BINDING)):
+        order = modules(library)
+        for fault in listing_faults(order, {path.stem for path in files(folder)}):
+            print(f"docs/layers/{library}.csv: {fault}")
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for use in upward_uses(order, c_uses(folder)):
+            found[use.user, use.used].add(use.name)
+        for (user, used), names in sorted(found.items()):
+            calls = sorted(names - {INCLUDED})
+            shown = f"``{' '.join(calls)}``" if calls else INCLUDED
+            print(f"``{user}``,``{used}``,{shown},")
+
+
+if __name__ == "__main__":
+    main()
