@@ -58,6 +58,19 @@ def test_every_module_has_one_row_in_the_table_of_its_library(library: str) -> N
     assert list(found) == [], f"docs/layers/{library}.csv"
 
 
+def test_the_picture_has_all_layers_of_the_tables_in_their_order() -> None:
+    text = (layers.ROOT / "CONTRIBUTING.rst").read_text("utf-8")
+    picture = text.partition("Layers\n------\n\n::\n\n")[2].partition("\n\nA module")[0]
+    shown = [line[19:32].strip() for line in picture.splitlines() if "---" not in line]
+    named = [
+        layer
+        for table in ("package", "binding", "core")
+        for layer, _, _ in reversed(layers.rows(table))
+        if layer
+    ]
+    assert shown == named
+
+
 def test_what_is_known_to_go_upward_is_of_modules_that_are_there() -> None:
     there = {*layers.modules("core"), *layers.modules("binding")}
     assert {module for edge in layers.upward() for module in edge} <= there
