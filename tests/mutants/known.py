@@ -56,9 +56,6 @@ KNOWN = {
     for mutant in mutants.split()
 }
 
-# Checks that nothing needs, as the tests see it, and why they are kept.
-DEFENCE: dict[str, str] = {}
-
 # For each change of the project: every broken order, some of the bounds.
 QUICK: list[str] = (
     "publish_before_data publish_before_head delete_then_set write_in_place "
