@@ -4,7 +4,6 @@
 #include "fmm_hash.h"
 #include "fmm_hold.h"
 #include "fmm_lock.h"
-#include "fmm_mutant.h"
 #include "fmm_open.h"
 #include "fmm_parts.h"
 
@@ -142,7 +141,7 @@ assemble(const struct fmm_cache *cache, const struct fmm_read *read)
     }
     read->meta->value_len = parts->length;
     read->meta->size += parts->length; /* of an entry that is described */
-    if (!FMM_BOUND(parts_capacity, parts->length <= read->capacity)) {
+    if (parts->length > read->capacity) {
         return FMM_TOO_SMALL;
     }
     return fmm_parts_read(cache, read->call, parts, read->buffer);
@@ -184,8 +183,7 @@ read_page(const struct fmm_cache *cache, const struct fmm_page *page,
             return status;
         }
     }
-    else if (!FMM_BOUND(held_capacity,
-                        found.entry.value_len <= read->capacity)) {
+    else if (found.entry.value_len > read->capacity) {
         return FMM_TOO_SMALL;
     }
     else {

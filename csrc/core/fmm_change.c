@@ -4,7 +4,6 @@
 #include "fmm_evict.h"
 #include "fmm_hand.h"
 #include "fmm_hold.h"
-#include "fmm_mutant.h"
 #include "fmm_read.h"
 
 /* One change: what all its steps need. */
@@ -123,8 +122,7 @@ due_of(const struct fmm_removal *removal, const struct fmm_found *old)
         return FMM_DUE_NOTHING;
     }
     bool mark = removal->mark || (word & FMM_SLOT_DIRTY) != 0;
-    return mark && !FMM_MUTANT_IS(remove_unmarked) ? FMM_DUE_MARKED
-                                                   : FMM_DUE_DELETION;
+    return mark ? FMM_DUE_MARKED : FMM_DUE_DELETION;
 }
 
 /* The removal is a change that is to be written back, like any other: one
@@ -298,16 +296,10 @@ add_in_place(const struct change *c, const struct addition *a,
 {
     const struct fmm_page *page = c->page;
     uint64_t dirty = found->word | FMM_SLOT_DIRTY;
-    FMM_MUTATE(add_before_dirty,
-               fmm_entry_set_integer(&found->entry, a->result));
     if (a->store->dirty && found->word != dirty) {
         fmm_index_publish(&page->index, found->slot, dirty);
     }
-    FMM_MUTATE(add_before_lease,
-               fmm_entry_set_integer(&found->entry, a->result));
-    if (!FMM_MUTANT_IS(add_keeps_lease)) {
-        fmm_entry_end_lease(&found->entry);
-    }
+    fmm_entry_end_lease(&found->entry);
     fmm_entry_set_integer(&found->entry, a->result);
     /* Who adds is told the sum: that is a read, too. */
     fmm_hint_hit(&page->index.hints[found->slot],

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "fmm_mutant.h"
 #include "fmm_page.h"
 #include "fmm_writer_lock.h"
 
@@ -104,8 +103,6 @@ complete(struct fmm_opening *o, int fd, char *name, bool replace)
     if (status != FMM_OK) {
         return status;
     }
-    FMM_MUTATE(name_before_content,
-               fmm_platform_publish(fd, name, o->options->path, replace));
     if (!fill_new(o, fd, &o->cache->geometry)) {
         return fmm_error_os(o->error, "cannot write the file");
     }

@@ -3,7 +3,6 @@
 
 #include "fmm_evict.h"
 #include "fmm_hold.h"
-#include "fmm_mutant.h"
 #include "fmm_read.h"
 
 /* The entry of a ticket, if it is still that version and dirty. */
@@ -11,14 +10,13 @@ static bool
 find_ticket(const struct fmm_page *page, const struct fmm_ticket *ticket,
             struct fmm_found *out)
 {
-    if (!FMM_BOUND(ticket_ring, ticket->ring <= FMM_RING_M)) {
+    if (ticket->ring > FMM_RING_M) {
         return false;
     }
     const struct fmm_ring *ring = &page->ring[ticket->ring];
     uint64_t offset = fmm_ring_offset(ring, ticket->position);
     struct fmm_entry entry;
-    if (!FMM_BOUND(ticket_tail, ticket->position >= ring->tail) ||
-        !FMM_BOUND(ticket_head, ticket->position < ring->head) ||
+    if (ticket->position < ring->tail || ticket->position >= ring->head ||
         !fmm_entry_load(ring->base, ring->size, offset, &entry)) {
         return false;
     }
@@ -32,16 +30,14 @@ find_ticket(const struct fmm_page *page, const struct fmm_ticket *ticket,
 static bool
 is_same_removal(const struct fmm_found *found, const struct fmm_ticket *ticket)
 {
-    return FMM_MUTANT_IS(done_for_any_removal) ||
-           ticket->removed == ((found->word & FMM_SLOT_REMOVED) != 0);
+    return ticket->removed == ((found->word & FMM_SLOT_REMOVED) != 0);
 }
 
 /* An integer changes in place: its value is part of the version. */
 static bool
 is_same_word(const struct fmm_found *found, uint64_t word)
 {
-    return FMM_MUTANT_IS(done_for_any_integer) ||
-           (found->entry.flags & FMM_ENTRY_INTEGER) == 0 ||
+    return (found->entry.flags & FMM_ENTRY_INTEGER) == 0 ||
            (uint64_t)fmm_entry_integer(&found->entry) == word;
 }
 
@@ -61,8 +57,7 @@ fmm_dirty_read_locked(const struct fmm_guard *guard, struct fmm_ticket *ticket,
     if (meta_out->tombstone) {
         meta_out->value_len = 0;
     }
-    if (!FMM_BOUND(dirty_capacity, fmm_fits(meta_out->key_len,
-                                            meta_out->value_len, capacity))) {
+    if (!fmm_fits(meta_out->key_len, meta_out->value_len, capacity)) {
         return FMM_TOO_SMALL;
     }
     if (entry->flags & FMM_ENTRY_INTEGER) {

@@ -1,7 +1,5 @@
 #include "fmm_entry.h"
 
-#include "fmm_mutant.h"
-
 #define KEY_LEN_MAX (UINT64_C(1) << 30)
 #define EXPIRY_AT 16u /* offset of the lifetime in an entry */
 #define LEASE_TRIES 8 /* while its words change under our eyes */
@@ -152,22 +150,20 @@ tags_are_sound(const struct fmm_entry *entry)
 {
     unsigned others = words_of_flags(entry);
     unsigned left = (unsigned)entry->words - others;
-    return FMM_BOUND(tag_words,
-                     entry->words > others && left % FMM_TAG_WORDS == 0) &&
-           FMM_BOUND(tag_count, left <= FMM_TAG_WORDS * FMM_TAGS_MAX) &&
-           FMM_BOUND(internal_untagged,
-                     (entry->flags & FMM_ENTRY_KEY_OWN) == 0);
+    return entry->words > others && left % FMM_TAG_WORDS == 0 &&
+           left <= FMM_TAG_WORDS * FMM_TAGS_MAX &&
+           (entry->flags & FMM_ENTRY_KEY_OWN) == 0;
 }
 
 static bool
 words_are_sound(const struct fmm_entry *entry)
 {
     if (FMM_LIKELY((entry->flags & FMM_ENTRY_EXTENDED) == 0)) {
-        return FMM_BOUND(entry_words, entry->words == 0);
+        return entry->words == 0;
     }
     return FMM_UNLIKELY(entry->flags & FMM_ENTRY_TAGGED)
                ? tags_are_sound(entry)
-               : FMM_BOUND(entry_words, entry->words == words_of_flags(entry));
+               : entry->words == words_of_flags(entry);
 }
 
 /* Whether the lengths of a header add up within `total`. */
@@ -177,39 +173,34 @@ set_parts(struct fmm_entry *entry)
     uint64_t pad = entry->flags & FMM_ENTRY_PAD_BYTES;
     uint64_t start = FMM_ENTRY_HEADER + 8u * (uint64_t)entry->words;
     uint64_t fixed = start + entry->key_len + pad;
-    if (!FMM_BOUND(entry_parts, fixed <= entry->total) ||
-        !words_are_sound(entry)) {
+    if (fixed > entry->total || !words_are_sound(entry)) {
         return false;
     }
     uint64_t value_len = entry->total - fixed;
     entry->key = entry->at + start;
     entry->value = entry->key + entry->key_len;
     if (entry->flags & FMM_ENTRY_INTEGER) {
-        if (!FMM_BOUND(integer_alone, value_len == 0) ||
-            !FMM_BOUND(integer_type, entry->type == FMM_TYPE_INT)) {
+        if (value_len != 0 || entry->type != FMM_TYPE_INT) {
             return false;
         }
         entry->value = entry->at + FMM_ENTRY_HEADER;
         value_len = sizeof(int64_t);
     }
     if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_SPLIT) &&
-        !FMM_BOUND(split_length, value_len == sizeof(struct fmm_parts))) {
+        value_len != sizeof(struct fmm_parts)) {
         return false;
     }
     entry->value_len = (uint32_t)value_len;
     /* What is no value has neither bytes nor a modseq of its own. */
-    return FMM_BOUND(
-        lease_alone,
-        !fmm_entry_bare(entry) ||
-            (value_len == 0 && (entry->flags & FMM_ENTRY_MODSEQ) == 0));
+    return !fmm_entry_bare(entry) ||
+           (value_len == 0 && (entry->flags & FMM_ENTRY_MODSEQ) == 0);
 }
 
 bool
 fmm_entry_load_first(const unsigned char *ring, uint64_t size, uint64_t offset,
                      struct fmm_entry *out)
 {
-    if (!FMM_BOUND(entry_aligned, (offset & 7u) == 0) ||
-        !FMM_BOUND(entry_place, fmm_fits(offset, 8, size))) {
+    if ((offset & 7u) != 0 || !fmm_fits(offset, 8, size)) {
         return false;
     }
     const unsigned char *at = ring + offset;
@@ -219,9 +210,8 @@ fmm_entry_load_first(const unsigned char *ring, uint64_t size, uint64_t offset,
     out->flags = (uint16_t)(first >> 32);
     out->type = (uint8_t)(first >> 48);
     out->words = (uint8_t)(first >> 56);
-    return FMM_BOUND(total_aligned, (out->total & 7u) == 0) &&
-           FMM_BOUND(total_min, out->total >= FMM_ENTRY_PADDING_MIN) &&
-           FMM_BOUND(total_fits, fmm_fits(offset, out->total, size));
+    return (out->total & 7u) == 0 && out->total >= FMM_ENTRY_PADDING_MIN &&
+           fmm_fits(offset, out->total, size);
 }
 
 bool
@@ -236,9 +226,8 @@ fmm_entry_load_any(const unsigned char *ring, uint64_t size, uint64_t offset,
     if (out->flags & FMM_ENTRY_PADDING) {
         return true;
     }
-    if (!FMM_BOUND(entry_header, out->total >= FMM_ENTRY_HEADER) ||
-        !FMM_BOUND(entry_flags,
-                   (out->flags & ~(unsigned)FMM_ENTRY_KNOWN) == 0)) {
+    if (out->total < FMM_ENTRY_HEADER ||
+        (out->flags & ~(unsigned)FMM_ENTRY_KNOWN) != 0) {
         return false;
     }
     uint64_t lengths = fmm_load_shared(at + 24);
@@ -254,7 +243,7 @@ fmm_entry_load(const unsigned char *ring, uint64_t size, uint64_t offset,
                struct fmm_entry *out)
 {
     return fmm_entry_load_any(ring, size, offset, out) &&
-           FMM_BOUND(entry_no_padding, (out->flags & FMM_ENTRY_PADDING) == 0);
+           (out->flags & FMM_ENTRY_PADDING) == 0;
 }
 
 FMM_NOINLINE uint64_t
@@ -317,10 +306,6 @@ writable(const struct fmm_entry *entry)
 void
 fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value)
 {
-    FMM_MUTATE(
-        integer_in_two_stores,
-        *(volatile uint32_t *)(void *)(writable(entry) + FMM_ENTRY_HEADER) =
-            (uint32_t)value);
     fmm_store_shared(writable(entry) + FMM_ENTRY_HEADER, (uint64_t)value);
 }
 
@@ -401,7 +386,6 @@ fmm_entry_set_lease(const struct fmm_entry *entry,
 {
     unsigned char *words = lease_words(entry);
     store_token(words, 0);
-    FMM_MUTATE(token_first, store_token(words, lease->token));
     fmm_store_shared(words + 8, lease->deadline);
     fmm_store_shared(words + 16, lease->owner);
     store_token(words, lease->token);
@@ -411,8 +395,7 @@ fmm_entry_set_lease(const struct fmm_entry *entry,
 void
 fmm_entry_follow_lease(const struct fmm_entry *from, unsigned char *copy)
 {
-    if (FMM_LIKELY((from->flags & FMM_ENTRY_LEASE) == 0) ||
-        FMM_MUTANT_IS(move_keeps_lease)) {
+    if (FMM_LIKELY((from->flags & FMM_ENTRY_LEASE) == 0)) {
         return;
     }
     atomic_thread_fence(memory_order_seq_cst);

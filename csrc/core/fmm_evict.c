@@ -1,7 +1,6 @@
 #include "fmm_evict.h"
 
 #include "fmm_hash.h"
-#include "fmm_mutant.h"
 #include "fmm_owner.h"
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
@@ -93,8 +92,7 @@ fmm_evict_choose_ring(const struct fmm_page *page, const struct fmm_key *key,
                       uint64_t length)
 {
     bool small = !is_large(page, length) ||
-                 (!FMM_MUTANT_IS(usual_large) && !fmm_owner_is_part_key(key) &&
-                  is_usual(page, length));
+                 (!fmm_owner_is_part_key(key) && is_usual(page, length));
     return small && !ghost_has(page, key->hash) ? FMM_RING_S : FMM_RING_M;
 }
 
@@ -124,7 +122,7 @@ static bool
 is_orphan(const struct fmm_work *work, const struct fmm_entry *entry)
 {
     return FMM_UNLIKELY(fmm_owner_is_part(entry)) &&
-           !FMM_MUTANT_IS(orphans_stay) && !fmm_evict_is_own(work, entry) &&
+           !fmm_evict_is_own(work, entry) &&
            !fmm_owner_lives(work->page, entry);
 }
 
@@ -146,8 +144,7 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
     const struct fmm_page *page = work->page;
     struct fmm_ring *ring = &work->page->ring[ring_id];
     struct fmm_found *found = &out->found;
-    if (work->tidying && !FMM_MUTANT_IS(tidy_own) &&
-        ring->tail >= work->fresh[ring_id]) {
+    if (work->tidying && ring->tail >= work->fresh[ring_id]) {
         return FMM_NO_ROOM;
     }
     found->ring = ring_id;
@@ -157,8 +154,7 @@ tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
     out->ring = ring;
     if (!fmm_entry_load_any(ring->base, ring->size, found->offset,
                             &found->entry) ||
-        !FMM_BOUND(tail_within_ring,
-                   found->entry.total <= fmm_ring_used(ring))) {
+        found->entry.total > fmm_ring_used(ring)) {
         return FMM_ERR_CORRUPT;
     }
     out->length = found->entry.total;
@@ -212,10 +208,9 @@ hint_of(const struct fmm_work *work, const struct tail *tail)
 static uint32_t
 price_of(const struct fmm_work *work, const struct tail *tail)
 {
-    uint64_t least = FMM_MUTANT_IS(count_of_entries) ? 0 : 1;
-    uint64_t entries = fmm_max(work->page->control->entries, least);
-    least = FMM_MUTANT_IS(average_of_entries) ? 0 : FMM_ENTRY_HEADER;
-    uint64_t average = fmm_max(fmm_page_live(work->page) / entries, least);
+    uint64_t entries = fmm_max(work->page->control->entries, 1);
+    uint64_t average =
+        fmm_max(fmm_page_live(work->page) / entries, FMM_ENTRY_HEADER);
     return (uint32_t)fmm_max(PRICE * (uint64_t)tail->length / average, 1);
 }
 
@@ -224,8 +219,7 @@ price_of(const struct fmm_work *work, const struct tail *tail)
 static bool
 must_stay(const struct fmm_work *work, const struct tail *tail)
 {
-    return (!FMM_MUTANT_IS(leases_unwanted) &&
-            fmm_entry_leased(&tail->found.entry, work->now_ms)) ||
+    return fmm_entry_leased(&tail->found.entry, work->now_ms) ||
            fmm_evict_is_own(work, &tail->found.entry);
 }
 
@@ -291,12 +285,11 @@ static enum fmm_status
 tail_evict(struct fmm_work *work, const struct tail *tail)
 {
     const struct fmm_page *page = work->page;
-    if (!FMM_MUTANT_IS(evict_dirty) && (tail->found.word & FMM_SLOT_DIRTY)) {
+    if (tail->found.word & FMM_SLOT_DIRTY) {
         return work->tidying
                    ? FMM_NO_ROOM
                    : fmm_evict_hand_out(page, &tail->found, work->ticket);
     }
-    FMM_MUTATE(tail_before_clear, tail_pass(tail));
     fmm_page_clear_slot(page, &tail->found);
     ghost_add(page, tail->found.entry.hash);
     if (work->ticket->displaced.length == 0) {
@@ -307,9 +300,7 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
     if (FMM_UNLIKELY(internal)) {
         fmm_evict_value_of(work, &tail->found.entry);
     }
-    if (!FMM_MUTANT_IS(tail_before_clear)) {
-        tail_pass(tail);
-    }
+    tail_pass(tail);
     return FMM_OK;
 }
 
@@ -323,9 +314,6 @@ repoint(const struct fmm_page *page, const struct tail *tail, uint32_t ring,
     const struct fmm_found *found = &tail->found;
     uint64_t kept = found->word & FMM_SLOT_STATE;
     uint64_t word = fmm_slot_word(found->entry.hash, ring, offset, false);
-    if (FMM_MUTANT_IS(move_clean)) {
-        kept = 0;
-    }
     fmm_index_publish(&page->index, found->slot, word | kept);
 }
 
@@ -340,19 +328,15 @@ tail_copy(struct fmm_work *work, const struct tail *tail, uint32_t ring_id)
         return false;
     }
     uint64_t offset = fmm_ring_reserve(ring, tail->length);
-    FMM_MUTATE(move_before_copy, repoint(page, tail, ring_id, offset));
     fmm_copy_in(ring->base + offset, tail->found.entry.at, tail->length);
     fmm_ring_append(ring, tail->length);
-    FMM_MUTATE(tail_before_move, tail_pass(tail));
     repoint(page, tail, ring_id, offset);
     fmm_entry_follow_lease(&tail->found.entry, ring->base + offset);
     fmm_page_drop_live(page, tail->found.ring, tail->length);
     fmm_page_add_live(page, ring_id, tail->length);
     work->budget -= tail->length;
     fmm_count_add(&page->control->moved_bytes, tail->length);
-    if (!FMM_MUTANT_IS(tail_before_move)) {
-        tail_pass(tail);
-    }
+    tail_pass(tail);
     return true;
 }
 
@@ -362,8 +346,7 @@ static bool
 lacks_slots(const struct fmm_page *page)
 {
     uint64_t slots = (uint64_t)page->index.buckets * FMM_BUCKET_SLOTS;
-    return !FMM_MUTANT_IS(clean_without_slots) &&
-           page->control->entries > slots - slots / SLOTS_SHARE;
+    return page->control->entries > slots - slots / SLOTS_SHARE;
 }
 
 /* Whether there are dead bytes enough to give up: then they are reclaimed by
@@ -376,13 +359,8 @@ static bool
 is_cleaning(const struct fmm_work *work, uint32_t ring)
 {
     uint64_t size = work->page->ring[ring].size;
-    if (ring == FMM_RING_M ? FMM_MUTANT_IS(main_uncleaned)
-                           : FMM_MUTANT_IS(probation_uncleaned)) {
-        return false;
-    }
     return fmm_page_dead(work->page, ring) > size / DEAD_SHARE &&
-           (work->page->ring[ring].tail < work->fresh[ring] ||
-            FMM_MUTANT_IS(clean_for_ever)) &&
+           work->page->ring[ring].tail < work->fresh[ring] &&
            !lacks_slots(work->page);
 }
 
@@ -409,9 +387,9 @@ tail_stay(struct fmm_work *work, const struct tail *tail)
         free_bytes < tail->length || (spent && free_bytes == tail->length) ||
         (wanted && (spent || !fmm_ring_has_room(tail->ring, tail->length)));
     bool may = wanted || work->large || is_record(tail) ||
-               !is_cleaning(work, FMM_RING_M) || FMM_MUTANT_IS(stay_for_small);
+               !is_cleaning(work, FMM_RING_M);
     uint32_t kept = wanted ? 0 : STAYS_KEPT;
-    if (!worth || !may || !FMM_BOUND(stays, work->stays > kept)) {
+    if (!worth || !may || work->stays <= kept) {
         return false;
     }
     work->stays--;
@@ -434,8 +412,7 @@ retire_main(struct fmm_work *work)
     }
     bool spared = is_wanted(work, &tail) ||
                   (is_cleaning(work, FMM_RING_M) && !tail.orphan);
-    bool paid =
-        (!spared || FMM_MUTANT_IS(spared_pays)) && can_pay(work, &tail);
+    bool paid = !spared && can_pay(work, &tail);
     if (paid || spared) {
         if (work->tidying && work->budget < tail.length) {
             return FMM_NO_ROOM; /* later, with a new budget */
@@ -559,8 +536,7 @@ is_short(const struct fmm_work *work, uint32_t ring_id, uint64_t cleaned)
     const struct fmm_ring *ring = &work->page->ring[ring_id];
     uint64_t free_bytes = fmm_ring_free(ring);
     return free_bytes < reserve_of(ring) ||
-           (free_bytes < cleaned && !FMM_MUTANT_IS(clean_late) &&
-            is_cleaning(work, ring_id));
+           (free_bytes < cleaned && is_cleaning(work, ring_id));
 }
 
 /* Several at a time are retired in less time than one by one: cleaning begins
@@ -589,7 +565,7 @@ fmm_evict_tidy(struct fmm_work *work)
     refill(work, FMM_RING_M);
     refill(work, FMM_RING_S);
     uint64_t tail = page->ring[FMM_RING_M].tail;
-    if (tail >= due || !FMM_BOUND(next_recount, due - tail <= laps)) {
+    if (tail >= due || due - tail > laps) {
         fmm_page_recount(page);
     }
 }

@@ -1,7 +1,6 @@
 #include "fmm_hand.h"
 
 #include "fmm_evict.h"
-#include "fmm_mutant.h"
 
 #define STEP_MIN 2u /* buckets with each set */
 #define STEP_MAX 32u
@@ -90,7 +89,7 @@ fmm_hand_move(struct fmm_page *page, uint64_t now_ms, uint64_t length)
         control->passed = 0;
     }
     for (uint64_t i = 0; i < steps; i++, bucket++) {
-        if (!FMM_BOUND(hand_bucket, bucket < page->index.buckets)) {
+        if (bucket >= page->index.buckets) {
             end_lap(control);
             return cleared;
         }

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 
 #include "fmm_hash.h"
-#include "fmm_mutant.h"
 
 static uint64_t
 checksum(const struct fmm_header *header)
@@ -48,8 +47,7 @@ fmm_header_make(const struct fmm_options *options,
 bool
 fmm_header_is_ours(const struct fmm_header *header)
 {
-    return FMM_BOUND(header_magic,
-                     memcmp(header->magic, FMM_MAGIC, FMM_MAGIC_SIZE) == 0);
+    return memcmp(header->magic, FMM_MAGIC, FMM_MAGIC_SIZE) == 0;
 }
 
 static enum fmm_status
@@ -72,15 +70,15 @@ check_machine(const struct fmm_header *header, struct fmm_error *error)
                              "are others); it is left alone: give another "
                              "path, or remove it");
     }
-    if (!FMM_BOUND(header_order, header->byte_order == FMM_BYTE_ORDER)) {
+    if (header->byte_order != FMM_BYTE_ORDER) {
         return fmm_error_set(error, FMM_ERR_FORMAT, 0,
                              "written by a machine of another byte order");
     }
-    if (!FMM_BOUND(header_version, header->version == FMM_VERSION)) {
+    if (header->version != FMM_VERSION) {
         return wrong(error, "the format version", header->version,
                      FMM_VERSION);
     }
-    if (!FMM_BOUND(header_word, header->word_size == sizeof(void *))) {
+    if (header->word_size != sizeof(void *)) {
         return wrong(error, "the word size of the machine that wrote it",
                      header->word_size, sizeof(void *));
     }
@@ -101,18 +99,18 @@ fmm_header_check(const struct fmm_header *header, uint64_t file_size,
     if (status != FMM_OK) {
         return status;
     }
-    if (!FMM_BOUND(header_checksum, header->checksum == checksum(header)) ||
-        !FMM_BOUND(header_size, header->header_size == FMM_HEADER_SIZE) ||
-        !FMM_BOUND(serializer_end, name_is_sound(header->serializer)) ||
-        !FMM_BOUND(compressor_end, name_is_sound(header->compressor)) ||
+    if (header->checksum != checksum(header) ||
+        header->header_size != FMM_HEADER_SIZE ||
+        !name_is_sound(header->serializer) ||
+        !name_is_sound(header->compressor) ||
         !fmm_geometry_layout(header->page_size, header->num_pages,
                              header->buckets, geometry_out) ||
-        !FMM_BOUND(header_sum, geometry_out->file_size == header->file_size)) {
+        geometry_out->file_size != header->file_size) {
         return fmm_error_set(error, FMM_ERR_FORMAT, 0,
                              "the header is damaged: remove the file, or "
                              "replace it with init_file=True");
     }
-    if (!FMM_BOUND(file_size, file_size == header->file_size)) {
+    if (file_size != header->file_size) {
         return wrong(error, "the file's size", file_size, header->file_size);
     }
     return FMM_OK;

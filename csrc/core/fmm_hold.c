@@ -1,7 +1,6 @@
 #include "fmm_hold.h"
 
 #include "fmm_lock.h"
-#include "fmm_mutant.h"
 #include "fmm_verify.h"
 
 FMM_COLD void
@@ -52,7 +51,7 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     if (FMM_UNLIKELY(fmm_file_retired(cache))) {
         return FMM_RETIRED;
     }
-    if (!FMM_BOUND(page_number, page < cache->geometry.num_pages)) {
+    if (page >= cache->geometry.num_pages) {
         return FMM_ERR_ARGUMENT;
     }
     fmm_page_view(cache->base, &cache->geometry, page, &hold_out->page);

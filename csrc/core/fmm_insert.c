@@ -2,7 +2,6 @@
 
 #include "fmm_evict.h"
 #include "fmm_hand.h"
-#include "fmm_mutant.h"
 #include "fmm_owner.h"
 #include "fmm_victim.h"
 
@@ -106,15 +105,9 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     uint64_t word = fmm_slot_word(source->key->hash, ring_id, offset, false) |
                     state_of(page, source, place);
 
-    FMM_MUTATE(publish_before_data,
-               fmm_index_publish(&page->index, place->slot, word));
     fmm_entry_write(ring->base + offset, source, length);
-    FMM_MUTATE(publish_before_head,
-               fmm_index_publish(&page->index, place->slot, word));
     fmm_ring_append(ring, length);
     fmm_hand_note(page, source->store->expire_at);
-    FMM_MUTATE(delete_then_set,
-               fmm_index_publish(&page->index, place->slot, 0));
     if (place->same_key) {
         fmm_hint_touch(hint, source->stored_at);
     }
@@ -188,12 +181,6 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     status = choose_slot(&work, source, old, &place);
     if (status != FMM_OK) {
         return status;
-    }
-    if (FMM_MUTANT_IS(write_in_place) && place.same_key &&
-        place.old->entry.total == length) {
-        fmm_entry_write(page->ring[place.old->ring].base + place.old->offset,
-                        source, length);
-        return FMM_OK;
     }
     if (place.old != NULL) {
         fmm_entry_parts(&place.old->entry, &ticket->displaced);

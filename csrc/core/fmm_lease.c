@@ -8,7 +8,6 @@
 
 #include "fmm_evict.h"
 #include "fmm_hold.h"
-#include "fmm_mutant.h"
 #include "fmm_platform.h"
 #include "fmm_read.h"
 
@@ -72,9 +71,8 @@ look(struct fmm_cache *cache, const struct fmm_call *call,
 static bool
 lives(struct fmm_cache *cache, const struct fmm_lease *lease)
 {
-    return !FMM_MUTANT_IS(lease_from_living) &&
-           (lease->owner == fmm_file_owner(cache) ||
-            fmm_platform_alive(lease->owner));
+    return lease->owner == fmm_file_owner(cache) ||
+           fmm_platform_alive(lease->owner);
 }
 
 enum fmm_status
@@ -248,8 +246,7 @@ store_locked(const struct fmm_hold *hold, const struct fmm_call *call,
 {
     struct fmm_page page = hold->page;
     struct fmm_found old;
-    if (!find_own(&page, source->key, token, &old) &&
-        !FMM_MUTANT_IS(lease_store_unchecked)) {
+    if (!find_own(&page, source->key, token, &old)) {
         return FMM_MISS;
     }
     bool live = !fmm_entry_bare(&old.entry) &&
@@ -296,8 +293,7 @@ release_locked(const struct fmm_page *page, const struct fmm_key *key,
                uint64_t token)
 {
     struct fmm_found found;
-    if (!find_own(page, key, token, &found) &&
-        !FMM_MUTANT_IS(lease_release_unchecked)) {
+    if (!find_own(page, key, token, &found)) {
         return FMM_MISS;
     }
     end_found(page, &found);
@@ -372,9 +368,6 @@ end_unlocked(struct fmm_cache *cache, const struct fmm_call *call,
         }
         ended = swap_token(place, token) || ended;
         atomic_thread_fence(memory_order_seq_cst);
-        if (FMM_MUTANT_IS(lease_ended_once)) {
-            return FMM_OK;
-        }
     }
     return ended ? FMM_OK : FMM_BUSY;
 }
@@ -399,8 +392,7 @@ extend_locked(const struct fmm_page *page, const struct fmm_key *key,
               uint64_t token, uint64_t deadline)
 {
     struct fmm_found found;
-    if (!find_own(page, key, token, &found) &&
-        !FMM_MUTANT_IS(lease_extend_unchecked)) {
+    if (!find_own(page, key, token, &found)) {
         return FMM_MISS;
     }
     if (fmm_entry_bare(&found.entry)) {

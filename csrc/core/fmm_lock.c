@@ -1,6 +1,5 @@
 #include "fmm_lock.h"
 
-#include "fmm_mutant.h"
 #include "fmm_platform.h"
 
 #define WAITERS UINT64_C(1)
@@ -63,8 +62,7 @@ wait_round(fmm_word64 *lock, uint64_t owner, uint32_t sleep_us, unsigned round,
     if (seen == 0) {
         return swap(lock, 0, owner | WAITERS);
     }
-    if (round > 0 && !FMM_MUTANT_IS(never_take_over) &&
-        (FMM_MUTANT_IS(take_from_living) || !is_held(lock, seen, round))) {
+    if (round > 0 && !is_held(lock, seen, round)) {
         result->owner_died = swap(lock, seen, owner | WAITERS);
         return result->owner_died;
     }

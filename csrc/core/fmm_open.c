@@ -7,7 +7,6 @@
 
 #include "fmm_create.h"
 #include "fmm_lock.h"
-#include "fmm_mutant.h"
 #include "fmm_verify.h"
 #include "fmm_writer_lock.h"
 
@@ -21,21 +20,21 @@ static enum fmm_status
 check_access(const struct fmm_opening *o)
 {
     const struct fmm_file_stat *stat = &o->stat;
-    if (!FMM_BOUND(regular_file, stat->regular)) {
+    if (!stat->regular) {
         return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
                              "not a regular file");
     }
     if (o->options->allow_shared) {
         return FMM_OK;
     }
-    if (!FMM_BOUND(own_file, !stat->foreign)) {
+    if (stat->foreign) {
         return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
                              "the file belongs to another user, who could "
                              "make this process unpickle anything: use a "
                              "file of your own, or allow_shared=True with "
                              "raw, json or msgpack values");
     }
-    if (!FMM_BOUND(own_writes, (stat->mode & WRITABLE_BY_OTHERS) == 0)) {
+    if ((stat->mode & WRITABLE_BY_OTHERS) != 0) {
         return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
                              "the file is writable by others (mode %04o), "
                              "who could make this process unpickle "
@@ -83,7 +82,6 @@ settle_identity(struct fmm_opening *o)
                                     o->cache->geometry.file_size)) {
         return fmm_error_os(o->error, "cannot map the file");
     }
-    FMM_MUTATE(identity_before_locks, o->cache->header->identity = here);
     fmm_writer_lock_reset(o->cache->header);
     for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
         struct fmm_page page;
@@ -161,7 +159,7 @@ release_own(const struct fmm_cache *cache)
 static enum fmm_status
 attach_locked(struct fmm_opening *o)
 {
-    if (!FMM_BOUND(still_named, has_name(o))) {
+    if (!has_name(o)) {
         return FMM_RETIRED;
     }
     enum fmm_status status = read_header(o);

@@ -4,7 +4,6 @@
 
 #include "fmm_base.h"
 #include "fmm_format.h"
-#include "fmm_mutant.h"
 
 #define SPLIT_SHARE 4u    /* a value takes one part in so many of the file */
 #define PARTS_PER_PAGE 8u /* and of a page at least so many parts fit in */
@@ -41,13 +40,9 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
                     struct fmm_geometry *out)
 {
     uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE);
-    if (!FMM_BOUND(page_size_min, page_size >= FMM_PAGE_SIZE_MIN) ||
-        !FMM_BOUND(page_size_max, page_size <= FMM_PAGE_SIZE_MAX) ||
-        !FMM_BOUND(page_size_power, (page_size & (page_size - 1)) == 0) ||
-        !FMM_BOUND(pages_min, num_pages > 0) ||
-        !FMM_BOUND(pages_max, num_pages <= FMM_PAGES_MAX) ||
-        !FMM_BOUND(buckets_min, buckets > 0) ||
-        !FMM_BOUND(buckets_max, buckets <= most)) {
+    if (page_size < FMM_PAGE_SIZE_MIN || page_size > FMM_PAGE_SIZE_MAX ||
+        (page_size & (page_size - 1)) != 0 || num_pages == 0 ||
+        num_pages > FMM_PAGES_MAX || buckets == 0 || buckets > most) {
         return false;
     }
     struct fmm_geometry g = {.page_size = page_size, .num_pages = num_pages};

@@ -2,7 +2,6 @@
 
 #include "fmm_hash.h"
 #include "fmm_lock.h"
-#include "fmm_mutant.h"
 
 #define TRIES 16
 #define LAPPED FMM_BUSY
@@ -44,8 +43,7 @@ look_once(const struct fmm_page *page, struct fmm_parts *wanted,
         uint32_t slot = fmm_index_take(&c, &matches);
         bool named = fmm_page_load_slot(page, slot, found) &&
                      names(&found->entry, wanted);
-        if (!FMM_MUTANT_IS(owner_unchecked) &&
-            !fmm_page_is_whole(page, tail[found->ring], found->ring,
+        if (!fmm_page_is_whole(page, tail[found->ring], found->ring,
                                found->offset)) {
             return LAPPED;
         }

@@ -1,7 +1,5 @@
 #include "fmm_page.h"
 
-#include "fmm_mutant.h"
-
 #define BUCKETS_AHEAD 3u /* whose entries are on their way in a walk */
 
 void
@@ -31,7 +29,7 @@ fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
     struct fmm_ring ring;
     fmm_page_ring(page, out->ring, &ring);
     const uint64_t mask = FMM_SLOT_USED | FMM_SLOT_RESERVED;
-    if (!FMM_BOUND(slot_bits, (out->word & mask) == FMM_SLOT_USED) ||
+    if ((out->word & mask) != FMM_SLOT_USED ||
         !fmm_entry_load(ring.base, ring.size, out->offset, &out->entry)) {
         return false;
     }
@@ -108,7 +106,7 @@ fmm_page_add_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 static void
 subtract(uint64_t *counter, uint64_t n)
 {
-    bool more = FMM_BOUND(counter, *counter > n);
+    bool more = *counter > n;
     fmm_count_store(counter, more ? *counter - n : 0);
 }
 
@@ -160,9 +158,7 @@ uint64_t
 fmm_page_dead(const struct fmm_page *page, uint32_t ring)
 {
     uint64_t used = fmm_ring_used(&page->ring[ring]);
-    return used - (FMM_MUTANT_IS(live_bytes)
-                       ? page->control->live[ring]
-                       : fmm_min(page->control->live[ring], used));
+    return used - fmm_min(page->control->live[ring], used);
 }
 
 uint64_t

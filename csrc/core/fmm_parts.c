@@ -2,7 +2,6 @@
 
 #include "fmm_entry.h"
 #include "fmm_hash.h"
-#include "fmm_mutant.h"
 
 #define TRIES 64     /* of one part, each after 16 overruns */
 #define TURNS_MAX 3u /* from the page that a part is due on */
@@ -20,8 +19,7 @@ fmm_parts_sound(const struct fmm_geometry *geometry,
                 const struct fmm_parts *parts)
 {
     return parts->length != 0 &&
-           FMM_BOUND(parts_length,
-                     parts->length <= fmm_geometry_max_value(geometry));
+           parts->length <= fmm_geometry_max_value(geometry);
 }
 
 uint32_t
@@ -84,8 +82,7 @@ read_page(const struct fmm_cache *cache, const struct fmm_call *call,
     for (int i = 0; i < TRIES && status == FMM_BUSY; i++) {
         status = fmm_read_entry(cache, &read);
     }
-    bool whole =
-        status == FMM_OK && FMM_BOUND(part_whole, meta.value_len == length);
+    bool whole = status == FMM_OK && meta.value_len == length;
     return whole || status == FMM_BUSY ? status : FMM_MISS;
 }
 

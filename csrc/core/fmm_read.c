@@ -1,7 +1,6 @@
 #include "fmm_read.h"
 
 #include "fmm_hold.h"
-#include "fmm_mutant.h"
 
 #define TRIES 16
 #define LAPPED FMM_BUSY
@@ -18,8 +17,7 @@ struct look {
 static inline bool
 is_whole(const struct look *look, uint32_t ring_id, uint64_t offset)
 {
-    return FMM_MUTANT_IS(no_recheck) ||
-           fmm_page_is_whole(&look->page, look->tail[ring_id], ring_id,
+    return fmm_page_is_whole(&look->page, look->tail[ring_id], ring_id,
                              offset);
 }
 
@@ -65,7 +63,7 @@ take_found(const struct look *look, const struct fmm_found *found)
     uint64_t now_ms = read->call->now_ms;
     bool gone = fmm_read_gone(look->cache, entry, now_ms);
     bool split = (entry->flags & FMM_ENTRY_SPLIT) != 0 && read->parts != NULL;
-    bool fits = FMM_BOUND(read_capacity, entry->value_len <= read->capacity);
+    bool fits = entry->value_len <= read->capacity;
     if (FMM_UNLIKELY(split)) {
         fmm_entry_parts(entry, read->parts);
     }
@@ -97,15 +95,6 @@ take_found(const struct look *look, const struct fmm_found *found)
     return FMM_LIKELY(!split) ? FMM_OK : FMM_SPLIT;
 }
 
-/* Whether a slot that named something else did so all the time: there may
- * be another key, or bytes that were overwritten meanwhile. */
-static inline bool
-is_another(const struct look *look, const struct fmm_found *found)
-{
-    return FMM_MUTANT_IS(misses_unchecked) ||
-           is_whole(look, found->ring, found->offset);
-}
-
 /* The slot that names the key. */
 static inline enum fmm_status
 find(struct look *look, struct fmm_found *found)
@@ -118,12 +107,11 @@ find(struct look *look, struct fmm_found *found)
     while (matches) {
         uint32_t slot = fmm_index_take(&c, &matches);
         bool sound = fmm_page_load_slot(&look->page, slot, found);
-        FMM_MUTATE(slot_before_tails,
-                   fmm_page_load_tails(&look->page, look->tail));
         if (FMM_LIKELY(sound && fmm_entry_has_key(&found->entry, key))) {
             return FMM_OK;
         }
-        if (!is_another(look, found)) {
+        /* Another key, or bytes that were overwritten meanwhile? */
+        if (!is_whole(look, found->ring, found->offset)) {
             return LAPPED;
         }
     }
@@ -189,8 +177,7 @@ fmm_read_tags_hold(const struct fmm_cache *cache,
     for (uint32_t i = 0; i < count; i++) {
         fmm_tag_key(cache, &tags[i], &key);
         uint64_t now = fmm_read_generation(cache, &key, now_ms);
-        if ((now == 0 || now != tags[i].generation) &&
-            !FMM_MUTANT_IS(tags_unread)) {
+        if (now == 0 || now != tags[i].generation) {
             return false;
         }
     }

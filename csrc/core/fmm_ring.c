@@ -1,7 +1,5 @@
 #include "fmm_ring.h"
 
-#include "fmm_mutant.h"
-
 #define LAP_SANE_BITS 62u /* larger positions are damage */
 
 /* Store the head. Readers never load it; the release keeps what it covers
@@ -19,10 +17,6 @@ store_head(struct fmm_ring *ring, uint64_t head)
 static void
 store_tail(struct fmm_ring *ring, uint64_t tail)
 {
-    uint64_t place = (UINT64_C(1) << ring->shift) - 1;
-    FMM_MUTATE(
-        tail_in_two_stores,
-        atomic_store(ring->tail_word, (tail & ~place) | (ring->tail & place)));
     ring->tail = tail;
     atomic_store_explicit(ring->tail_word, tail, memory_order_release);
     atomic_thread_fence(memory_order_release);
@@ -31,9 +25,8 @@ store_tail(struct fmm_ring *ring, uint64_t tail)
 static bool
 is_sane(const struct fmm_ring *ring, uint64_t position)
 {
-    return FMM_BOUND(position_lap, position >> LAP_SANE_BITS == 0) &&
-           FMM_BOUND(position_place,
-                     fmm_ring_offset(ring, position) < ring->size);
+    return position >> LAP_SANE_BITS == 0 &&
+           fmm_ring_offset(ring, position) < ring->size;
 }
 
 bool
@@ -44,13 +37,12 @@ fmm_ring_settle(struct fmm_ring *ring)
     ring->tail = atomic_load_explicit(ring->tail_word, memory_order_relaxed);
     /* Unsigned: a head before its tail is too far from it as well. */
     bool sane = is_sane(ring, ring->head) && is_sane(ring, ring->tail) &&
-                FMM_BOUND(head_of_tail, ring->head - ring->tail <= 2 * lap);
+                ring->head - ring->tail <= 2 * lap;
     if (FMM_UNLIKELY(!sane)) {
         ring->head = ring->tail = 0;
         return false;
     }
-    if (FMM_UNLIKELY(ring->head - ring->tail > lap) &&
-        !FMM_MUTANT_IS(stay_not_finished)) {
+    if (FMM_UNLIKELY(ring->head - ring->tail > lap)) {
         store_tail(ring, ring->head - lap);
     }
     return true;
@@ -128,7 +120,6 @@ fmm_ring_stay(struct fmm_ring *ring, uint64_t length)
     if (free_bytes > 0) {
         append_padding(ring, free_bytes);
     }
-    FMM_MUTATE(stay_tail_first, store_tail(ring, next));
     /* From this store on fmm_ring_settle() would finish the step. */
     store_head(ring, next + (UINT64_C(1) << ring->shift));
     store_tail(ring, next);

@@ -2,7 +2,6 @@
 #include "fmm.h"
 
 #include "fmm_hold.h"
-#include "fmm_mutant.h"
 #include "fmm_read.h"
 
 /* What a walk over a page is looking for. */
@@ -68,8 +67,7 @@ scan_locked(const struct fmm_hold *hold, const struct fmm_call *call,
         fmm_page_describe(&hold->page, &found, hold->cache->created_ms,
                           call->now_ms, &meta);
         uint64_t size = record_size(&meta, scan->values);
-        if (FMM_BOUND(scan_capacity,
-                      fmm_fits(scan->used, size, scan->capacity))) {
+        if (fmm_fits(scan->used, size, scan->capacity)) {
             write_record(scan->buffer + scan->used, &found.entry, &meta,
                          scan->values);
         }
@@ -95,8 +93,7 @@ fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
         return status;
     }
     scan_locked(&hold, call, scan);
-    if (FMM_UNLIKELY(!FMM_BOUND(
-            scan_size, scan->used <= largest_scan(&cache->geometry)))) {
+    if (FMM_UNLIKELY(scan->used > largest_scan(&cache->geometry))) {
         fmm_hold_repair(&hold.page); /* slots that share entries */
         scan_locked(&hold, call, scan);
     }
@@ -159,7 +156,7 @@ is_in_use(const struct dropping *d, const struct fmm_entry *entry)
 {
     struct fmm_lease lease;
     fmm_entry_lease(entry, &lease);
-    return fmm_lease_runs(&lease, d->now_ms) && !FMM_MUTANT_IS(drop_leased) &&
+    return fmm_lease_runs(&lease, d->now_ms) &&
            (d->what == FMM_DROP_EXPIRED ||
             (lease.token & FMM_LEASE_LOCK) != 0);
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "fmm_hash.h"
-#include "fmm_mutant.h"
 
 static void
 say(struct fmm_page_report *report, const char *what, uint64_t where)
@@ -26,7 +25,7 @@ walk_ring(const struct fmm_ring *ring, struct fmm_page_report *report)
     while (left > 0) {
         uint64_t offset = fmm_ring_offset(ring, at);
         if (!fmm_entry_load_any(ring->base, ring->size, offset, &entry) ||
-            !FMM_BOUND(chain_within_ring, entry.total <= left)) {
+            entry.total > left) {
             say(report, "broken chain of entries", offset);
             return false;
         }
@@ -51,16 +50,13 @@ static bool
 slot_is_sound(const struct fmm_page *page, uint32_t slot,
               struct fmm_found *found)
 {
-    if (!fmm_page_load_slot(page, slot, found) ||
-        !FMM_BOUND(slot_in_bucket, is_candidate(page, found))) {
+    if (!fmm_page_load_slot(page, slot, found) || !is_candidate(page, found)) {
         return false;
     }
     const struct fmm_ring *ring = &page->ring[found->ring];
     uint64_t start = fmm_page_position(page, found);
-    return FMM_BOUND(slot_before_head, start < ring->head) &&
-           FMM_BOUND(slot_within_ring,
-                     found->entry.total <=
-                         fmm_ring_distance(ring, start, ring->head));
+    return start < ring->head &&
+           found->entry.total <= fmm_ring_distance(ring, start, ring->head);
 }
 
 /* Fold one slot into the report. */
@@ -108,7 +104,7 @@ fmm_verify_page(struct fmm_page *page, struct fmm_page_report *report)
     uint64_t used = fmm_ring_used(&page->ring[FMM_RING_S]) +
                     fmm_ring_used(&page->ring[FMM_RING_M]);
     report->dead_bytes = used - fmm_min(report->live_bytes, used);
-    if (!FMM_BOUND(slots_share, report->live_bytes <= used)) {
+    if (report->live_bytes > used) {
         say(report, "slots share entries, bytes", report->live_bytes);
         report->bad_rings = true;
     }

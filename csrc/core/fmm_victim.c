@@ -1,7 +1,6 @@
 #include "fmm_victim.h"
 
 #include "fmm_hand.h"
-#include "fmm_mutant.h"
 
 #define LATE (UINT64_C(1) << 32) /* later than any credit */
 
@@ -16,8 +15,7 @@ struct search {
 static bool
 is_kept(const struct fmm_work *work, const struct fmm_entry *entry)
 {
-    return (!FMM_MUTANT_IS(leases_unwanted) &&
-            fmm_entry_leased(entry, work->now_ms)) ||
+    return fmm_entry_leased(entry, work->now_ms) ||
            fmm_evict_is_own(work, entry);
 }
 
@@ -69,7 +67,7 @@ is_last_stored(const struct search *search, uint32_t candidate)
         bool later = wrapped ? at < tail : at > offset;
         last = fmm_slot_ring(other) != FMM_RING_S || !later;
     }
-    return last && !FMM_MUTANT_IS(last_stored_first);
+    return last;
 }
 
 /* The same, but what was stored last only where all others are dirty or kept:

@@ -4,7 +4,6 @@
 
 #include "fmm_file.h"
 #include "fmm_lock.h"
-#include "fmm_mutant.h"
 #include "fmm_writer_lock.h"
 
 enum fmm_status
@@ -18,9 +17,7 @@ fmm_writer_take(struct fmm_cache *cache, const struct fmm_call *call,
         return FMM_RETIRED;
     }
     enum fmm_status status =
-        FMM_MUTANT_IS(writers_together)
-            ? FMM_OK
-            : fmm_lock_take(&lock->word, owner, call->wait_ms, &ignored);
+        fmm_lock_take(&lock->word, owner, call->wait_ms, &ignored);
     if (status != FMM_OK) {
         return status;
     }

@@ -1,7 +1,8 @@
 """The programs that may notice a broken engine, and how they are built.
 
-A variant is one set of flags. Its sound objects are built once; a mutant takes
-them by hard links, and makes only what its own switch is in.
+They are built from a copy of the sources, where a defect is put into one file
+while that is compiled. A variant is one set of flags. Its sound objects are built
+once; a mutant takes them by hard links, and makes only what its own defect is in.
 """
 
 from __future__ import annotations
@@ -16,34 +17,50 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from edits import ROOT, broken
+from engine_breaks import Break
+
 CORE = ROOT / "csrc" / "core"
 FUZZ = ROOT / "tests" / "fuzz"
 OUT = ROOT / "build" / "mutants"
+SOURCES = OUT / "sources"
+COPIED = ("csrc/core", "tests/c", "tests/fuzz")
 FUZZ_SECONDS = 40
 PATIENCE = 10  # times what the sound program took
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A Makefile with its arguments, and where it puts the core's objects."""
+    """The folder of a Makefile, its arguments, where the core's objects go."""
 
-    makefile: Path
+    folder: str
     arguments: tuple[str, ...]
     objects: str = "."
 
-    def make(self, build: Path, target: str, flags: str = "") -> None:
-        """Build one program below `build`; raises if that fails."""
-        command = ["make", "-s", "-j1", "-C", str(self.makefile), f"BUILD={build}"]
-        command += [*self.arguments, f"CPPFLAGS={flags}", str(build / target)]
+    def make(self, build: Path, target: str) -> None:
+        """Build one program below `build`; raises if that fails.
+
+        Without warnings: a defect leaves things unused.
+        """
+        command = ["make", "-s", "-j1", "-C", str(SOURCES / self.folder)]
+        command += [f"BUILD={build}", *self.arguments, "CPPFLAGS=-w"]
+        command += [str(build / target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 VARIANTS = {
-    "plain": Variant(CORE, ("CFLAGS=-O1 -g",)),
-    "asan": Variant(CORE, ("CFLAGS=-O1 -g", "SANITIZE=address,undefined")),
-    "fuzz": Variant(FUZZ, (), "core"),
+    "plain": Variant("csrc/core", ("CFLAGS=-O1 -g",)),
+    "asan": Variant("csrc/core", ("CFLAGS=-O1 -g", "SANITIZE=address,undefined")),
+    "fuzz": Variant("tests/fuzz", (), "core"),
 }
+
+
+def copy_sources() -> None:
+    """Make the copy; files keep their times, by which make knows what is new."""
+    shutil.rmtree(SOURCES, ignore_errors=True)
+    inputs = shutil.ignore_patterns("corpus", "crashes", "__pycache__")
+    for folder in COPIED:
+        shutil.copytree(ROOT / folder, SOURCES / folder, ignore=inputs)
 
 
 @dataclass(frozen=True)
@@ -140,29 +157,43 @@ class Sound:
 class Broken:
     """One mutant in one variant: the sound objects, and the broken ones."""
 
-    def __init__(self, mutant: str, files: list[Path], variant: str) -> None:
+    def __init__(self, mutant: Break, variant: str) -> None:
         """Link what is sound; what is broken is made later."""
-        self.flags = f"-DFMM_MUTANT=FMM_MUTANT_{mutant}"
+        self.mutant = mutant
+        files = {SOURCES / path for path, _, _ in mutant.edits}
+        self.times = {path: path.stat().st_mtime_ns for path in files}
         self.variant = VARIANTS[variant]
-        self.path = OUT / f"{mutant}-{variant}"
+        self.path = OUT / f"{mutant.name}-{variant}"
         shutil.rmtree(self.path, ignore_errors=True)
         subprocess.run(["cp", "-al", OUT / variant, self.path], check=True)
-        for path in self._stale(files):
+        for path in self._stale():
             path.unlink(missing_ok=True)
 
-    def _stale(self, files: list[Path]) -> list[Path]:
+    def _stale(self) -> list[Path]:
         objects = self.path / self.variant.objects
         stale = [
-            objects / f"{file.stem}{end}" for file in files for end in (".o", ".d")
+            objects / f"{file.stem}{end}" for file in self.times for end in (".o", ".d")
         ]
         programs = [*self.path.glob("**/test_*"), *self.path.glob("**/fuzz_*")]
         stale += [path for path in programs if not path.suffix]
         return [*stale, self.path / "libfmm.a"]
 
-    def run(self, catcher: Catcher, seconds: float) -> str | None:
+    def make(self, catcher: Catcher) -> None:
+        """Build one catcher. What is broken is missing: times need not change."""
+        with broken(SOURCES, self.mutant.name, self.mutant.edits):
+            self._keep_times()
+            self.variant.make(self.path, catcher.program)
+        self._keep_times()
+
+    def _keep_times(self) -> None:
+        for path, time_ns in self.times.items():
+            os.utime(path, ns=(time_ns, time_ns))
+
+    def run(self, catcher: Catcher, seconds: float, tries: int) -> str | None:
         """Run one catcher; returns how it noticed, or None."""
-        self.variant.make(self.path, catcher.program, self.flags)
-        return catcher.run(self.path, seconds)
+        self.make(catcher)
+        hows = (catcher.run(self.path, seconds) for _ in range(tries))
+        return next(filter(None, hows), None)
 
     def remove(self) -> None:
         """Leave nothing behind."""

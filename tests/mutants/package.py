@@ -23,9 +23,9 @@ import sys
 import time
 from pathlib import Path
 
+from edits import ROOT, broken, require_all
 from package_breaks import BREAKS, Break
 
-ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / "build" / "package"
 COPIED = ("csrc", "fastmmap", "tests", "setup.py", "pyproject.toml", "README.rst")
 SECONDS_MAX = 600
@@ -68,25 +68,9 @@ def build() -> None:
         sys.exit(f"the tests would import {place or 'nothing'}")
 
 
-def edit(broken: Break) -> None:
-    """Put the defect into the copy."""
-    for name, old, new in broken.edits:
-        path = TREE / name
-        text = path.read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            sys.exit(f"{broken.name}: {name} does not hold once:\n{old}")
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def restore(broken: Break) -> None:
-    """Take the defect out again."""
-    for name, _, _ in broken.edits:
-        shutil.copyfile(ROOT / name, TREE / name)
-
-
-def is_compiled(broken: Break) -> bool:
+def is_compiled(one: Break) -> bool:
     """Tell whether the extension has the defect in it."""
-    return any(name.startswith("csrc/") for name, _, _ in broken.edits)
+    return any(name.startswith("csrc/") for name, _, _ in one.edits)
 
 
 def failures(tests: tuple[str, ...]) -> dict[str, str]:
@@ -102,20 +86,17 @@ def failures(tests: tuple[str, ...]) -> dict[str, str]:
     return found or {"pytest": f"exit status {done.returncode}"}
 
 
-def try_break(broken: Break, sound: bool) -> dict[str, str]:
+def try_break(one: Break, sound: bool) -> dict[str, str]:
     """Return who caught it; ``sound``: what is built has no defect."""
-    edit(broken)
-    try:
-        if is_compiled(broken) or not sound:
+    with broken(TREE, one.name, one.edits):
+        if is_compiled(one) or not sound:
             build()
-        return failures(broken.tests)
-    finally:
-        restore(broken)
+        return failures(one.tests)
 
 
 def require_sound(breaks: list[Break]) -> None:
     """Exit unless the tests pass with nothing broken."""
-    tests = dict.fromkeys(test for broken in breaks for test in broken.tests)
+    tests = dict.fromkeys(test for one in breaks for test in one.tests)
     failed = failures(tuple(tests))
     for name, message in failed.items():
         print(f"with nothing broken: {name}: {message}")
@@ -143,18 +124,20 @@ def main() -> int:
     """Try the breaks; return the exit status."""
     options = arguments()
     began = time.time()
-    by_name = {broken.name: broken for broken in BREAKS}
+    by_name = {one.name: one for one in BREAKS}
     chosen = [by_name[name] for name in options.breaks or by_name]
+    for one in chosen:
+        require_all(one.name, one.edits)
     copy_tree()
     build()
     require_sound(chosen)
     # What is built last stays: those without C code come first.
     results: dict[str, dict[str, str]] = {}
     sound = True
-    for broken in sorted(chosen, key=is_compiled):
-        results[broken.name] = try_break(broken, sound)
-        sound = sound and not is_compiled(broken)
-        report(broken.name, results[broken.name])
+    for one in sorted(chosen, key=is_compiled):
+        results[one.name] = try_break(one, sound)
+        sound = sound and not is_compiled(one)
+        report(one.name, results[one.name])
     survivors = [name for name, caught in results.items() if not caught]
     seconds = round(time.time() - began, 1)
     print(f"{len(results)} breaks, {len(survivors)} survivors, {seconds} s")

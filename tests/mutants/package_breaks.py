@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edits import Edit
+
 
 @dataclass(frozen=True)
 class Break:
-    """One defect: its edits are of (file, text, replacement)."""
+    """One defect, and the tests that notice it."""
 
     name: str
-    edits: tuple[tuple[str, str, str], ...]
+    edits: tuple[Edit, ...]
     tests: tuple[str, ...]
 
 
@@ -293,12 +295,11 @@ _FILES = (
         (
             (
                 f"{_CORE}fmm_create.c",
-                "    FMM_MUTATE(name_before_content,\n"
-                "               fmm_platform_publish(fd, name, o->options->path, "
-                "replace));\n",
+                "    if (!fill_new(o, fd, &o->cache->geometry)) {\n",
                 "    if (!fmm_platform_publish(fd, name, o->options->path,\n"
                 "                              replace)) {\n"
-                "        return FMM_EXISTS;\n    }\n",
+                "        return FMM_EXISTS;\n    }\n"
+                "    if (!fill_new(o, fd, &o->cache->geometry)) {\n",
             ),
             (
                 f"{_CORE}fmm_create.c",

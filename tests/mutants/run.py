@@ -7,9 +7,9 @@
     python tests/mutants/run.py no_recheck ...  these mutants only
         --catcher NAME                          this catcher only
 
-Each catcher has to pass on the sound engine first. Prints a table of mutants
-and of who caught them, and exits with 1 when one survives. Needs make and a C
-compiler; the fuzzers, clang.
+Works on a copy of the sources below build/. Each catcher has to pass on the
+sound engine first. Prints a table of mutants and of who caught them, and exits
+with 1 when one survives. Needs make and a C compiler; the fuzzers, clang.
 """
 
 from __future__ import annotations
@@ -17,43 +17,37 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from catchers import BY_NAME, CATCHERS, CORE, Broken, Catcher, Sound
+from catchers import BY_NAME, CATCHERS, Broken, Catcher, Sound, copy_sources
+from edits import require_all
+from engine_breaks import BREAKS, Break
 from known import KNOWN, QUICK
 
-SWITCH = re.compile(r"FMM_(BOUND|MUTATE|MUTANT_IS)\(\s*(\w+)")
 TRIES = 3  # of a known catcher: what it does is random, and may miss once
-NOT_A_MUTANT = {"name"}  # the parameter of the macros themselves
-KINDS = {"BOUND": "bound", "MUTATE": "order", "MUTANT_IS": "rule"}
+BREAK_OF = {one.name: one for one in sorted(BREAKS, key=lambda one: one.name)}
 
 
 @dataclass
 class Mutant:
-    """A switch in the sources, the files that have it, and what came of it."""
+    """A broken engine, and what came of it."""
 
-    name: str
-    kind: str
-    files: list[Path]
-    caught: dict[str, str]
+    broken: Break
+    caught: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.broken.name
 
-def mutants() -> dict[str, Mutant]:
-    """Return each switch in the sources."""
-    found: dict[str, Mutant] = {}
-    for path in sorted(CORE.glob("*.c")):
-        for macro, name in SWITCH.findall(path.read_text(encoding="utf-8")):
-            one = found.setdefault(name, Mutant(name, KINDS[macro], [], {}))
-            if macro == "MUTATE":
-                one.kind = "order"
-            if path not in one.files:
-                one.files.append(path)
-    return {name: found[name] for name in sorted(found.keys() - NOT_A_MUTANT)}
+    @property
+    def kind(self) -> str:
+        """What is broken: a bound, an order or a rule."""
+        return self.broken.kind
 
 
 def candidates(mutant: str, mode: str) -> list[Catcher]:
@@ -75,9 +69,8 @@ def try_mutant(
         began = time.monotonic()
         variant = catcher.variant
         if variant not in builds:
-            builds[variant] = Broken(mutant.name, mutant.files, variant)
-        hows = (builds[variant].run(catcher, seconds) for _ in range(tries))
-        how = next(filter(None, hows), None)
+            builds[variant] = Broken(mutant.broken, variant)
+        how = builds[variant].run(catcher, seconds, tries)
         mutant.seconds = round(mutant.seconds + time.monotonic() - began, 1)
         if how is not None:
             mutant.caught[catcher.name] = how
@@ -107,7 +100,7 @@ def record(tried: list[Mutant], path: Path) -> dict[str, object]:
     rows = {}
     if path.exists():
         known = json.loads(path.read_text())["mutants"]
-        rows = {row["name"]: row for row in known if row["name"] in mutants()}
+        rows = {row["name"]: row for row in known if row["name"] in BREAK_OF}
     rows.update({mutant.name: row_of(mutant) for mutant in tried})
     silent = [name for name, row in rows.items() if row["caught_by"] is None]
     return {
@@ -136,14 +129,16 @@ def main() -> int:
     """Try the mutants; returns the exit status."""
     options = arguments()
     began = time.monotonic()
-    found = mutants()
-    names = options.mutants or (QUICK if options.quick else list(found))
+    names = options.mutants or (QUICK if options.quick else BREAK_OF)
+    tried = [Mutant(BREAK_OF[name]) for name in names]
+    for mutant in tried:
+        require_all(mutant.name, mutant.broken.edits)
+    copy_sources()
     sound = Sound()
-    for name in names:
-        catchers = options.catcher or candidates(name, options.mode)
-        try_mutant(found[name], catchers, sound, options.mode)
-        report(found[name])
-    tried = [found[name] for name in names]
+    for mutant in tried:
+        catchers = options.catcher or candidates(mutant.name, options.mode)
+        try_mutant(mutant, catchers, sound, options.mode)
+        report(mutant)
     seconds = round(time.monotonic() - began, 1)
     left = sum(not mutant.caught for mutant in tried)
     caught = len(tried) - left

@@ -6,23 +6,24 @@ that was edited away would else stop a run, or the defect would not be tried.
 
 from __future__ import annotations
 
+import filecmp
 import re
+import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTANTS = ROOT / "tests" / "mutants"
-CORE = ROOT / "csrc" / "core"
 
 sys.path.insert(0, str(MUTANTS))
 try:
     import catchers
+    import edits
+    import engine_breaks
     import known
     import package_breaks
-    import run as engine
 finally:
     sys.path.remove(str(MUTANTS))
 
@@ -33,13 +34,31 @@ by_name = pytest.mark.parametrize(
 )
 
 
-@by_name
+@pytest.mark.parametrize("breaks", [engine_breaks.BREAKS, package_breaks.BREAKS])
 def test_each_text_to_break_is_found_exactly_once(
-    broken: package_breaks.Break,
+    breaks: tuple[engine_breaks.Break | package_breaks.Break, ...],
 ) -> None:
-    for name, old, new in broken.edits:
-        assert (ROOT / name).read_text(encoding="utf-8").count(old) == 1, old
-        assert old != new
+    for broken in breaks:
+        edits.require_all(broken.name, broken.edits)
+        assert all(old != new for _, old, new in broken.edits), broken.name
+
+
+def test_a_text_that_is_not_there_once_is_named_with_its_break() -> None:
+    with pytest.raises(SystemExit, match="early: pages holds this 2 times"):
+        edits.require_once("early", "pages", "move(); move();", "move();")
+    with pytest.raises(SystemExit, match="early: pages holds this 0 times"):
+        edits.require_once("early", "pages", "", "move();")
+
+
+def test_a_defect_is_in_a_copy_for_the_length_of_a_block(tmp_path: Path) -> None:
+    mutant = engine_breaks.BREAKS[0]
+    path, old, new = mutant.edits[0]
+    (tmp_path / path).parent.mkdir(parents=True)
+    shutil.copyfile(ROOT / path, tmp_path / path)
+    with edits.broken(tmp_path, mutant.name, mutant.edits):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert (tmp_path / path).read_text(encoding="utf-8") == text.replace(old, new)
+    assert filecmp.cmp(ROOT / path, tmp_path / path, shallow=False)
 
 
 @by_name
@@ -51,26 +70,24 @@ def test_each_break_has_tests_that_exist(broken: package_breaks.Break) -> None:
         assert not function or re.search(rf"^(async )?def {function}\b", text, re.M)
 
 
-def test_no_two_breaks_have_one_name() -> None:
-    names = [broken.name for broken in package_breaks.BREAKS]
+@pytest.mark.parametrize("breaks", [engine_breaks.BREAKS, package_breaks.BREAKS])
+def test_no_two_breaks_have_one_name(
+    breaks: tuple[engine_breaks.Break | package_breaks.Break, ...],
+) -> None:
+    names = [broken.name for broken in breaks]
     assert sorted(set(names)) == sorted(names)
 
 
-def compiled() -> Iterator[str]:
-    """Return the mutants of the engine that -DFMM_MUTANT can name."""
-    for name in re.findall(r"FMM_MUTANT_(\w+),", (CORE / "fmm_mutant.h").read_text()):
-        if name != "none":
-            yield name
-
-
-def test_each_mutant_of_the_engine_is_listed_and_has_a_switch() -> None:
-    """A name that is not listed is 0 in #if-less code: the mutant is sound."""
-    assert sorted(compiled()) == list(engine.mutants())
+def test_each_mutant_of_the_engine_breaks_a_source_of_the_core() -> None:
+    """One that is compiled alone: of a header, much more would have to be."""
+    broken = {path for one in engine_breaks.BREAKS for path, _, _ in one.edits}
+    assert all(Path(path).match("csrc/core/*.c") for path in broken)
 
 
 def test_each_mutant_of_the_engine_has_a_catcher() -> None:
-    assert engine.mutants().keys() == known.KNOWN.keys()
-    assert set(known.QUICK) <= known.KNOWN.keys()
+    names = {broken.name for broken in engine_breaks.BREAKS}
+    assert names == known.KNOWN.keys()
+    assert set(known.QUICK) <= names
 
 
 def test_each_known_catcher_is_there() -> None:
