@@ -81,9 +81,6 @@ void fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out);
 bool fmm_replaced(const struct fmm_cache *cache);
 /* Nothing has the file's name any more: it was removed. Costs the same. */
 bool fmm_nameless(const struct fmm_cache *cache);
-/* Use the file further although it was replaced: for when nothing has its
- * name any more. fmm_replaced() still tells when something has. */
-void fmm_go_on(struct fmm_cache *cache);
 /* With sigbus_guard: the file was truncated under the mapping. What was
  * read since may be missing; close the cache. */
 bool fmm_damaged(const struct fmm_cache *cache);

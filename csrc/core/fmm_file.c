@@ -89,12 +89,6 @@ fmm_nameless(const struct fmm_cache *cache)
     return !fmm_platform_stat_path(cache->path, &now) && errno == ENOENT;
 }
 
-void
-fmm_go_on(struct fmm_cache *cache)
-{
-    cache->goes_on = true;
-}
-
 bool
 fmm_damaged(const struct fmm_cache *cache)
 {

@@ -24,7 +24,6 @@ struct fmm_cache {
     int fd;
     uint32_t repaired;
     bool created, guarded;
-    _Atomic(bool) goes_on; /* with a file that was replaced */
 };
 
 /* This process as it stands in lock words; asked anew after a fork. */
@@ -36,6 +35,5 @@ static inline bool
 fmm_file_retired(const struct fmm_cache *cache)
 {
     return atomic_load_explicit(&cache->header->retired,
-                                memory_order_acquire) != 0 &&
-           !cache->goes_on;
+                                memory_order_acquire) != 0;
 }
