@@ -100,14 +100,6 @@ fmm_entry_bare(const struct fmm_entry *entry)
            (entry->flags & (FMM_ENTRY_LEASE | FMM_ENTRY_REMOVED)) != 0;
 }
 
-/* Nothing that a reader may see: expired, a tombstone, or a bare lease. */
-static inline bool
-fmm_entry_gone(const struct fmm_entry *entry, uint64_t now_ms)
-{
-    return (entry->flags & FMM_ENTRY_TOMBSTONE) != 0 ||
-           fmm_entry_expired(entry, now_ms);
-}
-
 /* Whether a lease goes on, as far as its words tell. */
 static inline bool
 fmm_lease_runs(const struct fmm_lease *lease, uint64_t now_ms)

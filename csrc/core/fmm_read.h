@@ -39,7 +39,7 @@ fmm_read_expired(const struct fmm_cache *cache, const struct fmm_entry *entry,
             !fmm_read_tags_hold(cache, entry, now_ms));
 }
 
-/* Nothing that a reader may see, as of fmm_entry_gone(), or by a tag. */
+/* Nothing that a reader may see: over, a tombstone, or a bare lease. */
 static inline bool
 fmm_read_gone(const struct fmm_cache *cache, const struct fmm_entry *entry,
               uint64_t now_ms)
