@@ -471,7 +471,6 @@ enum fmm_status fmm_dirty_next(struct fmm_cache *cache,
                                struct fmm_ticket *ticket_out);
 /* A ticket for the entry of `key`, live or expired, if it is dirty. */
 enum fmm_status fmm_dirty_find_locked(const struct fmm_guard *guard,
-                                      const struct fmm_call *call,
                                       const struct fmm_key *key,
                                       struct fmm_ticket *ticket_out);
 /* Copy key, then value, into `buffer`; of the mark of a removal, and of a

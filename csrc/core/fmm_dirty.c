@@ -91,13 +91,11 @@ fmm_dirty_done_locked(const struct fmm_guard *guard,
 }
 
 enum fmm_status
-fmm_dirty_find_locked(const struct fmm_guard *guard,
-                      const struct fmm_call *call, const struct fmm_key *key,
+fmm_dirty_find_locked(const struct fmm_guard *guard, const struct fmm_key *key,
                       struct fmm_ticket *ticket_out)
 {
     struct fmm_page page;
     struct fmm_found found;
-    (void)call;
     fmm_hold_view(guard, &page);
     if (!fmm_page_find(&page, key, &found) ||
         (found.word & FMM_SLOT_DIRTY) == 0) {

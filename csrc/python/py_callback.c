@@ -195,10 +195,10 @@ take_missing(struct cache_object *self, struct op *op,
     if (fmm_get_locked(guard, &op->call, &op->key, NULL, 0, &meta) ==
         FMM_MISS) {
         changed->serial = fmm_serial((*section)->map->cache);
-        found = fmm_dirty_find_locked(guard, &op->call, &op->key,
-                                      &changed->ticket) == FMM_OK
-                    ? MISSING_CHANGED
-                    : MISSING;
+        found =
+            fmm_dirty_find_locked(guard, &op->key, &changed->ticket) == FMM_OK
+                ? MISSING_CHANGED
+                : MISSING;
     }
     if (found != MISSING) {
         section_leave(*section);

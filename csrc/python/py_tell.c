@@ -54,7 +54,7 @@ find_dirty(struct fmm_cache *cache, struct op *op, struct fmm_ticket *ticket)
     struct fmm_guard guard;
     enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status == FMM_OK) {
-        status = fmm_dirty_find_locked(&guard, &op->call, &op->key, ticket);
+        status = fmm_dirty_find_locked(&guard, &op->key, ticket);
         fmm_guard_release(&guard);
     }
     return status;
@@ -174,10 +174,9 @@ find_newer(struct cache_object *self, struct ticket_op *t,
                                  .page = t->ticket->page,
                                  .kind = t->meta.key_kind,
                                  .hashed_by = t->serial};
-    int status = section != NULL
-                     ? (int)fmm_dirty_find_locked(&section->guard, &t->op.call,
-                                                  &t->op.key, t->ticket)
-                     : op_call(self, &t->op, run_again);
+    int status = section != NULL ? (int)fmm_dirty_find_locked(
+                                       &section->guard, &t->op.key, t->ticket)
+                                 : op_call(self, &t->op, run_again);
     return status < 0 ? -1 : status == FMM_OK ? TELL_AGAIN : TELL_DONE;
 }
 
@@ -364,8 +363,8 @@ find_older(struct cache_object *self, struct find_op *find,
 {
     if (section != NULL) {
         find->op.key.hashed_by = fmm_serial(section->map->cache);
-        return (int)fmm_dirty_find_locked(&section->guard, &find->op.call,
-                                          &find->op.key, &find->ticket);
+        return (int)fmm_dirty_find_locked(&section->guard, &find->op.key,
+                                          &find->ticket);
     }
     return op_begin(self, &find->op) < 0 ? -1
                                          : op_call(self, &find->op, run_find);

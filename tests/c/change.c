@@ -58,7 +58,7 @@ write_back(struct fmm_cache *cache, const struct change *c,
     if (status != FMM_OK) {
         return status;
     }
-    status = fmm_dirty_find_locked(&guard, &call, &key, ticket);
+    status = fmm_dirty_find_locked(&guard, &key, ticket);
     if (status == FMM_OK) {
         status = fmm_dirty_done_locked(&guard, ticket);
     }

@@ -222,7 +222,7 @@ some_guarded(struct hostile *h)
         return;
     }
     fmm_get_locked(&guard, &call, &key, buffer, capacity, &meta);
-    fmm_dirty_find_locked(&guard, &call, &key, &h->ticket);
+    fmm_dirty_find_locked(&guard, &key, &h->ticket);
     fmm_dirty_read_locked(&guard, &h->ticket, buffer, capacity, &meta);
     if (capacity & 1) {
         fmm_dirty_done_locked(&guard, &h->ticket);

@@ -30,7 +30,7 @@ find(const char *key, struct fmm_ticket *ticket)
     struct fmm_guard guard;
     struct fmm_key k = text_key(cache, key);
     REQUIRE(fmm_guard_take(cache, &call, k.page, &guard) == FMM_OK);
-    enum fmm_status status = fmm_dirty_find_locked(&guard, &call, &k, ticket);
+    enum fmm_status status = fmm_dirty_find_locked(&guard, &k, ticket);
     CHECK(fmm_guard_release(&guard));
     return status;
 }

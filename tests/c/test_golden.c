@@ -341,10 +341,10 @@ its_removal_reads_the_same(void)
     struct fmm_ticket ticket;
     CHECK(!has(cache, "removed"));
     REQUIRE(fmm_guard_take(cache, &call, key.page, &guard) == FMM_OK);
-    CHECK_EQ(fmm_dirty_find_locked(&guard, &call, &key, &ticket), FMM_OK);
+    CHECK_EQ(fmm_dirty_find_locked(&guard, &key, &ticket), FMM_OK);
     CHECK(ticket.removed);
     CHECK_EQ(fmm_dirty_done_locked(&guard, &ticket), FMM_OK);
-    CHECK_EQ(fmm_dirty_find_locked(&guard, &call, &key, &ticket), FMM_MISS);
+    CHECK_EQ(fmm_dirty_find_locked(&guard, &key, &ticket), FMM_MISS);
     CHECK(fmm_guard_release(&guard));
     fmm_close(cache);
 }
