@@ -520,10 +520,6 @@ enum fmm_status fmm_scan_page(struct fmm_cache *cache,
 /* The next record, or false at the end. Pointers lead into the buffer. */
 bool fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
                    const void **key_out, const void **value_out);
-/* Count the live values of a page that a scan of no namespace shows. */
-enum fmm_status fmm_count_page(struct fmm_cache *cache,
-                               const struct fmm_call *call, uint32_t page,
-                               uint64_t *count);
 
 /* What fmm_check_page() found in one page. */
 struct fmm_page_report {

@@ -1,4 +1,4 @@
-/* Whole pages: copy them out, count, drop. */
+/* Whole pages: copy them out, drop. */
 #include "fmm.h"
 
 #include "fmm_hold.h"
@@ -114,27 +114,6 @@ fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
     *value_out = at + sizeof(*meta_out) + meta_out->key_len;
     scan->cursor += record_size(meta_out, scan->values);
     return true;
-}
-
-enum fmm_status
-fmm_count_page(struct fmm_cache *cache, const struct fmm_call *call,
-               uint32_t page, uint64_t *count)
-{
-    struct fmm_hold hold;
-    struct fmm_found found;
-    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
-    if (status != FMM_OK) {
-        return status;
-    }
-    const struct search search = {&hold, call->now_ms, 0};
-    for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
-        fmm_page_fetch_ahead(&hold.page, slot);
-        if (load_value(&search, slot, &found)) {
-            *count += 1;
-        }
-    }
-    fmm_hold_release(&hold);
-    return FMM_OK;
 }
 
 /* ------------------------------------------------------------- dropping */

@@ -141,9 +141,8 @@ static void
 some_whole_page(struct hostile *h)
 {
     struct fmm_page_report report;
-    uint64_t count = 0, pick = check_random_below(16);
+    uint64_t dropped = 0, pick = check_random_below(16);
     uint32_t page = some_page(h);
-    fmm_count_page(h->cache, &call, page, &count);
     fmm_check_page(h->cache, &call, page, false, &report);
     if (pick < 2) {
         fmm_check_page(h->cache, &call, page, true, &report);
@@ -151,7 +150,7 @@ some_whole_page(struct hostile *h)
     else if (pick < 6) {
         fmm_drop_page(h->cache, &call, page,
                       pick == 2 ? FMM_DROP_ALL : FMM_DROP_EXPIRED, pick & 1,
-                      &count);
+                      &dropped);
     }
 }
 

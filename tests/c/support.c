@@ -314,6 +314,29 @@ remove_text(struct fmm_cache *cache, const char *key)
     return fmm_remove(cache, &call, &k, &removal, NULL, &ticket);
 }
 
+uint64_t
+count_values(struct fmm_cache *cache, const struct fmm_call *when,
+             uint32_t page)
+{
+    struct fmm_scan scan = {.buffer = NULL};
+    struct fmm_meta meta;
+    const void *key, *value;
+    uint64_t count = 0;
+    enum fmm_status status = fmm_scan_page(cache, when, page, &scan);
+    if (status == FMM_TOO_SMALL) {
+        scan.capacity = scan.used;
+        scan.buffer = malloc(scan.capacity);
+        REQUIRE(scan.buffer != NULL);
+        status = fmm_scan_page(cache, when, page, &scan);
+    }
+    CHECK_EQ(status, FMM_OK);
+    while (fmm_scan_next(&scan, &meta, &key, &value)) {
+        count++;
+    }
+    free(scan.buffer);
+    return count;
+}
+
 void
 check_pages(struct fmm_cache *cache, bool counted)
 {

@@ -71,6 +71,10 @@ enum fmm_status take_lease(struct fmm_cache *cache, const struct fmm_key *key,
 enum fmm_status end_lease(struct fmm_cache *cache, const struct fmm_key *key,
                           uint64_t token);
 
+/* How many values of keys of no namespace a scan of a page shows. */
+uint64_t count_values(struct fmm_cache *cache, const struct fmm_call *when,
+                      uint32_t page);
+
 /* Every page sound; with `counted`, its counters exact too. */
 void check_pages(struct fmm_cache *cache, bool counted);
 struct fmm_stats stats_of(const struct fmm_cache *cache);

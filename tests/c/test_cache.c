@@ -367,11 +367,10 @@ a_page_that_does_not_exist_is_refused(void)
 {
     struct fmm_guard guard;
     struct fmm_page_report report;
-    uint64_t count = 0;
+    struct fmm_scan scan = {.buffer = NULL};
     begin();
     CHECK_EQ(fmm_guard_take(cache, &call, 3, &guard), FMM_ERR_ARGUMENT);
-    CHECK_EQ(fmm_count_page(cache, &call, UINT32_MAX, &count),
-             FMM_ERR_ARGUMENT);
+    CHECK_EQ(fmm_scan_page(cache, &call, UINT32_MAX, &scan), FMM_ERR_ARGUMENT);
     CHECK_EQ(fmm_check_page(cache, &call, 3, true, &report), FMM_ERR_ARGUMENT);
     end();
 }

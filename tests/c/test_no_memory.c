@@ -199,7 +199,9 @@ static void
 operations_on_an_open_cache_allocate_nothing(void)
 {
     struct fmm_cache *cache = new_cache(4096, 2);
-    uint64_t count = 0, dropped = 0;
+    unsigned char records[4096];
+    struct fmm_scan scan = {.buffer = records, .capacity = sizeof(records)};
+    uint64_t dropped = 0;
     made = 0;
     for (int i = 0; i < 200; i++) {
         char key[16];
@@ -208,7 +210,7 @@ operations_on_an_open_cache_allocate_nothing(void)
         CHECK(is_filler(cache, key, 100));
     }
     CHECK_EQ(remove_text(cache, "199"), FMM_OK);
-    CHECK_EQ(fmm_count_page(cache, &call, 0, &count), FMM_OK);
+    CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
     check_pages(cache, true);
     CHECK(!fmm_replaced(cache));
     CHECK_EQ(fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, false, &dropped),

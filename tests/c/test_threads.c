@@ -230,9 +230,8 @@ static void
 do_page(struct work *work)
 {
     struct fmm_page_report report;
-    uint64_t dropped = 0, count = 0;
+    uint64_t dropped = 0;
     uint32_t page = work->key.page;
-    CHECK_EQ(fmm_count_page(cache, &call, page, &count), FMM_OK);
     CHECK_EQ(
         fmm_drop_page(cache, &call, page, FMM_DROP_EXPIRED, true, &dropped),
         FMM_OK);
