@@ -71,6 +71,12 @@ fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out)
     memcpy(info_out->compressor, cache->compressor, FMM_NAME_SIZE);
 }
 
+uint64_t
+fmm_serial(const struct fmm_cache *cache)
+{
+    return cache->serial;
+}
+
 bool
 fmm_replaced(const struct fmm_cache *cache)
 {

@@ -7,31 +7,9 @@
  * brings nothing back. */
 #include "fmm.h"
 
-#include "fmm_hash.h"
 #include "fmm_hold.h"
 #include "fmm_platform.h"
 #include "fmm_read.h"
-
-uint64_t
-fmm_tag_id(const struct fmm_cache *cache, const struct fmm_key *name)
-{
-    const uint64_t seed[2] = {cache->seed[0] ^ name->scope, ~cache->seed[1]};
-    uint64_t hash = fmm_hash(seed, name->data, name->len);
-    return name->kind == FMM_KEY_BYTES ? ~hash : hash;
-}
-
-void
-fmm_tag_key(const struct fmm_cache *cache, const struct fmm_tag *tag,
-            struct fmm_key *key_out)
-{
-    *key_out = (struct fmm_key){
-        .data = &tag->id,
-        .len = sizeof(tag->id),
-        .hash = tag->id,
-        .page = fmm_hash_page(tag->id, cache->geometry.num_pages),
-        .kind = FMM_KEY_INTERNAL,
-    };
-}
 
 enum fmm_status
 fmm_group_find(struct fmm_cache *cache, const struct fmm_call *call,
