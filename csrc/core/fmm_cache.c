@@ -1,8 +1,7 @@
-/* Opening, guards and reading: the operations that change nothing. */
+/* Opening and reading: the operations that change nothing. */
 #include "fmm.h"
 
 #include "fmm_hold.h"
-#include "fmm_lock.h"
 #include "fmm_open.h"
 #include "fmm_parts.h"
 
@@ -29,40 +28,6 @@ fmm_open(const struct fmm_options *options, struct fmm_cache **cache_out,
     }
     *cache_out = cache;
     return FMM_OK;
-}
-
-/* --------------------------------------------------------------- guards */
-
-enum fmm_status
-fmm_guard_take(struct fmm_cache *cache, const struct fmm_call *call,
-               uint32_t page, struct fmm_guard *guard_out)
-{
-    struct fmm_hold hold;
-    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
-    if (status == FMM_OK) {
-        *guard_out = (struct fmm_guard){
-            .cache = cache, .owner = hold.owner, .page = page};
-    }
-    return status;
-}
-
-bool
-fmm_guard_held(const struct fmm_guard *guard)
-{
-    return guard->owner != 0 && guard->owner == fmm_file_owner(guard->cache);
-}
-
-bool
-fmm_guard_release(struct fmm_guard *guard)
-{
-    struct fmm_page page;
-    bool held = fmm_guard_held(guard);
-    if (held) {
-        fmm_hold_view(guard, &page);
-        held = fmm_lock_release(&page.control->lock, guard->owner);
-    }
-    guard->owner = 0;
-    return held;
 }
 
 /* -------------------------------------------------------------- reading */
