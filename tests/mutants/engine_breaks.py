@@ -43,10 +43,10 @@ def _order(name: str, file: str, step: str, before: str, *more: Edit) -> Break:
 
 
 _BOUNDS = (
-    _bound("parts_capacity", "fmm_cache.c", "parts->length > read->capacity", "false"),
+    _bound("parts_capacity", "fmm_get.c", "parts->length > read->capacity", "false"),
     _bound(
         "held_capacity",
-        "fmm_cache.c",
+        "fmm_get.c",
         "found.entry.value_len > read->capacity",
         "false",
     ),
