@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "fmm_page.h"
+#include "fmm_process.h"
 #include "fmm_writer_lock.h"
 
 static enum fmm_status

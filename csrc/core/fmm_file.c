@@ -5,6 +5,7 @@
 
 #include "fmm_header.h"
 #include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define SWEEP_WAIT_MS 100u /* for one who opens it, or sweeps too */
 

@@ -8,7 +8,7 @@
 #include "fmm.h"
 
 #include "fmm_hold.h"
-#include "fmm_platform.h"
+#include "fmm_process.h"
 #include "fmm_read.h"
 
 enum fmm_status

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "fmm_hash.h"
+#include "fmm_process.h"
 
 static uint64_t
 checksum(const struct fmm_header *header)

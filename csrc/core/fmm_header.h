@@ -1,8 +1,8 @@
 /* The file header: made, checked, compared with what was asked for. */
 #pragma once
 
+#include "fmm_format.h"
 #include "fmm_options.h"
-#include "fmm_platform.h"
 
 /* Fill a header for a new file. False: no random bytes to be had. */
 bool fmm_header_make(const struct fmm_options *options,

@@ -8,7 +8,7 @@
 
 #include "fmm_evict.h"
 #include "fmm_hold.h"
-#include "fmm_platform.h"
+#include "fmm_process.h"
 #include "fmm_read.h"
 
 #define TRIES 4       /* while a lease changes hands under our eyes */

@@ -1,6 +1,6 @@
 #include "fmm_lock.h"
 
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define WAITERS UINT64_C(1)
 #define SPINS 100

@@ -7,6 +7,7 @@
 
 #include "fmm_create.h"
 #include "fmm_lock.h"
+#include "fmm_process.h"
 #include "fmm_verify.h"
 #include "fmm_writer_lock.h"
 

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "fmm_platform.h"
 
+#include "fmm_process.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

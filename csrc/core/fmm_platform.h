@@ -1,14 +1,10 @@
-/* The operating system: files, maps, processes, clocks, waiting.
+/* The operating system: files and maps; see also fmm_process.h.
  *
- * The only module that includes <sys/...>: fmm_platform.c for files and
- * maps, fmm_process.c for processes, waiting and clocks. Another system is
- * a change of these two alone. Functions that fail return -1 or false and
- * leave errno. Process-wide state lives here and nowhere else: the fork
- * counter and the table of guarded maps. */
+ * Functions that fail return -1 or false and leave errno. Process-wide state
+ * of its own is the table of guarded maps. */
 #pragma once
 
 #include "fmm_base.h"
-#include "fmm_format.h"
 
 #define FMM_PATH_SIZE 4096u /* bytes of a path, its end included */
 
@@ -69,26 +65,3 @@ void fmm_platform_unmap(void *base, uint64_t size);
 bool fmm_platform_guard(void *base, uint64_t size);
 bool fmm_platform_damaged(const void *base);
 void fmm_platform_unguard(void *base);
-
-/* ------------------------------------------------- processes and waiting */
-
-/* Boot and process namespace, zeros where the system does not tell; the
- * caller fills in device and inode. */
-bool fmm_platform_identity(struct fmm_identity *out);
-/* This process as a lock word: pid and start time, waiters bit clear. */
-uint64_t fmm_platform_owner(void);
-/* The process id in a lock word. */
-uint32_t fmm_platform_pid(uint64_t owner);
-/* Whether the process of a lock word still lives. */
-bool fmm_platform_alive(uint64_t owner);
-/* How often that process maps the file that is mapped at `address` here;
- * UINT_MAX when it cannot be told. */
-unsigned fmm_platform_maps(uint64_t owner, const void *address);
-
-/* Sleep while the low half of `*word` is that of `seen`, at most `us`. */
-void fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us);
-void fmm_platform_wake(fmm_word64 *word);
-/* A moment in a spin loop. */
-void fmm_platform_pause(void);
-
-bool fmm_platform_random(void *buffer, size_t length);

@@ -1,6 +1,5 @@
-/* Processes, waiting, clocks, random bytes: see fmm_platform.h. */
 #define _GNU_SOURCE
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 #include <errno.h>
 #include <fcntl.h>

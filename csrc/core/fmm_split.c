@@ -6,7 +6,7 @@
 
 #include "fmm_entry.h"
 #include "fmm_parts.h"
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 /* -------------------------------------------------------------- storing */
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define LOOK_EVERY 50u /* operations between two looks at everything */
 #define WRITER_MAX 300u

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define CHILD_SECONDS 60u
 #define PATH_BYTES 256

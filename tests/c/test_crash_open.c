@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "fmm_header.h"
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define OPENING_S 60u
 #define FILE_BYTES (3u * 4096u) /* header, control blocks, one page */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define IDENTITY offsetof(struct fmm_header, identity)
 #define RETIRED offsetof(struct fmm_header, retired)

@@ -10,6 +10,7 @@
 
 #include "fmm_header.h"
 #include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define CALLS_MAX 200 /* of one open; it makes some thirty */
 

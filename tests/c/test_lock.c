@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "fmm_lock.h"
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 #define COUNT 20000u
 #define PROCESSES 4

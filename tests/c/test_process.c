@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fmm_platform.h"
+#include "fmm_process.h"
 
 static fmm_word64 *words;
 

@@ -2,7 +2,7 @@
  * must. */
 #include "support.h"
 
-#include "fmm_platform.h"
+#include "fmm_process.h"
 #include "fmm_verify.h"
 
 static struct fmm_cache *cache;

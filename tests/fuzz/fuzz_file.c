@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "fmm_hash.h"
-#include "fmm_platform.h"
+#include "fmm_process.h"
 #include "fuzz.h"
 
 #define OPTIONS_SIZE 16u
