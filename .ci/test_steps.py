@@ -167,8 +167,7 @@ def test_core_works_on_arm64() -> None:
 
 
 def test_nothing_depends_on_the_repair_after_a_death() -> None:
-    variant = ["CPPFLAGS=-DFMM_NO_REPAIR", f"BUILD={BUILD / 'core' / 'no-repair'}"]
-    run("make", "-C", "csrc/core", *variant, "run-test_kill_storm")
+    run(sys.executable, "tests/mutants/run.py", "--harmless")
 
 
 def test_an_engine_that_is_broken_on_purpose_is_noticed() -> None:

@@ -14,9 +14,7 @@ FMM_COLD static void
 after_death(struct fmm_page *page)
 {
     fmm_count_add(&page->control->recoveries, 1);
-#ifndef FMM_NO_REPAIR /* a build that shows that nothing depends on it */
     fmm_hold_repair(page);
-#endif
 }
 
 /* Debug builds: whether a page is as every change must leave it. */

@@ -574,3 +574,14 @@ _RULES = (
 )
 
 BREAKS = (*_BOUNDS, *_ORDERS, *_RULES)
+
+# What is left out here, nothing may depend on.
+HARMLESS = (
+    _rule(
+        "no_repair",
+        "fmm_hold.c",
+        "    fmm_count_add(&page->control->recoveries, 1);\n"
+        "    fmm_hold_repair(page);\n",
+        "    fmm_count_add(&page->control->recoveries, 1);\n",
+    ),
+)

@@ -2,6 +2,7 @@
 
     python tests/mutants/run.py                 each mutant, its known catcher
     python tests/mutants/run.py --quick         a part of them, in 3 minutes
+    python tests/mutants/run.py --harmless      what nothing may depend on, left out
     python tests/mutants/run.py --search        all catchers until one notices
     python tests/mutants/run.py --all           all mutants, all catchers
     python tests/mutants/run.py no_recheck ...  these mutants only
@@ -9,7 +10,8 @@
 
 Works on a copy of the sources below build/. Each catcher has to pass on the
 sound engine first. Prints a table of mutants and of who caught them, and exits
-with 1 when one survives. Needs make and a C compiler; the fuzzers, clang.
+with 1 when one survives, or a harmless one does not. Needs make and a C
+compiler; the fuzzers, clang.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from pathlib import Path
 
 from catchers import BY_NAME, CATCHERS, Broken, Catcher, Sound, copy_sources
 from edits import require_all
-from engine_breaks import BREAKS, Break
-from known import KNOWN, QUICK
+from engine_breaks import BREAKS, HARMLESS, Break
+from known import KNOWN, QUICK, UNMISSED
 
 TRIES = 3  # of a known catcher: what it does is random, and may miss once
 BREAK_OF = {one.name: one for one in sorted(BREAKS, key=lambda one: one.name)}
@@ -48,6 +50,19 @@ class Mutant:
     def kind(self) -> str:
         """What is broken: a bound, an order or a rule."""
         return self.broken.kind
+
+
+def harmless() -> bool:
+    """Leave out what nothing may depend on; returns whether nothing missed it."""
+    sound = Sound()
+    missed = False
+    for one in HARMLESS:
+        mutant = Mutant(one)
+        catchers = [BY_NAME[name] for name in UNMISSED[one.name]]
+        try_mutant(mutant, catchers, sound, "all")
+        report(mutant)
+        missed = missed or bool(mutant.caught)
+    return not missed
 
 
 def candidates(mutant: str, mode: str) -> list[Catcher]:
@@ -83,7 +98,8 @@ def try_mutant(
 def report(mutant: Mutant) -> None:
     """Print the lines of one mutant."""
     if not mutant.caught:
-        print(f"{mutant.name:22} {mutant.kind:6} SURVIVED", flush=True)
+        fate = "not missed" if mutant.name in UNMISSED else "SURVIVED"
+        print(f"{mutant.name:22} {mutant.kind:6} {fate}", flush=True)
     for name, how in mutant.caught.items():
         print(f"{mutant.name:22} {mutant.kind:6} {name:25} {how}", flush=True)
 
@@ -117,6 +133,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("mutants", nargs="*", help="only these")
     parser.add_argument("--quick", action="store_true", help="a part of them")
+    parser.add_argument("--harmless", action="store_true", help="only the harmless")
     parser.add_argument("--search", dest="mode", action="store_const", const="search")
     parser.add_argument("--all", dest="mode", action="store_const", const="all")
     parser.add_argument("--catcher", type=BY_NAME.__getitem__, action="append")
@@ -131,9 +148,11 @@ def main() -> int:
     began = time.monotonic()
     names = options.mutants or (QUICK if options.quick else BREAK_OF)
     tried = [Mutant(BREAK_OF[name]) for name in names]
-    for mutant in tried:
-        require_all(mutant.name, mutant.broken.edits)
+    for one in (*HARMLESS, *(mutant.broken for mutant in tried)):
+        require_all(one.name, one.edits)
     copy_sources()
+    if options.harmless:
+        return 0 if harmless() else 1
     sound = Sound()
     for mutant in tried:
         catchers = options.catcher or candidates(mutant.name, options.mode)

@@ -34,7 +34,14 @@ by_name = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("breaks", [engine_breaks.BREAKS, package_breaks.BREAKS])
+each_table = pytest.mark.parametrize(
+    "breaks",
+    [(*engine_breaks.BREAKS, *engine_breaks.HARMLESS), package_breaks.BREAKS],
+    ids=["engine", "package"],
+)
+
+
+@each_table
 def test_each_text_to_break_is_found_exactly_once(
     breaks: tuple[engine_breaks.Break | package_breaks.Break, ...],
 ) -> None:
@@ -70,7 +77,7 @@ def test_each_break_has_tests_that_exist(broken: package_breaks.Break) -> None:
         assert not function or re.search(rf"^(async )?def {function}\b", text, re.M)
 
 
-@pytest.mark.parametrize("breaks", [engine_breaks.BREAKS, package_breaks.BREAKS])
+@each_table
 def test_no_two_breaks_have_one_name(
     breaks: tuple[engine_breaks.Break | package_breaks.Break, ...],
 ) -> None:
@@ -88,8 +95,10 @@ def test_each_mutant_of_the_engine_has_a_catcher() -> None:
     names = {broken.name for broken in engine_breaks.BREAKS}
     assert names == known.KNOWN.keys()
     assert set(known.QUICK) <= names
+    assert {one.name for one in engine_breaks.HARMLESS} == known.UNMISSED.keys()
 
 
 def test_each_known_catcher_is_there() -> None:
-    used = {name for names in known.KNOWN.values() for name in names}
+    lists = [*known.KNOWN.values(), *known.UNMISSED.values()]
+    used = {name for names in lists for name in names}
     assert used <= catchers.BY_NAME.keys()
