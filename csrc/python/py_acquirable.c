@@ -1,7 +1,6 @@
 #include "py_acquirable.h"
 
 #include "py_caller.h"
-#include "py_docs.h"
 
 #include <structmember.h>
 
@@ -134,6 +133,27 @@ timeout_of(const struct acquirable_object *self, PyObject *blocking,
         Py_BuildValue("(OOO)", blocking, timeout, self->timeout));
 }
 
+PyDoc_STRVAR(acquirable_acquire_doc,
+"acquire($self, /, blocking=True, timeout=None)\n\
+--\n\
+\n\
+Get it, and wait until that is possible.\n\
+\n\
+Whatever exception comes before it returns, from a signal handler for\n\
+example, nothing is held then.\n\
+\n\
+Args:\n\
+    blocking: Whether to wait.\n\
+    timeout: Seconds to wait; ``None`` for the time given to the\n\
+        constructor, -1 for as long as it takes.\n\
+\n\
+Returns:\n\
+    Whether it was got.\n\
+\n\
+Raises:\n\
+    LockError: The cache has no room for it.\n\
+    ValueError, OverflowError: A timeout out of range.");
+
 static PyObject *
 acquirable_acquire(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -163,6 +183,12 @@ acquirable_raise_timeout(struct acquirable_object *self)
     return -1;
 }
 
+PyDoc_STRVAR(acquirable_enter_doc,
+"__enter__($self, /)\n\
+--\n\
+\n\
+Get it. Raises LockTimeout when the time to wait is over.");
+
 static PyObject *
 acquirable_enter(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -177,6 +203,17 @@ acquirable_enter(PyObject *object, PyObject *Py_UNUSED(ignored))
     return taken < 0 ? NULL : Py_NewRef(object);
 }
 
+PyDoc_STRVAR(acquirable_acquire_async_doc,
+"acquire_async($self, /, timeout=None)\n\
+--\n\
+\n\
+Get it like `acquire`, and let the event loop go on meanwhile.\n\
+\n\
+Works with asyncio and trio, and so with anyio.\n\
+\n\
+Returns:\n\
+    An awaitable of whether it was got. When it is cancelled, nothing is held.");
+
 static PyObject *
 acquirable_acquire_async(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -190,6 +227,12 @@ acquirable_acquire_async(PyObject *object, PyObject *args, PyObject *kwargs)
     PyObject *patience = timeout_of(self, Py_True, timeout);
     return patience != NULL ? acquiring_new(self, patience, false) : NULL;
 }
+
+PyDoc_STRVAR(acquirable_aenter_doc,
+"__aenter__($self, /)\n\
+--\n\
+\n\
+Get it without blocking the event loop.");
 
 static PyObject *
 acquirable_aenter(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -296,6 +339,22 @@ tell(struct acquirable_object *self, enum given given)
     }
 }
 
+PyDoc_STRVAR(acquirable_release_doc,
+"release($self, /)\n\
+--\n\
+\n\
+Give it back: at once, whoever holds its page of the cache just then.\n\
+\n\
+A `Lock` or permit can be given back by another thread than the one that got\n\
+it; an `RLock` by who has it only, and it is free after as many times as it\n\
+was taken.\n\
+\n\
+Raises:\n\
+    LockError: It is not held through this object in this process; of an\n\
+        `RLock`, by this thread or task.\n\
+    LockLost: It was held, and ended before: it may have been had by others\n\
+        meanwhile.");
+
 static PyObject *
 acquirable_release(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -306,6 +365,20 @@ acquirable_release(PyObject *object, PyObject *Py_UNUSED(ignored))
     }
     Py_RETURN_NONE;
 }
+
+PyDoc_STRVAR(acquirable_release_some_doc,
+"release($self, /, n=1)\n\
+--\n\
+\n\
+Give permits back; any thread of the process may, through this object.\n\
+\n\
+Args:\n\
+    n: How many.\n\
+\n\
+Raises:\n\
+    ValueError: Less than one, or more than were got through this object in\n\
+        this process; none is given back then.\n\
+    LockLost: One ended before; the others are given back.");
 
 /* Give several back, or none when there are not so many. */
 static PyObject *
@@ -349,11 +422,23 @@ leave(struct acquirable_object *self, PyObject *args)
     return tell(self, given);
 }
 
+PyDoc_STRVAR(acquirable_exit_doc,
+"__exit__($self, /, *exc_info)\n\
+--\n\
+\n\
+Give it back. Raises LockLost, unless the block raised anyway.");
+
 static PyObject *
 acquirable_exit(PyObject *self, PyObject *args)
 {
     return leave(acquirable_of(self), args) < 0 ? NULL : Py_NewRef(Py_None);
 }
+
+PyDoc_STRVAR(acquirable_aexit_doc,
+"__aexit__($self, /, *exc_info)\n\
+--\n\
+\n\
+Give it back, which takes no waiting.");
 
 /* It is given back by the call; to await it takes no time. */
 static PyObject *
@@ -362,6 +447,12 @@ acquirable_aexit(PyObject *object, PyObject *args)
     struct acquirable_object *self = acquirable_of(object);
     return leave(self, args) < 0 ? NULL : acquiring_done(self->state);
 }
+
+PyDoc_STRVAR(acquirable_extend_doc,
+"_extend($self, ms, /)\n\
+--\n\
+\n\
+Let the time begin anew; ``None`` for as long as before.");
 
 static PyObject *
 acquirable_extend(PyObject *object, PyObject *ms)
@@ -454,6 +545,9 @@ acquirable_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+PyDoc_STRVAR(acquirable_name_doc,
+"The name that it was made with.");
+
 static PyMemberDef acquirable_members[] = {
     {"name", T_OBJECT_EX, offsetof(struct acquirable_object, name), READONLY,
      acquirable_name_doc},
@@ -466,19 +560,25 @@ static PyMemberDef acquirable_members[] = {
 
 static PyMethodDef acquirable_methods[] = {
     {"acquire", WITH_NAMES(acquirable_acquire), METH_VARARGS | METH_KEYWORDS,
-     acquire_doc},
+     acquirable_acquire_doc},
     {"acquire_async", WITH_NAMES(acquirable_acquire_async),
-     METH_VARARGS | METH_KEYWORDS, acquire_async_doc},
-    {"release", acquirable_release, METH_NOARGS, release_doc},
+     METH_VARARGS | METH_KEYWORDS, acquirable_acquire_async_doc},
+    {"release", acquirable_release, METH_NOARGS, acquirable_release_doc},
     {"_release_some", WITH_NAMES(acquirable_release_some),
-     METH_VARARGS | METH_KEYWORDS, release_some_doc},
-    {"_extend", acquirable_extend, METH_O, extend_doc},
+     METH_VARARGS | METH_KEYWORDS, acquirable_release_some_doc},
+    {"_extend", acquirable_extend, METH_O, acquirable_extend_doc},
     {"__enter__", acquirable_enter, METH_NOARGS, acquirable_enter_doc},
     {"__exit__", acquirable_exit, METH_VARARGS, acquirable_exit_doc},
     {"__aenter__", acquirable_aenter, METH_NOARGS, acquirable_aenter_doc},
     {"__aexit__", acquirable_aexit, METH_VARARGS, acquirable_aexit_doc},
     {NULL, NULL, 0, NULL},
 };
+
+PyDoc_STRVAR(acquirable_doc,
+"Acquirable(holdings, name, ms, timeout)\n\
+--\n\
+\n\
+The calls of a lock that lasts for so many ms.");
 
 static PyType_Slot acquirable_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)acquirable_doc},

@@ -5,7 +5,6 @@
  * cancelled between the two. */
 #include "py_acquirable.h"
 
-#include "py_docs.h"
 
 enum phase { PHASE_NEW, PHASE_WAITS, PHASE_DONE };
 
@@ -357,6 +356,9 @@ static PyMethodDef acquiring_methods[] = {
     {"close", acquiring_close, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
+
+PyDoc_STRVAR(acquiring_doc,
+"What ``acquire_async()`` and ``async with`` await.");
 
 static PyType_Slot acquiring_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)acquiring_doc},

@@ -1,7 +1,6 @@
 /* The type _core.Cache: its life, attributes and slots. */
 #include "py_cache.h"
 
-#include "py_docs.h"
 #include "py_error.h"
 #include "py_methods.h"
 #include "py_section.h"
@@ -241,6 +240,15 @@ keep(PyObject **place, PyObject *object)
     Py_XSETREF(*place, object == Py_None ? NULL : Py_XNewRef(object));
 }
 
+PyDoc_STRVAR(cache_configure_doc,
+"_configure($self, /, dumps, loads, compress, decompress, *,\
+ compress_min_size, expire_ms, tombstone_ms, lock_timeout_ms, enable_stats,\
+ context, read_cb, write_cb, delete_cb, cache_not_found, write_back,\
+ allow_recursive)\n\
+--\n\
+\n\
+Say how the cache is used.");
+
 static PyObject *
 cache_configure(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -293,6 +301,12 @@ cache_configure(PyObject *object, PyObject *args, PyObject *kwargs)
     self->allow_recursive = allow_recursive;
     Py_RETURN_NONE;
 }
+
+PyDoc_STRVAR(cache_set_exit_work_doc,
+"_set_exit_work($self, /, *, unlink, empty, last)\n\
+--\n\
+\n\
+Say what is due when the cache is closed.");
 
 static PyObject *
 cache_set_exit_work(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -361,12 +375,33 @@ cache_close(struct cache_object *self)
     return cache_end(self);
 }
 
+PyDoc_STRVAR(cache_close_method_doc,
+"close($self, /)\n\
+--\n\
+\n\
+Close the cache, after the work due at exit; closing twice is fine.\n\
+\n\
+In the process that created the object ``empty_on_exit`` and\n\
+``unlink_on_exit`` are done now. The file is closed in any case.\n\
+\n\
+Returns:\n\
+    None.\n\
+\n\
+Raises:\n\
+    LockError: Called by code that the cache called.");
+
 static PyObject *
 cache_close_method(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     return cache_close((struct cache_object *)self) < 0 ? NULL
                                                         : Py_NewRef(Py_None);
 }
+
+PyDoc_STRVAR(cache_detach_method_doc,
+"_detach($self, /)\n\
+--\n\
+\n\
+Close without the work due at exit.");
 
 static PyObject *
 cache_detach_method(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -453,12 +488,18 @@ info_of(PyObject *object)
     return &cache_of(object)->root->info;
 }
 
+PyDoc_STRVAR(get_share_file_doc,
+"Absolute path of the file, str.");
+
 static PyObject *
 get_share_file(PyObject *self, void *Py_UNUSED(closure))
 {
     PyObject *path = cache_of(self)->path;
     return Py_NewRef(path != NULL ? path : Py_None);
 }
+
+PyDoc_STRVAR(get_cache_size_doc,
+"Bytes of all pages together.");
 
 static PyObject *
 get_cache_size(PyObject *self, void *Py_UNUSED(closure))
@@ -467,11 +508,17 @@ get_cache_size(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLongLong(info->page_size * info->num_pages);
 }
 
+PyDoc_STRVAR(get_page_size_doc,
+"Bytes of a page.");
+
 static PyObject *
 get_page_size(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromUnsignedLongLong(info_of(self)->page_size);
 }
+
+PyDoc_STRVAR(get_num_pages_doc,
+"Number of pages.");
 
 static PyObject *
 get_num_pages(PyObject *self, void *Py_UNUSED(closure))
@@ -479,11 +526,17 @@ get_num_pages(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLong(info_of(self)->num_pages);
 }
 
+PyDoc_STRVAR(get_serializer_doc,
+"Name of the serializer that the file records; \"custom\" for a pair.");
+
 static PyObject *
 get_serializer(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyUnicode_FromString(info_of(self)->serializer);
 }
+
+PyDoc_STRVAR(get_compressor_doc,
+"Name of the compressor that the file records, or ``None``.");
 
 static PyObject *
 get_compressor(PyObject *self, void *Py_UNUSED(closure))
@@ -491,6 +544,9 @@ get_compressor(PyObject *self, void *Py_UNUSED(closure))
     const char *name = info_of(self)->compressor;
     return name[0] == '\0' ? Py_NewRef(Py_None) : PyUnicode_FromString(name);
 }
+
+PyDoc_STRVAR(get_expire_time_doc,
+"Default lifetime in seconds, 0.0 for never; \"now\" when at once.");
 
 static PyObject *
 get_expire_time(PyObject *self, void *Py_UNUSED(closure))
@@ -502,11 +558,17 @@ get_expire_time(PyObject *self, void *Py_UNUSED(closure))
     return PyFloat_FromDouble(ms < 0 ? 0.0 : (double)ms / 1000.0);
 }
 
+PyDoc_STRVAR(get_closed_doc,
+"Whether ``close()`` was called.");
+
 static PyObject *
 get_closed(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(cache_of(self)->root->map == NULL);
 }
+
+PyDoc_STRVAR(get_created_doc,
+"Whether this object made the file.");
 
 static PyObject *
 get_created(PyObject *self, void *Py_UNUSED(closure))
@@ -515,15 +577,15 @@ get_created(PyObject *self, void *Py_UNUSED(closure))
 }
 
 PyGetSetDef cache_attributes[] = {
-    {"share_file", get_share_file, NULL, share_file_doc, NULL},
-    {"cache_size", get_cache_size, NULL, cache_size_doc, NULL},
-    {"page_size", get_page_size, NULL, page_size_doc, NULL},
-    {"num_pages", get_num_pages, NULL, num_pages_doc, NULL},
-    {"serializer", get_serializer, NULL, serializer_doc, NULL},
-    {"compressor", get_compressor, NULL, compressor_doc, NULL},
-    {"expire_time", get_expire_time, NULL, expire_time_doc, NULL},
-    {"closed", get_closed, NULL, closed_doc, NULL},
-    {"_created", get_created, NULL, created_doc, NULL},
+    {"share_file", get_share_file, NULL, get_share_file_doc, NULL},
+    {"cache_size", get_cache_size, NULL, get_cache_size_doc, NULL},
+    {"page_size", get_page_size, NULL, get_page_size_doc, NULL},
+    {"num_pages", get_num_pages, NULL, get_num_pages_doc, NULL},
+    {"serializer", get_serializer, NULL, get_serializer_doc, NULL},
+    {"compressor", get_compressor, NULL, get_compressor_doc, NULL},
+    {"expire_time", get_expire_time, NULL, get_expire_time_doc, NULL},
+    {"closed", get_closed, NULL, get_closed_doc, NULL},
+    {"_created", get_created, NULL, get_created_doc, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -532,20 +594,30 @@ PyGetSetDef cache_attributes[] = {
 static PyMethodDef cache_methods[] = {
     FAST_METHOD(empty),
     FAST_METHOD(get_statistics),
-    {"clear", cache_clear, METH_NOARGS, clear_doc},
-    {"purge", cache_purge, METH_NOARGS, purge_doc},
-    {"flush", cache_flush, METH_NOARGS, flush_doc},
-    {"close", cache_close_method, METH_NOARGS, close_doc},
-    {"_stats", cache_stats, METH_NOARGS, stats_doc},
-    {"_check_page", cache_check_page, METH_VARARGS, check_page_doc},
-    {"_info", cache_info, METH_NOARGS, info_doc},
-    {"_detach", cache_detach_method, METH_NOARGS, detach_doc},
+    {"clear", cache_clear, METH_NOARGS, cache_clear_doc},
+    {"purge", cache_purge, METH_NOARGS, cache_purge_doc},
+    {"flush", cache_flush, METH_NOARGS, cache_flush_doc},
+    {"close", cache_close_method, METH_NOARGS, cache_close_method_doc},
+    {"_stats", cache_stats, METH_NOARGS, cache_stats_doc},
+    {"_check_page", cache_check_page, METH_VARARGS, cache_check_page_doc},
+    {"_info", cache_info, METH_NOARGS, cache_info_doc},
+    {"_detach", cache_detach_method, METH_NOARGS, cache_detach_method_doc},
     {"_configure", (PyCFunction)(void (*)(void))cache_configure,
-     METH_VARARGS | METH_KEYWORDS, configure_doc},
+     METH_VARARGS | METH_KEYWORDS, cache_configure_doc},
     {"_set_exit_work", (PyCFunction)(void (*)(void))cache_set_exit_work,
-     METH_VARARGS | METH_KEYWORDS, set_exit_work_doc},
+     METH_VARARGS | METH_KEYWORDS, cache_set_exit_work_doc},
     {NULL, NULL, 0, NULL},
 };
+
+PyDoc_STRVAR(cache_doc,
+"Cache(path, *, cache_size=0, page_size=0, num_pages=0, slots=0,\
+ entry_size=0, serializer=None, compressor=None, mode=0, init_file=False,\
+ must_exist=False, sparse=False, verify=False, allow_shared=False,\
+ allow_network_fs=False, sigbus_guard=False, inspect=False)\n\
+--\n\
+\n\
+An open cache file: the base of ``fastmmap.FastMmap``, whose options it\n\
+takes in the core's own terms. 0 and ``None`` follow the file.");
 
 static PyType_Slot cache_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)cache_doc},

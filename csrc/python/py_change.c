@@ -141,6 +141,28 @@ incr_from_args(struct cache_object *self, const char *function,
     return incr(self, &i, out[0]);
 }
 
+METHOD_DOC(cache_incr_doc,
+"incr($self, /, key, delta=1, *, initial=0, expire_time=None)\n\
+--\n\
+\n\
+Add to an integer, in one step; where there is none, store one.\n\
+\n\
+The expiry of a value that is there stays.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    delta: int of 64 bits.\n\
+    initial: int of 64 bits, what a missing key starts from.\n\
+    expire_time: Lifetime of a new value, as in ``set``.\n\
+\n\
+Returns:\n\
+    The new int.\n\
+\n\
+Raises:\n\
+    TypeError: The value is no int.\n\
+    OverflowError: The result is beyond 64 bits; the value stays.\n\
+    ValueError: A new value finds no room, or a tombstone refuses it.");
+
 PyObject *
 cache_incr(struct cache_object *self, PyObject *const *values,
            Py_ssize_t count, PyObject *names)
@@ -148,6 +170,26 @@ cache_incr(struct cache_object *self, PyObject *const *values,
     const struct args args = {values, count, names};
     return incr_from_args(self, "incr", &args, 1);
 }
+
+METHOD_DOC(cache_decr_doc,
+"decr($self, /, key, delta=1, *, initial=0, expire_time=None)\n\
+--\n\
+\n\
+Subtract from an integer, in one step; where there is none, store one.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    delta: int of 64 bits.\n\
+    initial: int of 64 bits, what a missing key starts from.\n\
+    expire_time: Lifetime of a new value, as in ``set``.\n\
+\n\
+Returns:\n\
+    The new int.\n\
+\n\
+Raises:\n\
+    TypeError: The value is no int.\n\
+    OverflowError: The result is beyond 64 bits; the value stays.\n\
+    ValueError: A new value finds no room, or a tombstone refuses it.");
 
 PyObject *
 cache_decr(struct cache_object *self, PyObject *const *values,
@@ -172,6 +214,24 @@ run_touch(struct fmm_cache *cache, struct op *op)
     op_hash(cache, op);
     return fmm_touch(cache, &op->call, &op->key, t->expire_at, &t->parts);
 }
+
+METHOD_DOC(cache_touch_doc,
+"touch($self, /, key, expire_time=None, *, expire_on=None)\n\
+--\n\
+\n\
+Change the lifetime of a value, nothing else.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    expire_time: Lifetime, as in ``set``.\n\
+    expire_on: Seconds since 1970, as in ``set``.\n\
+\n\
+Returns:\n\
+    Whether the key has a value.\n\
+\n\
+Raises:\n\
+    TypeError: An argument is of another type.\n\
+    ValueError: An argument is out of its range.");
 
 PyObject *
 cache_touch(struct cache_object *self, PyObject *const *values,

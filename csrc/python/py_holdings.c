@@ -1,7 +1,6 @@
 #include "py_holdings.h"
 
 #include "py_caller.h"
-#include "py_docs.h"
 
 static struct holdings_object *
 holdings_of(PyObject *object)
@@ -276,6 +275,12 @@ make_shared(struct module_state *state, PyObject *args, PyObject *place)
     return made;
 }
 
+METHOD_DOC(holdings_share_doc,
+"share($module, cache, keys, kind, /)\n\
+--\n\
+\n\
+Return the Holdings that all locks of these keys share while there are any.");
+
 PyObject *
 holdings_share(PyObject *module, PyObject *args)
 {
@@ -354,6 +359,13 @@ holdings_dealloc(PyObject *object)
     type->tp_free(object);
     Py_DECREF(type);
 }
+
+PyDoc_STRVAR(holdings_doc,
+"Holdings(cache, keys, kind)\n\
+--\n\
+\n\
+What this process holds of a lock: kind 0, of an RLock: 1, or of a\n\
+semaphore: 2, which has as many permits as there are keys.");
 
 static PyType_Slot holdings_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)holdings_doc},

@@ -18,6 +18,7 @@ struct holdings_object {
 
 /* Those of an RLock that all its objects share, by cache object and key; made
  * where there are none. A new reference, or NULL with an exception. */
+extern const char holdings_share_doc[];
 PyObject *holdings_share(PyObject *module, PyObject *args);
 
 /* Take a permit for a caller that lasts so long. Returns 1: it has it; 0:

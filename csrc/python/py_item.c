@@ -2,7 +2,6 @@
  * it, as they share a threading.Lock: each has a block of its own. */
 #include "py_args.h"
 #include "py_block.h"
-#include "py_docs.h"
 #include "py_methods.h"
 
 #include <math.h>
@@ -63,6 +62,16 @@ refuse_second(struct item_object *self)
     return -1;
 }
 
+PyDoc_STRVAR(item_enter_doc,
+"__enter__($self, /)\n\
+--\n\
+\n\
+Take the page and read the key.\n\
+\n\
+Raises:\n\
+    LockTimeout: The page was not to be had in time.\n\
+    LockError: This thread is inside this block, or the cache, already.");
+
 static PyObject *
 item_enter(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
@@ -102,6 +111,18 @@ block_to_end(struct item_object *self)
                  self->key);
     return NULL;
 }
+
+PyDoc_STRVAR(item_exit_doc,
+"__exit__($self, /, *exc_info)\n\
+--\n\
+\n\
+Write what was changed, unless the block raised, and give the page back.\n\
+\n\
+Another thread may end a block, where nothing but that thread will.\n\
+\n\
+Raises:\n\
+    ValueError: The value does not fit, or a newer modseq refuses it.\n\
+    LockError: There is no block to end, or a parent process has it.");
 
 /* The block leaves the item before any code of others runs: whoever comes by
  * way of the item meanwhile finds that it has ended. */
@@ -163,6 +184,12 @@ block_to_change(struct item_object *self)
     return NULL;
 }
 
+PyDoc_STRVAR(item_get_value_doc,
+"The value, ``None`` when there is none; assign to store another.\n\
+\n\
+An assignment keeps the expiry that the entry has; a new one gets the\n\
+default. Raises what the serializer raises, LockError outside the block.");
+
 static PyObject *
 item_get_value(PyObject *object, void *Py_UNUSED(closure))
 {
@@ -174,6 +201,9 @@ item_get_value(PyObject *object, void *Py_UNUSED(closure))
     block_drop(block);
     return value;
 }
+
+PyDoc_STRVAR(item_get_exists_doc,
+"Whether there is a value, or will be when the block ends.");
 
 static PyObject *
 item_get_exists(PyObject *object, void *Py_UNUSED(closure))
@@ -187,6 +217,9 @@ item_get_exists(PyObject *object, void *Py_UNUSED(closure))
     block_drop(block);
     return PyBool_FromLong(exists);
 }
+
+PyDoc_STRVAR(item_get_expire_on_doc,
+"When the value expires, seconds since 1970; ``None`` for never.");
 
 static PyObject *
 item_get_expire_on(PyObject *object, void *Py_UNUSED(closure))
@@ -202,6 +235,9 @@ item_get_expire_on(PyObject *object, void *Py_UNUSED(closure))
     block_drop(block);
     return expiry_to_object(expire_at);
 }
+
+PyDoc_STRVAR(item_get_modseq_doc,
+"The modseq of the value, or ``None``.");
 
 static PyObject *
 item_get_modseq(PyObject *object, void *Py_UNUSED(closure))
@@ -245,6 +281,26 @@ item_set_value(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
                        &(struct store_request){.value = value});
 }
 
+PyDoc_STRVAR(item_set_doc,
+"set($self, /, value, expire_time=None, *, expire_on=None, modseq=None)\n\
+--\n\
+\n\
+Store a value when the block ends.\n\
+\n\
+Args:\n\
+    value: Whatever the serializer takes; it is serialized now.\n\
+    expire_time: Lifetime: seconds, a timedelta, or text such as \"10s\".\n\
+    expire_on: Seconds since 1970; wins over `expire_time`. Without either\n\
+        the entry keeps the expiry that it has.\n\
+    modseq: Refuse to replace anything newer than this number.\n\
+\n\
+Returns:\n\
+    None.\n\
+\n\
+Raises:\n\
+    LockError: The block has ended, or is another thread's.\n\
+    ValueError: An argument is out of its range.");
+
 static PyObject *
 item_set(PyObject *object, PyObject *const *values, Py_ssize_t count,
          PyObject *names)
@@ -263,6 +319,18 @@ item_set(PyObject *object, PyObject *const *values, Py_ssize_t count,
     }
     Py_RETURN_NONE;
 }
+
+PyDoc_STRVAR(item_remove_doc,
+"remove($self, /)\n\
+--\n\
+\n\
+Remove the key when the block ends; ``delete_cb`` is called then.\n\
+\n\
+Returns:\n\
+    None.\n\
+\n\
+Raises:\n\
+    LockError: The block has ended, or is another thread's.");
 
 static PyObject *
 item_remove(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -347,12 +415,27 @@ static PyMethodDef item_methods[] = {
 };
 
 static PyGetSetDef item_attributes[] = {
-    {"value", item_get_value, item_set_value, item_value_doc, NULL},
-    {"exists", item_get_exists, NULL, item_exists_doc, NULL},
-    {"expire_on", item_get_expire_on, NULL, item_expire_on_doc, NULL},
-    {"modseq", item_get_modseq, NULL, item_modseq_doc, NULL},
+    {"value", item_get_value, item_set_value, item_get_value_doc, NULL},
+    {"exists", item_get_exists, NULL, item_get_exists_doc, NULL},
+    {"expire_on", item_get_expire_on, NULL, item_get_expire_on_doc, NULL},
+    {"modseq", item_get_modseq, NULL, item_get_modseq_doc, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
+
+PyDoc_STRVAR(item_doc,
+"A key whose page is held while the ``with`` block runs.\n\
+\n\
+Made by ``FastMmap.lock()``. What is assigned to ``value``, set or removed\n\
+is written when the block ends, and not at all when it raises. In a child\n\
+that was forked inside the block nothing is written, and the end of the\n\
+block is a LockError: the page is the parent's.\n\
+\n\
+Threads may share one, as they share a threading.Lock: each waits for its\n\
+turn. A block is changed by the thread that entered it. Others see what it\n\
+has, or else what the last one left.\n\
+\n\
+At the end of the block a value that does not fit raises ValueError; the old\n\
+value stays.");
 
 static PyType_Slot item_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)item_doc},
@@ -394,6 +477,27 @@ parse_timeout(const struct cache_object *cache, PyObject *object,
     *timeout_ms = (int64_t)ceil(seconds * 1000.0);
     return 0;
 }
+
+METHOD_DOC(cache_lock_doc,
+"lock($self, /, key, timeout=None)\n\
+--\n\
+\n\
+Return a context manager that holds the page of a key.\n\
+\n\
+``with cache.lock(key) as item:`` gives a ``LockedItem``, whose ``value``\n\
+can be read and assigned. Changes are written when the block ends, none when\n\
+it raises. The cache cannot be used by the same thread meanwhile.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    timeout: Seconds to wait for the page; ``None`` is ``lock_timeout``.\n\
+\n\
+Returns:\n\
+    A ``LockedItem``.\n\
+\n\
+Raises:\n\
+    TypeError: An argument is of another type.\n\
+    ValueError: `timeout` is negative.");
 
 PyObject *
 cache_lock(struct cache_object *self, PyObject *const *values,

@@ -1,7 +1,6 @@
 /* The type _core.Lease: the right to compute the value of a key, for as long
  * as a block runs. It is what get_or_set() and memoize() are made of. */
 #include "py_args.h"
-#include "py_docs.h"
 #include "py_error.h"
 #include "py_holding.h"
 #include "py_methods.h"
@@ -39,6 +38,13 @@ run_peek(struct fmm_cache *cache, struct op *op)
     op_hash(cache, op);
     return fmm_lease_peek(cache, &op->call, &op->key, &p->lease, &p->since_ms);
 }
+
+METHOD_DOC(cache_lease_peek_doc,
+"_lease_peek($self, key, /)\n\
+--\n\
+\n\
+Return who has the lease of a key: the id of the process, when it was taken,\n\
+in whole seconds since 1970, and when it ends, in seconds. None: nobody has.");
 
 PyObject *
 cache_lease_peek(PyObject *object, PyObject *args)
@@ -107,6 +113,17 @@ let_go(struct lease_object *self)
     holding_free(self->cache->state, holding);
     return released;
 }
+
+PyDoc_STRVAR(lease_take_doc,
+"take($self, refresh=False, /)\n\
+--\n\
+\n\
+Take it, if that is possible now.\n\
+\n\
+Returns:\n\
+    A word, the process that has it, and the token that it has: \"taken\" and\n\
+    0; \"leased\" by another; \"exists\", there is a value; or \"refused\", for\n\
+    none could be stored.");
 
 static PyObject *
 lease_take(PyObject *object, PyObject *args)
@@ -202,6 +219,15 @@ token_of(const struct lease_object *self)
     return holding != NULL && holding_is_mine(holding) ? holding->token : 0;
 }
 
+PyDoc_STRVAR(lease_store_doc,
+"store($self, value, expire_time=None, leasable=False, tags=b\"\", /)\n\
+--\n\
+\n\
+Store what was computed, which ends it.\n\
+\n\
+Returns:\n\
+    \"stored\"; \"lost\": it was there no more; \"refused\": there is no room.");
+
 static PyObject *
 lease_store(PyObject *object, PyObject *args)
 {
@@ -238,11 +264,23 @@ lease_store(PyObject *object, PyObject *args)
 
 /* ------------------------------------------------------------------- ending */
 
+PyDoc_STRVAR(lease_release_doc,
+"release($self, /)\n\
+--\n\
+\n\
+Give it back; tell whether it was still there. Waits for nothing.");
+
 static PyObject *
 lease_release(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     return PyBool_FromLong(let_go(lease_of(self)));
 }
+
+PyDoc_STRVAR(lease_enter_doc,
+"__enter__($self, /)\n\
+--\n\
+\n\
+Begin the block. Takes nothing.");
 
 static PyObject *
 lease_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -250,6 +288,12 @@ lease_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
     lease_of(self)->running = 1;
     return Py_NewRef(self);
 }
+
+PyDoc_STRVAR(lease_exit_doc,
+"__exit__($self, /, *exc_info)\n\
+--\n\
+\n\
+Give it back, unless a value took its place.");
 
 static PyObject *
 lease_exit(PyObject *self, PyObject *Py_UNUSED(args))
@@ -321,6 +365,9 @@ lease_dealloc(PyObject *self)
 
 /* -------------------------------------------------------------- attributes */
 
+PyDoc_STRVAR(lease_get_token_doc,
+"What tells it from other leases; ``None`` when it holds nothing.");
+
 static PyObject *
 lease_get_token(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -331,6 +378,9 @@ lease_get_token(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLongLong(token);
 }
 
+PyDoc_STRVAR(lease_get_inherited_doc,
+"Whether a parent of this process holds it, and not this process.");
+
 static PyObject *
 lease_get_inherited(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -340,10 +390,19 @@ lease_get_inherited(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static PyGetSetDef lease_attributes[] = {
-    {"token", lease_get_token, NULL, lease_token_doc, NULL},
-    {"inherited", lease_get_inherited, NULL, lease_inherited_doc, NULL},
+    {"token", lease_get_token, NULL, lease_get_token_doc, NULL},
+    {"inherited", lease_get_inherited, NULL, lease_get_inherited_doc, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
+
+PyDoc_STRVAR(lease_running_doc,
+"Whether its block runs.");
+
+PyDoc_STRVAR(lease_key_doc,
+"The key.");
+
+PyDoc_STRVAR(lease_cache_doc,
+"The cache or namespace.");
 
 static PyMemberDef lease_members[] = {
     {"cache", T_OBJECT_EX, offsetof(struct lease_object, cache), READONLY,
@@ -363,6 +422,15 @@ static PyMethodDef lease_methods[] = {
     {"__exit__", lease_exit, METH_VARARGS, lease_exit_doc},
     {NULL, NULL, 0, NULL},
 };
+
+PyDoc_STRVAR(lease_doc,
+"Lease(cache, key, ms)\n\
+--\n\
+\n\
+The right to compute the value of a key while a block runs.\n\
+\n\
+It holds nothing until ``take()``, and nothing after its block, however that\n\
+ends. A child that was forked meanwhile holds nothing of it.");
 
 static PyType_Slot lease_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)lease_doc},

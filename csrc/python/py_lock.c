@@ -221,6 +221,31 @@ keep_old(const struct cache_object *self, struct held *held, PyObject *old)
     return result_new(self, old, false);
 }
 
+METHOD_DOC(cache_get_and_set_doc,
+"get_and_set($self, /, key, func)\n\
+--\n\
+\n\
+Change a value by a function while nobody else can change it.\n\
+\n\
+The page of the key is held while ``func(key, value, entry)`` runs; it must\n\
+not use the cache. `value` is ``None`` and `entry` is ``None`` when the key\n\
+is missing. It returns the new value, which keeps the expiry that the entry\n\
+has, or a ``Store`` that says more, or ``KEEP`` to change nothing.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    func: A callable of three arguments.\n\
+\n\
+Returns:\n\
+    A named tuple ``(value, stored)`` of the new value and whether it was\n\
+    stored; with ``KEEP`` the old value and False.\n\
+\n\
+Raises:\n\
+    LockTimeout: The page was not to be had within ``lock_timeout``.\n\
+    LockError: Called by code that the cache called, or `func` forked and\n\
+        this is the child.\n\
+    Exception: What `func` raises, unchanged; nothing is stored then.");
+
 PyObject *
 cache_get_and_set(struct cache_object *self, PyObject *const *values,
                   Py_ssize_t count, PyObject *names)

@@ -98,6 +98,24 @@ collect_all(struct cache_object *self, PyObject *iterator, PyObject *result)
 static const char *const keys_names[] = {"keys", NULL};
 static const struct args_spec many_spec = {"get_many", keys_names, 1, 1};
 
+METHOD_DOC(cache_get_many_doc,
+"get_many($self, /, keys)\n\
+--\n\
+\n\
+Return the values of many keys; never calls ``read_cb``.\n\
+\n\
+Each key is read by itself, from whatever page it is on, once `keys` gave it\n\
+and up to fifteen more.\n\
+\n\
+Args:\n\
+    keys: Iterable of str and bytes.\n\
+\n\
+Returns:\n\
+    A dict of those that were found and can be read.\n\
+\n\
+Raises:\n\
+    TypeError: A key is of another type.");
+
 PyObject *
 cache_get_many(struct cache_object *self, PyObject *const *values,
                Py_ssize_t count, PyObject *names)

@@ -1,18 +1,24 @@
-/* The methods of _core.Keyspace and _core.Cache: py_space.c and py_cache.c
- * list them, py_docs.h documents them. */
+/* The methods of _core.Keyspace and _core.Cache, with their docstrings, which
+ * stand beside them: py_space.c and py_cache.c list them. */
 #pragma once
 
 #include "py_cache.h"
 
 #define DECLARE_METHOD(name)                                           \
+    extern const char name##_doc[];                                    \
     PyObject *name(struct cache_object *self, PyObject *const *values, \
                    Py_ssize_t count, PyObject *names)
 
+/* The same, of one that is called with a tuple, one argument, or none. */
+#define DECLARE_PLAIN_METHOD(name)  \
+    extern const char name##_doc[]; \
+    PyObject *name(PyObject *self, PyObject *argument)
+
 /* An entry of a list of methods. */
-#define FAST_METHOD(name)                                 \
-    {                                                     \
-#name, (PyCFunction)(void (*)(void))cache_##name, \
-            METH_FASTCALL | METH_KEYWORDS, name##_doc     \
+#define FAST_METHOD(name)                                     \
+    {                                                         \
+#name, (PyCFunction)(void (*)(void))cache_##name,     \
+            METH_FASTCALL | METH_KEYWORDS, cache_##name##_doc \
     }
 
 /* py_read.c */
@@ -52,16 +58,16 @@ DECLARE_METHOD(cache_multi_get);
 DECLARE_METHOD(cache_multi_set);
 
 /* py_tags.c */
-PyObject *cache_read_tags(PyObject *self, PyObject *tags);
-PyObject *cache_invalidate_tag(PyObject *self, PyObject *tag);
+DECLARE_PLAIN_METHOD(cache_read_tags);
+DECLARE_PLAIN_METHOD(cache_invalidate_tag);
 
 /* py_lease.c */
-PyObject *cache_lease_peek(PyObject *self, PyObject *args);
+DECLARE_PLAIN_METHOD(cache_lease_peek);
 
 /* py_waits.c */
-PyObject *cache_wait_publish(PyObject *self, PyObject *args);
-PyObject *cache_wait_look(PyObject *self, PyObject *token);
-PyObject *cache_wait_end(PyObject *self, PyObject *token);
+DECLARE_PLAIN_METHOD(cache_wait_publish);
+DECLARE_PLAIN_METHOD(cache_wait_look);
+DECLARE_PLAIN_METHOD(cache_wait_end);
 
 /* py_lock.c, py_item.c */
 DECLARE_METHOD(cache_get_and_set);
@@ -69,16 +75,16 @@ DECLARE_METHOD(cache_lock);
 
 /* py_scan.c, py_pages.c */
 PyObject *cache_iter(PyObject *self);
-PyObject *cache_scan(PyObject *self, PyObject *mode);
+DECLARE_PLAIN_METHOD(cache_scan);
 Py_ssize_t cache_length(PyObject *self);
-PyObject *cache_clear(PyObject *self, PyObject *ignored);
-PyObject *cache_purge(PyObject *self, PyObject *ignored);
+DECLARE_PLAIN_METHOD(cache_clear);
+DECLARE_PLAIN_METHOD(cache_purge);
 DECLARE_METHOD(cache_empty);
-PyObject *cache_flush(PyObject *self, PyObject *ignored);
+DECLARE_PLAIN_METHOD(cache_flush);
 DECLARE_METHOD(cache_get_statistics);
-PyObject *cache_stats(PyObject *self, PyObject *ignored);
-PyObject *cache_check_page(PyObject *self, PyObject *args);
-PyObject *cache_info(PyObject *self, PyObject *ignored);
+DECLARE_PLAIN_METHOD(cache_stats);
+DECLARE_PLAIN_METHOD(cache_check_page);
+DECLARE_PLAIN_METHOD(cache_info);
 /* The work of empty(), also due at exit. Returns -1 with an exception. */
 int pages_empty(struct cache_object *self, bool only_expired,
                 uint64_t *dropped);

@@ -1,7 +1,6 @@
 /* The module _core: its state, types and functions. */
 #include "py_cache.h"
 
-#include "py_docs.h"
 #include "py_holdings.h"
 
 static struct PyModuleDef core_module;
@@ -33,6 +32,18 @@ state_of_type(PyTypeObject *type)
 
 /* ------------------------------------------------------------- functions */
 
+PyDoc_STRVAR(core_sweep_doc,
+"sweep($module, path, /)\n\
+--\n\
+\n\
+Remove a cache file that no process has open.\n\
+\n\
+Args:\n\
+    path: Path of the file.\n\
+\n\
+Returns:\n\
+    Whether it was removed.");
+
 static PyObject *
 core_sweep(PyObject *Py_UNUSED(module), PyObject *path)
 {
@@ -45,11 +56,23 @@ core_sweep(PyObject *Py_UNUSED(module), PyObject *path)
     return PyBool_FromLong(removed);
 }
 
+PyDoc_STRVAR(core_get_travel_doc,
+"get_travel($module, /)\n\
+--\n\
+\n\
+Return how far this process's idea of now is ahead, in milliseconds.");
+
 static PyObject *
 core_get_travel(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromLongLong(state_of_module(module)->travel_ms);
 }
+
+PyDoc_STRVAR(core_set_travel_doc,
+"set_travel($module, ms, /)\n\
+--\n\
+\n\
+Set how far this process's idea of now is ahead, in milliseconds.");
 
 static PyObject *
 core_set_travel(PyObject *module, PyObject *ms)
@@ -62,6 +85,12 @@ core_set_travel(PyObject *module, PyObject *ms)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(core_monotonic_doc,
+"monotonic($module, /)\n\
+--\n\
+\n\
+Return seconds of a clock that never jumps and that nothing replaces.");
+
 /* Clocks of our own: tests of users replace those of the module time. */
 static PyObject *
 core_monotonic(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
@@ -69,11 +98,23 @@ core_monotonic(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble((double)fmm_monotonic_ns() / 1e9);
 }
 
+PyDoc_STRVAR(core_monotonic_ns_doc,
+"monotonic_ns($module, /)\n\
+--\n\
+\n\
+Return nanoseconds of the same clock.");
+
 static PyObject *
 core_monotonic_ns(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
     return PyLong_FromUnsignedLongLong(fmm_monotonic_ns());
 }
+
+PyDoc_STRVAR(core_now_doc,
+"now($module, /)\n\
+--\n\
+\n\
+Return seconds since 1970, as this process's caches have them.");
 
 static PyObject *
 core_now(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -82,6 +123,12 @@ core_now(PyObject *module, PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble((double)((int64_t)fmm_now_ms() + travel_ms) /
                               1000.0);
 }
+
+PyDoc_STRVAR(core_get_waiters_doc,
+"get_waiters($module, /)\n\
+--\n\
+\n\
+Return how many callers of this process wait for locks of fastmmap.sync.");
 
 static PyObject *
 core_get_waiters(PyObject *module, PyObject *Py_UNUSED(ignored))
@@ -92,14 +139,14 @@ core_get_waiters(PyObject *module, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef core_functions[] = {
-    {"sweep", core_sweep, METH_O, sweep_doc},
-    {"monotonic", core_monotonic, METH_NOARGS, monotonic_doc},
-    {"monotonic_ns", core_monotonic_ns, METH_NOARGS, monotonic_ns_doc},
-    {"now", core_now, METH_NOARGS, now_doc},
-    {"get_travel", core_get_travel, METH_NOARGS, get_travel_doc},
-    {"set_travel", core_set_travel, METH_O, set_travel_doc},
-    {"share", holdings_share, METH_VARARGS, share_doc},
-    {"get_waiters", core_get_waiters, METH_NOARGS, get_waiters_doc},
+    {"sweep", core_sweep, METH_O, core_sweep_doc},
+    {"monotonic", core_monotonic, METH_NOARGS, core_monotonic_doc},
+    {"monotonic_ns", core_monotonic_ns, METH_NOARGS, core_monotonic_ns_doc},
+    {"now", core_now, METH_NOARGS, core_now_doc},
+    {"get_travel", core_get_travel, METH_NOARGS, core_get_travel_doc},
+    {"set_travel", core_set_travel, METH_O, core_set_travel_doc},
+    {"share", holdings_share, METH_VARARGS, holdings_share_doc},
+    {"get_waiters", core_get_waiters, METH_NOARGS, core_get_waiters_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -262,6 +309,9 @@ static PyModuleDef_Slot core_slots[] = {
 #endif
     {0, NULL},
 };
+
+PyDoc_STRVAR(core_doc,
+"The engine of fastmmap as Python sees it; use ``fastmmap.FastMmap``.");
 
 static struct PyModuleDef core_module = {
     PyModuleDef_HEAD_INIT,       .m_name = "fastmmap._core",

@@ -181,6 +181,25 @@ multi_get_result(struct cache_object *self, const struct multi_get *m)
     return result;
 }
 
+METHOD_DOC(cache_multi_get_doc,
+"multi_get($self, /, page_key, keys)\n\
+--\n\
+\n\
+Return the values of many keys of one page, under one lock.\n\
+\n\
+Finds what ``multi_set`` stored with the same `page_key`, not what ``set``\n\
+stored, nor what has another `page_key`. Never calls ``read_cb``.\n\
+\n\
+Args:\n\
+    page_key: str or bytes; says which page.\n\
+    keys: Iterable of str and bytes.\n\
+\n\
+Returns:\n\
+    A dict of those that were found and can be read.\n\
+\n\
+Raises:\n\
+    TypeError: A key is of another type.");
+
 PyObject *
 cache_multi_get(struct cache_object *self, PyObject *const *values,
                 Py_ssize_t count, PyObject *names)
@@ -290,6 +309,25 @@ multi_set_free(struct multi_set *m)
     PyMem_Free(m->encoded);
     batch_free(&m->batch);
 }
+
+METHOD_DOC(cache_multi_set_doc,
+"multi_set($self, /, page_key, mapping, expire_time=None, *, expire_on=None)\n\
+--\n\
+\n\
+Store many values on one page, under one lock, for ``multi_get``.\n\
+\n\
+Args:\n\
+    page_key: str or bytes; says which page.\n\
+    mapping: A mapping, or an iterable of pairs of key and value.\n\
+    expire_time: Lifetime, as in ``set``.\n\
+    expire_on: Seconds since 1970, as in ``set``.\n\
+\n\
+Returns:\n\
+    True when all were stored.\n\
+\n\
+Raises:\n\
+    TypeError: A key or value is of another type; nothing is stored.\n\
+    ValueError: An argument is out of its range.");
 
 PyObject *
 cache_multi_set(struct cache_object *self, PyObject *const *values,

@@ -17,7 +17,7 @@ struct op {
     int64_t timeout_ms;     /* for the page; < 0: without end */
     struct mapping *pinned; /* with `pin`, where the call succeeded */
     bool pin;
-    bool quiet; /* FMM_BUSY, when the time for the page is over, is an answer */
+    bool quiet; /* FMM_BUSY, when the time is over, is an answer */
 };
 
 /* Makes the whole call, at times without the GIL: nothing of Python. */

@@ -45,6 +45,15 @@ drop_pages(struct cache_object *self, struct drop_op *drop)
     return 0;
 }
 
+METHOD_DOC(cache_clear_doc,
+"clear($self, /)\n\
+--\n\
+\n\
+Drop everything; no callback is called, not even for dirty values.\n\
+\n\
+Returns:\n\
+    None.");
+
 PyObject *
 cache_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -54,6 +63,15 @@ cache_clear(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     Py_RETURN_NONE;
 }
+
+METHOD_DOC(cache_purge_doc,
+"purge($self, /)\n\
+--\n\
+\n\
+Drop what has expired; no callback is called, not even for dirty values.\n\
+\n\
+Returns:\n\
+    How many values were dropped.");
 
 PyObject *
 cache_purge(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -158,6 +176,20 @@ pages_empty(struct cache_object *self, bool only_expired, uint64_t *dropped)
     return 0;
 }
 
+METHOD_DOC(cache_empty_doc,
+"empty($self, /, only_expired=False)\n\
+--\n\
+\n\
+Drop everything, or what has expired; dirty values go to ``write_cb`` first.\n\
+\n\
+A dirty value that ``write_cb`` fails for stays.\n\
+\n\
+Args:\n\
+    only_expired: Drop what has expired only.\n\
+\n\
+Returns:\n\
+    How many values were dropped.");
+
 PyObject *
 cache_empty(struct cache_object *self, PyObject *const *values,
             Py_ssize_t count, PyObject *names)
@@ -176,6 +208,19 @@ cache_empty(struct cache_object *self, PyObject *const *values,
     }
     return PyLong_FromUnsignedLongLong(dropped);
 }
+
+METHOD_DOC(cache_flush_doc,
+"flush($self, /)\n\
+--\n\
+\n\
+Hand all dirty values to ``write_cb`` now; they stay, no longer dirty.\n\
+\n\
+One that ``write_cb`` fails for stays dirty. One that another thread or\n\
+process is just writing is waited for, 5 seconds at most, or as long as\n\
+``lock_timeout`` says if that is less; that one then writes the newest.\n\
+\n\
+Returns:\n\
+    None.");
 
 PyObject *
 cache_flush(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -211,6 +256,18 @@ read_stats(struct cache_object *self, struct fmm_stats *stats)
     return op_refuse_damaged(self, self->map);
 }
 
+METHOD_DOC(cache_get_statistics_doc,
+"get_statistics($self, /, clear=False)\n\
+--\n\
+\n\
+Return the reads and hits of all caches of the file with ``enable_stats``.\n\
+\n\
+Args:\n\
+    clear: Start again from 0 afterwards.\n\
+\n\
+Returns:\n\
+    A tuple ``(reads, hits)``.");
+
 PyObject *
 cache_get_statistics(struct cache_object *self, PyObject *const *values,
                      Py_ssize_t count, PyObject *names)
@@ -232,6 +289,12 @@ cache_get_statistics(struct cache_object *self, PyObject *const *values,
     return Py_BuildValue("KK", (unsigned long long)stats.reads,
                          (unsigned long long)stats.hits);
 }
+
+METHOD_DOC(cache_stats_doc,
+"_stats($self, /)\n\
+--\n\
+\n\
+Return the fields of ``Stats``.");
 
 PyObject *
 cache_stats(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -296,6 +359,13 @@ problem_of(const struct fmm_page_report *report)
     return report->text[0] != '\0' ? report->text : "damaged";
 }
 
+METHOD_DOC(cache_check_page_doc,
+"_check_page($self, page, repair=False, timeout_ms=-1, /)\n\
+--\n\
+\n\
+Return entries, live bytes, dead bytes and the problem of a page, and how\n\
+many slots of it are in use, sound or not.");
+
 PyObject *
 cache_check_page(PyObject *object, PyObject *args)
 {
@@ -321,6 +391,12 @@ cache_check_page(PyObject *object, PyObject *args)
                          (unsigned long long)report->dead_bytes,
                          problem_of(report), report->used_slots);
 }
+
+METHOD_DOC(cache_info_doc,
+"_info($self, /)\n\
+--\n\
+\n\
+Return facts about the file.");
 
 PyObject *
 cache_info(PyObject *object, PyObject *Py_UNUSED(ignored))

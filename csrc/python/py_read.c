@@ -193,6 +193,29 @@ read_through(struct cache_object *self, PyObject *key, PyObject **value)
 static const char *const get_names[] = {"key", "default", NULL};
 static const struct args_spec get_spec = {"get", get_names, 1, 2};
 
+METHOD_DOC(cache_get_doc,
+"get($self, /, key, default=None)\n\
+--\n\
+\n\
+Return the value of a key.\n\
+\n\
+Calls ``read_cb``, if there is one, when the key is missing. A value that\n\
+cannot be read back raises what the serializer raises, with a note that\n\
+names key and file, and stays.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    default: Returned when there is no value.\n\
+\n\
+Returns:\n\
+    The value, or `default`.\n\
+\n\
+Raises:\n\
+    TypeError: The key is of another type.\n\
+    UnicodeEncodeError: The key holds lone surrogates.\n\
+    LockError: Called by code that the cache called.\n\
+    CorruptError: The stored value is damaged.");
+
 PyObject *
 cache_get(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
           PyObject *names)
@@ -257,6 +280,21 @@ cache_contains(PyObject *object, PyObject *key)
 static const char *const key_names[] = {"key", NULL};
 static const struct args_spec exists_spec = {"exists", key_names, 1, 1};
 
+METHOD_DOC(cache_exists_doc,
+"exists($self, /, key)\n\
+--\n\
+\n\
+Tell whether a key has a value; never calls ``read_cb``, never decodes.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+\n\
+Returns:\n\
+    bool.\n\
+\n\
+Raises:\n\
+    TypeError: The key is of another type.");
+
 PyObject *
 cache_exists(struct cache_object *self, PyObject *const *values,
              Py_ssize_t count, PyObject *names)
@@ -271,6 +309,21 @@ cache_exists(struct cache_object *self, PyObject *const *values,
 }
 
 static const struct args_spec entry_spec = {"get_entry", key_names, 1, 1};
+
+METHOD_DOC(cache_get_entry_doc,
+"get_entry($self, /, key)\n\
+--\n\
+\n\
+Return what is known of a key; never calls ``read_cb``.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+\n\
+Returns:\n\
+    An `Entry`, or ``None`` when the key is missing.\n\
+\n\
+Raises:\n\
+    TypeError: The key is of another type.");
 
 PyObject *
 cache_get_entry(struct cache_object *self, PyObject *const *values,

@@ -103,6 +103,30 @@ tombstone_lifetime(const struct cache_object *self)
                                                 : self->tombstone_ms;
 }
 
+METHOD_DOC(cache_remove_doc,
+"remove($self, /, key, *, modseq=None, expire_time=None, expire_on=None)\n\
+--\n\
+\n\
+Remove a key, and call ``delete_cb`` unless the store never had its value.\n\
+\n\
+A value that another thread or process is just handing to ``write_cb`` is\n\
+deleted by that one, after it was written.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    modseq: Leave a tombstone of this number, which refuses older values. A\n\
+        value with an equal or greater number stays.\n\
+    expire_time: Lifetime of the tombstone, as in ``set``; ``None`` is\n\
+        ``tombstone_expire_time``.\n\
+    expire_on: The same in seconds since 1970.\n\
+\n\
+Returns:\n\
+    Whether there was a value.\n\
+\n\
+Raises:\n\
+    TypeError: An argument is of another type.\n\
+    ValueError: An argument is out of its range.");
+
 PyObject *
 cache_remove(struct cache_object *self, PyObject *const *values,
              Py_ssize_t count, PyObject *names)
@@ -142,6 +166,21 @@ cache_delete(struct cache_object *self, PyObject *key)
     return removed > 0 ? 0 : -1;
 }
 
+METHOD_DOC(cache_delete_many_doc,
+"delete_many($self, /, keys)\n\
+--\n\
+\n\
+Remove many keys, each as ``remove`` does.\n\
+\n\
+Args:\n\
+    keys: Iterable of str and bytes.\n\
+\n\
+Returns:\n\
+    How many had a value.\n\
+\n\
+Raises:\n\
+    TypeError: A key is of another type; those before are removed.");
+
 PyObject *
 cache_delete_many(struct cache_object *self, PyObject *const *values,
                   Py_ssize_t count, PyObject *names)
@@ -165,6 +204,23 @@ cache_delete_many(struct cache_object *self, PyObject *const *values,
     Py_XDECREF(iterator);
     return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(total);
 }
+
+METHOD_DOC(cache_expire_doc,
+"expire($self, /, key)\n\
+--\n\
+\n\
+Remove a key as if it had expired: a dirty value goes to ``write_cb`` first.\n\
+\n\
+When ``write_cb`` fails the value stays. ``delete_cb`` is not called.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+\n\
+Returns:\n\
+    Whether there was a value, and it is gone.\n\
+\n\
+Raises:\n\
+    TypeError: The key is of another type.");
 
 PyObject *
 cache_expire(struct cache_object *self, PyObject *const *values,
@@ -330,6 +386,25 @@ take_value(struct cache_object *self, PyObject *key, bool *unreadable)
     return value;
 }
 
+METHOD_DOC(cache_get_and_remove_doc,
+"get_and_remove($self, /, key, default=None)\n\
+--\n\
+\n\
+Remove a key and return its value, in one step.\n\
+\n\
+Calls ``delete_cb`` as ``remove`` does, and no ``read_cb``. A value that\n\
+cannot be read any more is removed and logged: `default`, and ``True``.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    default: Returned when there is no value.\n\
+\n\
+Returns:\n\
+    A named tuple ``(value, removed)``.\n\
+\n\
+Raises:\n\
+    TypeError: The key is of another type.");
+
 PyObject *
 cache_get_and_remove(struct cache_object *self, PyObject *const *values,
                      Py_ssize_t count, PyObject *names)
@@ -355,6 +430,23 @@ cache_get_and_remove(struct cache_object *self, PyObject *const *values,
     return PyObject_CallFunction(self->state->remove_result, "NO", value,
                                  removed ? Py_True : Py_False);
 }
+
+METHOD_DOC(cache_pop_doc,
+"pop($self, /, key, default=...)\n\
+--\n\
+\n\
+Remove a key and return its value, in one step; no ``read_cb``.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    default: If given, returned when there is no value that can be read.\n\
+\n\
+Returns:\n\
+    The value, or `default`.\n\
+\n\
+Raises:\n\
+    KeyError: There is no value and no `default`.\n\
+    Exception: As of ``get``; the value is removed all the same.");
 
 PyObject *
 cache_pop(struct cache_object *self, PyObject *const *values, Py_ssize_t count,

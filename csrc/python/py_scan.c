@@ -320,6 +320,12 @@ cache_iter(PyObject *self)
     return scanner_new((struct cache_object *)self, SCAN_KEYS);
 }
 
+METHOD_DOC(cache_scan_doc,
+"_scan($self, mode, /)\n\
+--\n\
+\n\
+Return an iterator that copies one page at a time.");
+
 PyObject *
 cache_scan(PyObject *self, PyObject *mode)
 {

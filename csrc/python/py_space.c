@@ -2,7 +2,6 @@
  * have, too, and how a namespace finds the generation that its keys are in. */
 #include "py_space.h"
 
-#include "py_docs.h"
 #include "py_methods.h"
 #include "py_writeback.h"
 
@@ -101,6 +100,18 @@ run_end(struct fmm_cache *cache, struct op *op)
     op_hash(cache, op);
     return fmm_group_end(cache, &op->call, &op->key);
 }
+
+PyDoc_STRVAR(space_clear_doc,
+"clear($self, /)\n\
+--\n\
+\n\
+Drop everything in the namespace, at once and however much it is.\n\
+\n\
+What is being stored or computed meanwhile is dropped, too, if it began\n\
+before. The space is reclaimed when others need it.\n\
+\n\
+Returns:\n\
+    None.");
 
 /* End the generation. Where there is none, there is nothing to end. */
 static PyObject *
@@ -246,17 +257,26 @@ static PyMethodDef space_methods[] = {
     FAST_METHOD(get_and_set),
     FAST_METHOD(lock),
     {"clear", space_clear, METH_NOARGS, space_clear_doc},
-    {"invalidate_tag", cache_invalidate_tag, METH_O, invalidate_tag_doc},
-    {"_read_tags", cache_read_tags, METH_O, read_tags_doc},
-    {"_scan", cache_scan, METH_O, scan_doc},
+    {"invalidate_tag", cache_invalidate_tag, METH_O, cache_invalidate_tag_doc},
+    {"_read_tags", cache_read_tags, METH_O, cache_read_tags_doc},
+    {"_scan", cache_scan, METH_O, cache_scan_doc},
     {"_find", (PyCFunction)(void (*)(void))cache_find,
-     METH_FASTCALL | METH_KEYWORDS, find_doc},
-    {"_lease_peek", cache_lease_peek, METH_VARARGS, lease_peek_doc},
-    {"_wait_publish", cache_wait_publish, METH_VARARGS, wait_publish_doc},
-    {"_wait_look", cache_wait_look, METH_O, wait_look_doc},
-    {"_wait_end", cache_wait_end, METH_O, wait_end_doc},
+     METH_FASTCALL | METH_KEYWORDS, cache_find_doc},
+    {"_lease_peek", cache_lease_peek, METH_VARARGS, cache_lease_peek_doc},
+    {"_wait_publish", cache_wait_publish, METH_VARARGS,
+     cache_wait_publish_doc},
+    {"_wait_look", cache_wait_look, METH_O, cache_wait_look_doc},
+    {"_wait_end", cache_wait_end, METH_O, cache_wait_end_doc},
     {NULL, NULL, 0, NULL},
 };
+
+PyDoc_STRVAR(space_doc,
+"Keyspace(parent, name)\n\
+--\n\
+\n\
+The operations on keys: the base of caches and of ``fastmmap.Namespace``.\n\
+\n\
+`parent` is a cache or a namespace, `name` a str.");
 
 static PyType_Slot space_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)space_doc},

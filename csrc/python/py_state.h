@@ -18,6 +18,10 @@
 /* The rare long branch: a call, and out of the way. */
 #define COLD __attribute__((cold, noinline))
 
+/* PyDoc_STRVAR() of a function that another file lists among the methods of a
+ * type, or the functions of the module. */
+#define METHOD_DOC(name, text) const char name[] = PyDoc_STR(text)
+
 struct holding;
 
 struct module_state {

@@ -153,6 +153,36 @@ store_from_args(struct cache_object *self, const struct args_spec *spec,
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
 }
 
+METHOD_DOC(cache_set_doc,
+"set($self, /, key, value, expire_time=None, *, expire_on=None, modseq=None,\
+ tags=())\n\
+--\n\
+\n\
+Store a value.\n\
+\n\
+With ``write_back`` the value goes to ``write_cb`` when it is about to leave\n\
+the cache; else ``write_cb``, if there is one, is called now.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    value: Whatever the serializer takes.\n\
+    expire_time: Lifetime: seconds (int or float), a timedelta, or text\n\
+        such as \"10s\" or \"now\"; 0 is never, ``None`` the default.\n\
+    expire_on: Seconds since 1970, 0 for never; wins over `expire_time`.\n\
+    modseq: Refuse to replace a value or tombstone with a greater number.\n\
+    tags: An iterable of 16 str or bytes at most; ``invalidate_tag`` of one\n\
+        of them makes the value void.\n\
+\n\
+Returns:\n\
+    Whether it was stored: False when it does not fit, or when a tombstone\n\
+    or a newer modseq refuses it. The old value stays then.\n\
+\n\
+Raises:\n\
+    TypeError: An argument is of another type.\n\
+    ValueError: An argument is out of its range.\n\
+    LockTimeout: The page was not to be had within ``lock_timeout``.\n\
+    LockError: Called by code that the cache called.");
+
 PyObject *
 cache_set(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
           PyObject *names)
@@ -162,6 +192,28 @@ cache_set(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
     return store_from_args(self, &spec, &args, FMM_STORE_SET);
 }
 
+METHOD_DOC(cache_add_doc,
+"add($self, /, key, value, expire_time=None, *, expire_on=None, modseq=None,\
+ tags=())\n\
+--\n\
+\n\
+Store a value only if the key has none, in one step.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    value: Whatever the serializer takes.\n\
+    expire_time: Lifetime, as in ``set``.\n\
+    expire_on: Seconds since 1970, as in ``set``.\n\
+    modseq: As in ``set``.\n\
+    tags: As in ``set``.\n\
+\n\
+Returns:\n\
+    Whether it was stored.\n\
+\n\
+Raises:\n\
+    TypeError: An argument is of another type.\n\
+    ValueError: An argument is out of its range.");
+
 PyObject *
 cache_add(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
           PyObject *names)
@@ -170,6 +222,28 @@ cache_add(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
     const struct args args = {values, count, names};
     return store_from_args(self, &spec, &args, FMM_STORE_ADD);
 }
+
+METHOD_DOC(cache_replace_doc,
+"replace($self, /, key, value, expire_time=None, *, expire_on=None,\
+ modseq=None, tags=())\n\
+--\n\
+\n\
+Store a value only if the key has one, in one step.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    value: Whatever the serializer takes.\n\
+    expire_time: Lifetime, as in ``set``.\n\
+    expire_on: Seconds since 1970, as in ``set``.\n\
+    modseq: As in ``set``.\n\
+    tags: As in ``set``.\n\
+\n\
+Returns:\n\
+    Whether it was stored.\n\
+\n\
+Raises:\n\
+    TypeError: An argument is of another type.\n\
+    ValueError: An argument is out of its range.");
 
 PyObject *
 cache_replace(struct cache_object *self, PyObject *const *values,
@@ -235,6 +309,22 @@ set_default(struct cache_object *self, struct store_request *request)
         }
     }
 }
+
+METHOD_DOC(cache_setdefault_doc,
+"setdefault($self, /, key, default=None)\n\
+--\n\
+\n\
+Return the value of a key, after storing `default` where none can be read.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+    default: Whatever the serializer takes.\n\
+\n\
+Returns:\n\
+    The value that the key has now.\n\
+\n\
+Raises:\n\
+    ValueError: The value does not fit, or a tombstone refuses it.");
 
 PyObject *
 cache_setdefault(struct cache_object *self, PyObject *const *values,
@@ -321,6 +411,25 @@ set_pairs(struct cache_object *self, struct store_request *request,
     }
     return refused;
 }
+
+METHOD_DOC(cache_set_many_doc,
+"set_many($self, /, mapping, expire_time=None, *, expire_on=None, tags=())\n\
+--\n\
+\n\
+Store many values, each as ``set`` does.\n\
+\n\
+Args:\n\
+    mapping: A mapping, or an iterable of pairs of key and value.\n\
+    expire_time: Lifetime, as in ``set``.\n\
+    expire_on: Seconds since 1970, as in ``set``.\n\
+    tags: As in ``set``, of all of them.\n\
+\n\
+Returns:\n\
+    A list of the keys that were not stored.\n\
+\n\
+Raises:\n\
+    TypeError: A key or value is of another type; those before are stored.\n\
+    ValueError: An argument is out of its range.");
 
 PyObject *
 cache_set_many(struct cache_object *self, PyObject *const *values,

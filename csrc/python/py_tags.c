@@ -100,6 +100,12 @@ read_names(struct cache_object *self, struct tags_op *t, PyObject *names)
     return status <= 0 ? status : space_raise_no_room(self);
 }
 
+METHOD_DOC(cache_read_tags_doc,
+"_read_tags($self, tags, /)\n\
+--\n\
+\n\
+Return tags as they are now, bytes, for ``Lease.store``.");
+
 PyObject *
 cache_read_tags(PyObject *self, PyObject *tags)
 {
@@ -130,6 +136,26 @@ run_end(struct fmm_cache *cache, struct op *op)
     find_record(cache, op, &((struct end_op *)op)->name, &tag);
     return fmm_group_end(cache, &op->call, &op->key);
 }
+
+METHOD_DOC(cache_invalidate_tag_doc,
+"invalidate_tag($self, tag, /)\n\
+--\n\
+\n\
+Drop all values with a tag, at once and however many they are.\n\
+\n\
+A value is dropped, too, that is being stored or computed meanwhile by who\n\
+named the tag before. Changed values are still written back. The space is\n\
+reclaimed when others need it.\n\
+\n\
+Args:\n\
+    tag: str or bytes. A namespace has tags of its own.\n\
+\n\
+Returns:\n\
+    Whether any value could have had it.\n\
+\n\
+Raises:\n\
+    TypeError: The tag is neither str nor bytes.\n\
+    LockTimeout: The page was not to be had within ``lock_timeout``.");
 
 PyObject *
 cache_invalidate_tag(PyObject *object, PyObject *tag)

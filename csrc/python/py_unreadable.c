@@ -156,6 +156,13 @@ unreadable_read(struct cache_object *self, PyObject *key, PyObject **value)
                : found;
 }
 
+METHOD_DOC(cache_find_doc,
+"_find($self, key, default, /)\n\
+--\n\
+\n\
+Return the value of a key as ``get`` does, for one who can compute it: a value\n\
+that cannot be read any more is logged, removed, and missing.");
+
 PyObject *
 cache_find(struct cache_object *self, PyObject *const *values,
            Py_ssize_t count, PyObject *names)

@@ -42,6 +42,12 @@ run_publish(struct fmm_cache *cache, struct op *op)
                    &w->store.ticket);
 }
 
+METHOD_DOC(cache_wait_publish_doc,
+"_wait_publish($self, token, other, ms, /)\n\
+--\n\
+\n\
+Say for so long that the holder of a lease waits for another lease.");
+
 PyObject *
 cache_wait_publish(PyObject *object, PyObject *args)
 {
@@ -69,6 +75,13 @@ run_look(struct fmm_cache *cache, struct op *op)
     return fmm_get(cache, &op->call, &op->key, &w->other, sizeof(w->other),
                    &w->meta);
 }
+
+METHOD_DOC(cache_wait_look_doc,
+"_wait_look($self, token, /)\n\
+--\n\
+\n\
+Return the token that the holder of a lease waits for, and until when that\n\
+is said to be so, ms since 1970; ``None``: it waits for none.");
 
 PyObject *
 cache_wait_look(PyObject *object, PyObject *token)
@@ -100,6 +113,12 @@ run_end(struct fmm_cache *cache, struct op *op)
     return fmm_remove(cache, &op->call, &op->key, &plainly, NULL,
                       &w->store.ticket);
 }
+
+METHOD_DOC(cache_wait_end_doc,
+"_wait_end($self, token, /)\n\
+--\n\
+\n\
+Say it no longer.");
 
 PyObject *
 cache_wait_end(PyObject *object, PyObject *token)
