@@ -45,10 +45,10 @@ large_run_held(struct section *section, struct large *large)
         }
         uint32_t next = large->split.next;
         large->op.call.wait_ms = HELD_WAIT_MS;
-        Py_BEGIN_ALLOW_THREADS status = large_run(cache, &large->op);
-        Py_END_ALLOW_THREADS if (status == FMM_BUSY &&
-                                 large->split.next == next)
-        {
+        Py_BEGIN_ALLOW_THREADS
+        status = large_run(cache, &large->op);
+        Py_END_ALLOW_THREADS
+        if (status == FMM_BUSY && large->split.next == next) {
             large->op.timeout_ms = HELD_WAIT_MS;
             return op_raise_timeout(self, &large->op);
         }

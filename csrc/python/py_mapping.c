@@ -10,9 +10,10 @@ mapping_open(const struct fmm_options *options, struct fmm_error *error)
         PyErr_NoMemory();
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status = fmm_open(options, &map->cache, error);
-    Py_END_ALLOW_THREADS if (status != FMM_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = fmm_open(options, &map->cache, error);
+    Py_END_ALLOW_THREADS
+    if (status != FMM_OK) {
         error->status = status;
         PyMem_Free(map);
         return NULL;

@@ -91,13 +91,13 @@ call_released(struct cache_object *self, struct op *op, op_run run)
 {
     struct mapping *map = mapping_pin(self->map);
     enum fmm_status status;
-    Py_BEGIN_ALLOW_THREADS status = run(map->cache, op);
-    Py_END_ALLOW_THREADS if (op->pin && status == FMM_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = run(map->cache, op);
+    Py_END_ALLOW_THREADS
+    if (op->pin && status == FMM_OK) {
         op->pinned = map;
     }
-    else
-    {
+    else {
         mapping_unpin(map);
     }
     return status;

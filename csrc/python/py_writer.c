@@ -89,10 +89,10 @@ wait_for(struct writer *writer, const struct writer_wish *wish)
                            fmm_writer_is_at(writer->map->cache, wish->hash))) {
             break;
         }
-        Py_BEGIN_ALLOW_THREADS status = take_for(writer, wish, slice);
-        Py_END_ALLOW_THREADS if (status == FMM_BUSY &&
-                                 PyErr_CheckSignals() < 0)
-        {
+        Py_BEGIN_ALLOW_THREADS
+        status = take_for(writer, wish, slice);
+        Py_END_ALLOW_THREADS
+        if (status == FMM_BUSY && PyErr_CheckSignals() < 0) {
             return -1;
         }
     }
