@@ -57,8 +57,9 @@ PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 int cache_traverse(PyObject *object, visitproc visit, void *arg);
 int cache_clear_references(PyObject *object);
 void cache_dealloc(PyObject *object);
-extern PyGetSetDef cache_attributes[];
 
+/* Take an open file in place of the one that it has. */
+void cache_set_map(struct cache_object *self, struct mapping *map);
 /* Leave the file without the work due at exit; fine when closed. */
 void cache_detach(struct cache_object *self);
 /* Attach to the file that has the path now. When there is none, go on with

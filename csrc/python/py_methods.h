@@ -1,5 +1,5 @@
 /* The methods of _core.Keyspace and _core.Cache, with their docstrings, which
- * stand beside them: py_space.c and py_cache.c list them. */
+ * stand beside them: py_space_type.c and py_cache_type.c list them. */
 #pragma once
 
 #include "py_cache.h"
