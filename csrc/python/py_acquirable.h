@@ -15,10 +15,22 @@ struct acquirable_object {
     uint64_t duration_ms;
 };
 
+static inline struct acquirable_object *
+acquirable_of(PyObject *object)
+{
+    return (struct acquirable_object *)object;
+}
+
+/* Refuse one that __init__() has not made. Returns 0, or -1 with an
+ * exception. */
+int acquirable_require(const struct acquirable_object *self);
 /* Take it if it is free. Returns 1, 0, or -1 with an exception. */
 int acquirable_attempt(struct acquirable_object *self);
 /* Raise LockTimeout. Returns -1. */
 int acquirable_raise_timeout(struct acquirable_object *self);
+/* Call a function of a module, which is imported by now. Steals `args`. */
+PyObject *acquirable_call_module(const char *module_name, const char *function,
+                                 PyObject *args);
 /* A fastmmap.waiting.Patience. */
 PyObject *acquirable_patience(PyObject *timeout);
 /* Ask one for the seconds until the next look; None: the time is over. */
@@ -57,3 +69,16 @@ PyObject *acquiring_new(struct acquirable_object *acquirable,
                         PyObject *timeout, bool enter);
 /* One that is done, of None. */
 PyObject *acquiring_done(struct module_state *state);
+
+/* py_releasing.c */
+#define DECLARE_RELEASING(name)     \
+    extern const char name##_doc[]; \
+    PyObject *name(PyObject *self, PyObject *argument)
+
+DECLARE_RELEASING(acquirable_release);
+extern const char acquirable_release_some_doc[];
+PyObject *acquirable_release_some(PyObject *self, PyObject *args,
+                                  PyObject *kwargs);
+DECLARE_RELEASING(acquirable_exit);
+DECLARE_RELEASING(acquirable_aexit);
+DECLARE_RELEASING(acquirable_extend);
