@@ -96,3 +96,15 @@ large_drop(const struct cache_object *self, const struct fmm_parts *parts)
         fmm_split_drop(map->cache, &call, parts);
     }
 }
+
+enum fmm_status
+large_call_held(struct section *section, held_run run, void *what,
+                struct fmm_ticket *ticket)
+{
+    ticket->displaced.length = 0;
+    enum fmm_status status = run(&section->guard, what);
+    if (UNLIKELY(ticket->displaced.length != 0)) {
+        section->displaced = ticket->displaced;
+    }
+    return status;
+}

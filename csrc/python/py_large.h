@@ -31,3 +31,24 @@ int large_touch(struct cache_object *self, const struct fmm_parts *parts,
  * a page that is busy now are left to eviction. */
 void large_drop(const struct cache_object *self,
                 const struct fmm_parts *parts);
+
+/* Make a call that fills a ticket, as op_call() does. Whatever value in parts
+ * it displaced, those parts go: nobody else looks after that. */
+static inline int
+large_call(struct cache_object *self, struct op *op, op_run run,
+           struct fmm_ticket *ticket)
+{
+    ticket->displaced.length = 0;
+    int status = op_call(self, op, run);
+    if (UNLIKELY(ticket->displaced.length != 0)) {
+        large_drop(self, &ticket->displaced);
+    }
+    return status;
+}
+
+/* A call of the core for the page that is held. */
+typedef enum fmm_status (*held_run)(const struct fmm_guard *guard, void *what);
+
+/* The same for such a call; the parts go when the page is given back. */
+enum fmm_status large_call_held(struct section *section, held_run run,
+                                void *what, struct fmm_ticket *ticket);

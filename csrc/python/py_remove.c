@@ -294,10 +294,9 @@ take_bytes(struct cache_object *self, struct take_op *t)
             return NULL;
         }
         t->buffer = PyBytes_AS_STRING(bytes);
-        t->remove.ticket.displaced.length = 0;
-        int status = op_call(self, &t->remove.op, run_take);
+        int status =
+            large_call(self, &t->remove.op, run_take, &t->remove.ticket);
         if (status == FMM_OK) {
-            large_drop(self, &t->remove.ticket.displaced);
             return bytes;
         }
         Py_DECREF(bytes);

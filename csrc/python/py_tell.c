@@ -411,10 +411,9 @@ tell_forget(struct cache_object *self, const struct fmm_key *key)
 {
     struct forget_op forget = {.op.key = *key};
     if (op_begin(self, &forget.op) < 0 ||
-        op_call(self, &forget.op, run_forget) < 0) {
+        large_call(self, &forget.op, run_forget, &forget.ticket) < 0) {
         return -1;
     }
-    large_drop(self, &forget.ticket.displaced);
     return 0;
 }
 

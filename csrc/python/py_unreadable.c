@@ -85,11 +85,8 @@ drop_value(struct cache_object *self, const struct reading *seen,
         PyErr_NoMemory();
         return -1;
     }
-    int status = op_call(self, &d.op, run_drop);
+    int status = large_call(self, &d.op, run_drop, &d.ticket);
     PyMem_Free(d.buffer);
-    if (status >= 0) {
-        large_drop(self, &d.ticket.displaced);
-    }
     return status;
 }
 

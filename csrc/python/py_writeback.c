@@ -47,18 +47,14 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
                struct fmm_ticket *ticket)
 {
     struct progress progress = {0, 0};
-    ticket->displaced.length = 0;
-    int status = op_call(self, op, run);
+    int status = large_call(self, op, run, ticket);
     while (UNLIKELY(status == FMM_DIRTY)) {
         struct handout handout = {*ticket, op->key.hashed_by};
         int again = make_room(self->root, &handout, NULL, &progress);
         if (again <= 0) {
             return again < 0 ? -1 : FMM_NO_ROOM;
         }
-        status = op_call(self, op, run);
-    }
-    if (UNLIKELY(ticket->displaced.length != 0)) {
-        large_drop(self, &ticket->displaced);
+        status = large_call(self, op, run, ticket);
     }
     return status;
 }
@@ -181,26 +177,21 @@ writeback_store(struct cache_object *self, struct store_op *store)
 
 /* ------------------------------------------------ into a page that is held */
 
-/* A call of the core for the page that is held. */
-typedef enum fmm_status (*held_run)(const struct fmm_guard *guard, void *what);
-
-/* The same as writeback_call() for such a call. */
+/* The same as writeback_call() for a call of the page that is held. */
 static int
 call_held(struct section *section, held_run run, void *what,
           struct fmm_ticket *ticket)
 {
     struct progress progress = {0, 0};
-    ticket->displaced.length = 0;
     for (;;) {
         if (section_require(section) < 0) { /* write_cb may have forked */
             return -1;
         }
-        enum fmm_status status = run(&section->guard, what);
+        enum fmm_status status = large_call_held(section, run, what, ticket);
         if (op_refuse_damaged(section->cache, section->map) < 0) {
             return -1;
         }
         if (status != FMM_DIRTY) {
-            section->displaced = ticket->displaced;
             return status < 0 ? error_raise(section->cache->state, status,
                                             section->cache->path)
                               : (int)status;

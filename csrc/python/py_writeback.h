@@ -17,8 +17,7 @@ struct store_op {
 };
 
 /* Make a call that may answer FMM_DIRTY, `*ticket` being filled, and repeat
- * it while entries can be written back; parts that it displaces are removed.
- * Returns a status other than that
+ * it while entries can be written back. Returns a status other than that
  * (FMM_NO_ROOM when they cannot), or -1 with an exception. */
 int writeback_call(struct cache_object *self, struct op *op, op_run run,
                    struct fmm_ticket *ticket);
