@@ -58,9 +58,9 @@ _THREADS = (
     _break(
         "interpreter_waits_along",
         f"{_BINDING}py_op.c",
-        "    Py_BEGIN_ALLOW_THREADS status = run(map->cache, op);\n"
-        "    Py_END_ALLOW_THREADS if",
-        "    status = run(map->cache, op);\n    if",
+        "    Py_BEGIN_ALLOW_THREADS\n    status = run(map->cache, op);\n"
+        "    Py_END_ALLOW_THREADS\n",
+        "    status = run(map->cache, op);\n",
         f"{_HAZARDS}test_waiting.py::test_the_interpreter_is_free_while_a_thread_waits",
     ),
     _break(
@@ -110,7 +110,7 @@ _FORKS = (
     ),
     _break(
         "child_does_the_exit_work",
-        f"{_BINDING}py_cache.c",
+        f"{_BINDING}py_cache_type.c",
         "    bool own = self->forks == fmm_forks();\n",
         "    bool own = true;\n",
         f"{_HAZARDS}test_exit_work.py::test_the_exit_of_a_forked_child_does_nothing",
@@ -135,7 +135,7 @@ _EXITS = (
     ),
     _break(
         "private_file_stays_for_good",
-        f"{_BINDING}py_cache.c",
+        f"{_BINDING}py_cache_type.c",
         "    if (self->unlink_last && outcome == 0) {\n",
         "    if (false) {\n",
         f"{_HAZARDS}test_inherited_private_file.py",
@@ -158,7 +158,7 @@ _EXITS = (
                 "",
             ),
             (
-                f"{_BINDING}py_cache.c",
+                f"{_BINDING}py_cache_type.c",
                 "    if (cache_end((struct cache_object *)self) < 0) {\n"
                 "        PyErr_WriteUnraisable(self);\n",
                 "    if (false) {\n        PyErr_WriteUnraisable(self);\n",
@@ -194,7 +194,7 @@ _EXITS = (
     ),
     _break(
         "changes_are_written_at_once",
-        f"{_BINDING}py_cache.c",
+        f"{_BINDING}py_cache_type.c",
         "    self->write_back = write_back;\n",
         "    self->write_back = false;\n    (void)write_back;\n",
         f"{_HAZARDS}test_dirty_exit.py::test_changes_stay_for_the_next_process_after",
@@ -553,7 +553,7 @@ _LOCKS = (
     ),
     _break(
         "a_lock_is_returned_after_python_ran",
-        f"{_BINDING}py_acquirable.c",
+        f"{_BINDING}py_acquirable_type.c",
         "    return taken < 0 ? NULL : Py_NewRef(object);\n",
         "    bool bad = taken < 0 || PyErr_CheckSignals() < 0;\n"
         "    return bad ? NULL : Py_NewRef(object);\n",
