@@ -7,56 +7,60 @@
 
 /* ------------------------------------------------------------- held keys */
 
+struct taking {
+    struct held *held;
+    PyObject *key;
+    const int64_t *timeout_ms; /* NULL: lock_timeout */
+};
+
+/* Memory is not to be asked for with the page held: what is too large is left
+ * again. */
 static int
-take_once(struct cache_object *self, struct held *held, size_t capacity)
+take_once(struct cache_object *self, void *what)
 {
-    held->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);
-    if (held->bytes == NULL) {
+    const struct taking *taking = what;
+    struct held *held = taking->held;
+    if (op_set_key(self, taking->key, &held->op.key) < 0 ||
+        op_begin_store(self, &held->op) < 0) {
         return -1;
+    }
+    if (taking->timeout_ms != NULL) {
+        held->op.timeout_ms = *taking->timeout_ms;
     }
     held->section = section_take(self, &held->op);
     if (held->section == NULL) {
-        Py_CLEAR(held->bytes);
         return -1;
     }
-    return (int)fmm_get_locked(&held->section->guard, &held->op.call,
-                               &held->op.key, PyBytes_AS_STRING(held->bytes),
-                               capacity, &held->meta);
+    int status = (int)fmm_get_locked(&held->section->guard, &held->op.call,
+                                     &held->op.key, held->buffer.data,
+                                     held->buffer.capacity, &held->meta);
+    if (status == FMM_TOO_SMALL) {
+        held->buffer.needed = held->meta.value_len;
+        held_leave(held);
+    }
+    return status;
 }
 
 int
 held_take(struct cache_object *self, struct held *held, PyObject *key,
           const int64_t *timeout_ms)
 {
-    size_t capacity = READ_SMALL_SIZE;
-    int status;
+    struct taking taking = {held, key, timeout_ms};
     held->section = NULL;
-    held->bytes = NULL;
-    do {
-        if (op_set_key(self, key, &held->op.key) < 0 ||
-            op_begin_store(self, &held->op) < 0) {
-            return -1;
-        }
-        if (timeout_ms != NULL) {
-            held->op.timeout_ms = *timeout_ms;
-        }
-        status = take_once(self, held, capacity);
-        if (status == FMM_TOO_SMALL) {
-            /* Memory is not to be asked for with the page held. */
-            capacity = held->meta.value_len;
-            held_release(held);
-        }
-    } while (status == FMM_TOO_SMALL);
+    held->buffer = (struct buffer){.bytes = NULL};
+    int status =
+        buffer_fill(&held->buffer, READ_SMALL_SIZE, take_once, self, &taking);
     if (status >= 0) {
         fmm_count_read(held->section->guard.cache, &held->op.call,
                        &held->op.key, (enum fmm_status)status);
+        held->found = status == FMM_OK && held->meta.type != VALUE_NOT_FOUND;
+        return 0;
     }
-    held->found = status == FMM_OK && held->meta.type != VALUE_NOT_FOUND;
-    if (status >= 0 || held->section == NULL) {
-        return status < 0 ? -1 : 0;
-    }
+    bool taken = held->section != NULL; /* else there is an exception */
     held_release(held);
-    return error_raise(self->state, (enum fmm_status)status, self->path);
+    return taken
+               ? error_raise(self->state, (enum fmm_status)status, self->path)
+               : -1;
 }
 
 PyObject *
@@ -66,7 +70,7 @@ held_value(struct cache_object *self, const struct held *held)
         Py_RETURN_NONE;
     }
     return read_decode(self, &held->op.key, &held->meta,
-                       Py_NewRef(held->bytes));
+                       Py_NewRef(held->buffer.bytes));
 }
 
 void
@@ -83,7 +87,7 @@ void
 held_release(struct held *held)
 {
     held_leave(held);
-    Py_CLEAR(held->bytes);
+    buffer_drop(&held->buffer);
 }
 
 int

@@ -1,6 +1,7 @@
 /* A key whose page is held while user code runs. */
 #pragma once
 
+#include "py_buffer.h"
 #include "py_section.h"
 #include "py_store.h"
 
@@ -8,7 +9,7 @@ struct held {
     struct section *section; /* NULL: not held */
     struct op op;
     struct fmm_meta meta; /* when found */
-    PyObject *bytes;      /* the value and perhaps more; owned */
+    struct buffer buffer; /* holds the value, and may be longer */
     bool found;
 };
 

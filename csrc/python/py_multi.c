@@ -1,6 +1,7 @@
 /* Many keys on the page of another key, under one lock. All memory is had
  * before the page is taken. */
 #include "py_args.h"
+#include "py_buffer.h"
 #include "py_methods.h"
 #include "py_read.h"
 #include "py_store.h"
@@ -74,9 +75,7 @@ struct found {
 struct multi_get {
     struct batch batch;
     struct found *found;
-    char *arena;
-    size_t capacity;
-    size_t needed;
+    struct buffer arena; /* `needed` counts while values are copied */
 };
 
 /* Copy one value; one that does not fit only adds to what is needed. */
@@ -84,14 +83,17 @@ static void
 get_one(struct multi_get *m, const struct fmm_guard *guard, Py_ssize_t i)
 {
     struct found *found = &m->found[i];
-    size_t room = m->needed < m->capacity ? m->capacity - m->needed : 0;
+    struct buffer *arena = &m->arena;
+    size_t room =
+        arena->needed < arena->capacity ? arena->capacity - arena->needed : 0;
+    char *free_space = (char *)arena->data + (arena->capacity - room);
     enum fmm_status status = fmm_get_locked(
         guard, &m->batch.op.call, batch_key(guard->cache, &m->batch, i),
-        m->arena + (m->capacity - room), room, &found->meta);
+        free_space, room, &found->meta);
     found->found = status == FMM_OK;
-    found->offset = m->needed;
+    found->offset = arena->needed;
     if (status == FMM_OK || status == FMM_TOO_SMALL) {
-        m->needed += found->meta.value_len;
+        arena->needed += found->meta.value_len;
     }
 }
 
@@ -104,11 +106,12 @@ run_multi_get(struct fmm_cache *cache, struct op *op)
     if (status != FMM_OK) {
         return status;
     }
-    m->needed = 0;
+    m->arena.needed = 0;
     for (Py_ssize_t i = 0; i < m->batch.count; i++) {
         get_one(m, &guard, i);
     }
-    bool whole = m->needed <= m->capacity; /* else it is done once more */
+    bool whole =
+        m->arena.needed <= m->arena.capacity; /* else it is done once more */
     for (Py_ssize_t i = 0; whole && i < m->batch.count; i++) {
         fmm_count_read(cache, &op->call, &m->batch.list[i],
                        m->found[i].found ? FMM_OK : FMM_MISS);
@@ -117,27 +120,22 @@ run_multi_get(struct fmm_cache *cache, struct op *op)
     return whole ? FMM_OK : FMM_TOO_SMALL;
 }
 
+static int
+get_into_arena(struct cache_object *self, void *what)
+{
+    return op_call(self, &((struct multi_get *)what)->batch.op, run_multi_get);
+}
+
 /* Run with an arena that is large enough. Returns 0, or -1. */
 static int
 multi_get_run(struct cache_object *self, struct multi_get *m)
 {
     m->found = PyMem_Calloc((size_t)m->batch.count + 1, sizeof(*m->found));
-    m->needed = ARENA_SIZE;
-    int status = FMM_TOO_SMALL;
-    while (m->found != NULL && status == FMM_TOO_SMALL) {
-        PyMem_Free(m->arena);
-        m->capacity = m->needed;
-        m->arena = PyMem_Malloc(m->capacity);
-        if (m->arena == NULL) {
-            break;
-        }
-        status = op_call(self, &m->batch.op, run_multi_get);
-    }
-    if (m->found == NULL || m->arena == NULL) {
+    if (m->found == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    return status;
+    return buffer_fill(&m->arena, ARENA_SIZE, get_into_arena, self, m);
 }
 
 /* Add one value to the result, unless it cannot be read any more. Returns 0,
@@ -148,8 +146,9 @@ multi_get_add(struct cache_object *self, const struct multi_get *m,
 {
     const struct found *found = &m->found[i];
     PyObject *key = PyTuple_GET_ITEM(m->batch.keys, i);
-    PyObject *bytes = PyBytes_FromStringAndSize(
-        m->arena + found->offset, (Py_ssize_t)found->meta.value_len);
+    PyObject *bytes =
+        PyBytes_FromStringAndSize((const char *)m->arena.data + found->offset,
+                                  (Py_ssize_t)found->meta.value_len);
     if (bytes == NULL) {
         return -1;
     }
@@ -207,7 +206,7 @@ cache_multi_get(struct cache_object *self, PyObject *const *values,
     static const char *const list[] = {"page_key", "keys", NULL};
     static const struct args_spec spec = {"multi_get", list, 2, 2};
     PyObject *out[] = {NULL, NULL};
-    struct multi_get m = {.arena = NULL};
+    struct multi_get m = {.found = NULL};
     PyObject *result = NULL;
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
@@ -216,7 +215,7 @@ cache_multi_get(struct cache_object *self, PyObject *const *values,
         op_begin(self, &m.batch.op) == 0 && multi_get_run(self, &m) == 0) {
         result = multi_get_result(self, &m);
     }
-    PyMem_Free(m.arena);
+    buffer_drop(&m.arena);
     PyMem_Free(m.found);
     batch_free(&m.batch);
     return result;

@@ -14,45 +14,32 @@ run_get(struct fmm_cache *cache, struct op *op)
 {
     struct reading *r = (struct reading *)op;
     op_hash(cache, op);
-    return fmm_get(cache, &op->call, &op->key, r->buffer, r->capacity,
-                   &r->meta);
+    return fmm_get(cache, &op->call, &op->key, r->buffer.data,
+                   r->buffer.capacity, &r->meta);
 }
 
-/* The value grew, or is no small one: a bytes object of its size. */
 static int
-make_room(struct reading *reading)
+get_into_bytes(struct cache_object *self, void *what)
 {
-    Py_CLEAR(reading->bytes);
-    reading->capacity = reading->meta.value_len;
-    reading->bytes =
-        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)reading->capacity);
-    if (reading->bytes == NULL) {
-        return -1;
-    }
-    reading->buffer = PyBytes_AS_STRING(reading->bytes);
-    return 0;
+    struct reading *reading = what;
+    int status = op_call(self, &reading->op, run_get);
+    reading->buffer.needed = reading->meta.value_len;
+    return status;
 }
 
-/* Again, until the value stays as large as it was found. */
 NOINLINE static int
 read_large(struct cache_object *self, struct reading *reading)
 {
-    int status = FMM_TOO_SMALL;
-    while (status == FMM_TOO_SMALL) {
-        if (make_room(reading) < 0) {
-            return -1;
-        }
-        status = op_call(self, &reading->op, run_get);
-    }
-    return status;
+    return buffer_fill(&reading->buffer, reading->meta.value_len,
+                       get_into_bytes, self, reading);
 }
 
 int
 reading_run(struct cache_object *self, struct reading *reading)
 {
-    reading->bytes = NULL;
-    reading->buffer = reading->small;
-    reading->capacity = sizeof(reading->small);
+    reading->buffer.bytes = NULL;
+    reading->buffer.data = reading->small;
+    reading->buffer.capacity = sizeof(reading->small);
     int status = op_call(self, &reading->op, run_get);
     if (UNLIKELY(status == FMM_TOO_SMALL)) {
         status = read_large(self, reading);
@@ -66,7 +53,7 @@ reading_run(struct cache_object *self, struct reading *reading)
 void
 reading_drop(struct reading *reading)
 {
-    Py_CLEAR(reading->bytes);
+    buffer_drop(&reading->buffer);
 }
 
 /* Say which key of which file the exception is about. */
@@ -104,9 +91,9 @@ read_decode(struct cache_object *self, const struct fmm_key *key,
 PyObject *
 reading_value(struct cache_object *self, struct reading *reading)
 {
-    if (UNLIKELY(reading->bytes != NULL)) {
+    if (UNLIKELY(reading->buffer.bytes != NULL)) {
         return read_decode(self, &reading->op.key, &reading->meta,
-                           reading->bytes);
+                           reading->buffer.bytes);
     }
     PyObject *value = value_decode(self, &reading->meta, reading->small);
     if (UNLIKELY(value == NULL)) {

@@ -1,6 +1,7 @@
 /* Values read from the file: into a small buffer, or a bytes object. */
 #pragma once
 
+#include "py_buffer.h"
 #include "py_op.h"
 
 #define READ_SMALL_SIZE 1024u
@@ -9,9 +10,7 @@
 struct reading {
     struct op op;
     struct fmm_meta meta;
-    PyObject *bytes; /* holds a large value */
-    void *buffer;
-    size_t capacity;
+    struct buffer buffer; /* `small`, or bytes that hold a large value */
     unsigned char small[READ_SMALL_SIZE];
 };
 

@@ -1,5 +1,6 @@
 /* Removing keys, in all its forms. */
 #include "py_args.h"
+#include "py_buffer.h"
 #include "py_callback.h"
 #include "py_error.h"
 #include "py_methods.h"
@@ -251,8 +252,7 @@ cache_expire(struct cache_object *self, PyObject *const *values,
 struct take_op {
     struct remove_op remove;
     struct fmm_meta meta;
-    void *buffer;
-    size_t capacity;
+    struct buffer buffer;
 };
 
 static enum fmm_status
@@ -265,8 +265,8 @@ run_take(struct fmm_cache *cache, struct op *op)
     if (status != FMM_OK) {
         return status;
     }
-    status = fmm_get_locked(&guard, &op->call, &op->key, t->buffer,
-                            t->capacity, &t->meta);
+    status = fmm_get_locked(&guard, &op->call, &op->key, t->buffer.data,
+                            t->buffer.capacity, &t->meta);
     fmm_count_read(cache, &op->call, &op->key, status);
     if (status == FMM_OK) {
         /* That there was no value, delete_cb is not told: no mark stays. */
@@ -281,30 +281,26 @@ run_take(struct fmm_cache *cache, struct op *op)
     return status;
 }
 
+static int
+take_once(struct cache_object *self, void *what)
+{
+    struct take_op *t = what;
+    struct remove_op *r = &t->remove;
+    int status = large_call(self, &r->op, run_take, &r->ticket);
+    t->buffer.needed = t->meta.value_len;
+    return status;
+}
+
 /* The value's bytes, taken out of the cache. NULL, without an exception when
  * there is none. */
 static PyObject *
 take_bytes(struct cache_object *self, struct take_op *t)
 {
-    t->capacity = READ_SMALL_SIZE;
-    for (;;) {
-        PyObject *bytes =
-            PyBytes_FromStringAndSize(NULL, (Py_ssize_t)t->capacity);
-        if (bytes == NULL) {
-            return NULL;
-        }
-        t->buffer = PyBytes_AS_STRING(bytes);
-        int status =
-            large_call(self, &t->remove.op, run_take, &t->remove.ticket);
-        if (status == FMM_OK) {
-            return bytes;
-        }
-        Py_DECREF(bytes);
-        if (status != FMM_TOO_SMALL) {
-            return NULL;
-        }
-        t->capacity = t->meta.value_len;
+    if (buffer_fill(&t->buffer, READ_SMALL_SIZE, take_once, self, t) !=
+        FMM_OK) {
+        buffer_drop(&t->buffer);
     }
+    return buffer_take(&t->buffer);
 }
 
 /* Put back what cannot be decoded, unless the key has a new value, or it had

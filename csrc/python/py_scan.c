@@ -10,53 +10,46 @@
 
 #define FLAG_DIRTY 1
 #define FLAG_COMPRESSED 2
+#define SMALL_SCAN 4096 /* bytes to begin with */
 
 /* ------------------------------------------------------------------ a walk */
 
 struct scan_op {
     struct op op;
-    struct fmm_scan *scan;
+    struct scan_walk *walk;
 };
 
 static enum fmm_status
 run_scan(struct fmm_cache *cache, struct op *op)
 {
-    struct fmm_scan *scan = ((struct scan_op *)op)->scan;
+    struct fmm_scan *scan = &((struct scan_op *)op)->walk->scan;
     scan->scope = op->key.scope;
     return fmm_scan_page(cache, &op->call, op->key.page, scan);
 }
 
 static int
-grow(struct fmm_scan *scan, size_t capacity)
+scan_into_buffer(struct cache_object *self, void *what)
 {
-    unsigned char *larger = PyMem_Realloc(scan->buffer, capacity);
-    if (larger == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    scan->buffer = larger;
-    scan->capacity = capacity;
-    return 0;
+    struct scan_op *s = what;
+    struct scan_walk *walk = s->walk;
+    walk->scan.buffer = walk->buffer.data;
+    walk->scan.capacity = walk->buffer.capacity;
+    int status = op_call_long(self, &s->op, run_scan);
+    walk->buffer.needed = walk->scan.used;
+    return status;
 }
 
 /* Copy the next page. */
 static int
 copy_page(struct cache_object *self, struct scan_walk *walk)
 {
-    struct scan_op s = {.scan = &walk->scan};
-    int status;
+    struct scan_op s = {.walk = walk};
     if (op_begin(self, &s.op) < 0) {
         return -1;
     }
     s.op.key.page = walk->page++;
-    if (walk->scan.buffer == NULL && grow(&walk->scan, 4096) < 0) {
-        return -1;
-    }
-    while ((status = op_call_long(self, &s.op, run_scan)) == FMM_TOO_SMALL) {
-        if (grow(&walk->scan, walk->scan.used) < 0) {
-            return -1;
-        }
-    }
+    int status =
+        buffer_fill(&walk->buffer, SMALL_SCAN, scan_into_buffer, self, &s);
     walk->scan.cursor = 0;
     return status;
 }
@@ -110,7 +103,7 @@ scan_walk_next(struct cache_object *self, struct scan_walk *walk,
 void
 scan_walk_end(struct scan_walk *walk)
 {
-    PyMem_Free(walk->scan.buffer);
+    buffer_drop(&walk->buffer);
     *walk = (struct scan_walk){.page = UINT32_MAX};
 }
 

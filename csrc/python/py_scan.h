@@ -1,6 +1,7 @@
 /* Entries of the whole file, copied page by page. */
 #pragma once
 
+#include "py_buffer.h"
 #include "py_op.h"
 
 /* What an iteration yields; 0 to 2 are those of get_keys(). */
@@ -15,8 +16,9 @@ enum scan_mode {
 /* A walk over all pages. Guarded by the GIL but for the copying itself. */
 struct scan_walk {
     struct fmm_scan scan;
-    uint32_t page; /* the next one to copy */
-    bool busy;     /* a thread is copying a page */
+    struct buffer buffer; /* of the scan; kept from page to page */
+    uint32_t page;        /* the next one to copy */
+    bool busy;            /* a thread is copying a page */
 };
 
 /* One record; the pointers lead into the walk. */

@@ -1,6 +1,7 @@
 #include "py_tell.h"
 
 #include "py_args.h"
+#include "py_buffer.h"
 #include "py_call.h"
 #include "py_callback.h"
 #include "py_error.h"
@@ -17,9 +18,9 @@
 struct ticket_op {
     struct op op; /* its key is that of the entry, once it was read */
     struct fmm_ticket *ticket;
-    uint64_t serial; /* of the file that the ticket is of */
-    void *buffer;
-    size_t capacity;
+    uint64_t serial;         /* of the file that the ticket is of */
+    struct section *section; /* that its page is held by, or NULL */
+    struct buffer buffer;
     struct fmm_meta meta;
 };
 
@@ -35,9 +36,10 @@ static enum fmm_status
 run_read(struct fmm_cache *cache, struct op *op)
 {
     struct ticket_op *t = (struct ticket_op *)op;
-    return is_of(cache, t) ? fmm_dirty_read(cache, &op->call, t->ticket,
-                                            t->buffer, t->capacity, &t->meta)
-                           : FMM_MISS;
+    return is_of(cache, t)
+               ? fmm_dirty_read(cache, &op->call, t->ticket, t->buffer.data,
+                                t->buffer.capacity, &t->meta)
+               : FMM_MISS;
 }
 
 static enum fmm_status
@@ -69,14 +71,16 @@ run_again(struct fmm_cache *cache, struct op *op)
 }
 
 static int
-read_ticket(struct cache_object *self, struct ticket_op *t,
-            struct section *section)
+read_ticket(struct cache_object *self, void *what)
 {
-    if (section != NULL) {
-        return (int)fmm_dirty_read_locked(&section->guard, t->ticket,
-                                          t->buffer, t->capacity, &t->meta);
-    }
-    return op_call(self, &t->op, run_read);
+    struct ticket_op *t = what;
+    int status = t->section != NULL
+                     ? (int)fmm_dirty_read_locked(&t->section->guard,
+                                                  t->ticket, t->buffer.data,
+                                                  t->buffer.capacity, &t->meta)
+                     : op_call(self, &t->op, run_read);
+    t->buffer.needed = t->meta.key_len + t->meta.value_len;
+    return status;
 }
 
 /* Key and value in a bytes object; NULL without an exception when the entry
@@ -85,24 +89,11 @@ static PyObject *
 read_dirty(struct cache_object *self, struct ticket_op *t,
            struct section *section)
 {
-    t->capacity = READ_SIZE;
-    for (;;) {
-        PyObject *bytes =
-            PyBytes_FromStringAndSize(NULL, (Py_ssize_t)t->capacity);
-        if (bytes == NULL) {
-            return NULL;
-        }
-        t->buffer = PyBytes_AS_STRING(bytes);
-        int status = read_ticket(self, t, section);
-        if (status == FMM_OK) {
-            return bytes;
-        }
-        Py_DECREF(bytes);
-        if (status != FMM_TOO_SMALL) {
-            return NULL;
-        }
-        t->capacity = t->meta.key_len + t->meta.value_len;
+    t->section = section;
+    if (buffer_fill(&t->buffer, READ_SIZE, read_ticket, self, t) != FMM_OK) {
+        buffer_drop(&t->buffer);
     }
+    return buffer_take(&t->buffer);
 }
 
 /* Nobody here can write it back. */

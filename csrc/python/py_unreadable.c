@@ -116,7 +116,7 @@ static int
 decode_or_drop(struct cache_object *self, struct reading *reading,
                PyObject *key, PyObject **value)
 {
-    PyObject *bytes = Py_XNewRef(reading->bytes);
+    PyObject *bytes = Py_XNewRef(reading->buffer.bytes);
     int outcome = 1;
     *value = reading_value(self, reading);
     if (UNLIKELY(*value == NULL)) {

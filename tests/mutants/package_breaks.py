@@ -313,12 +313,11 @@ _FILES = (
     _break(
         "memory_is_asked_for_with_the_page_held",
         f"{_BINDING}py_lock.c",
-        "    held->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);\n"
-        "    if (held->bytes == NULL) {\n        return -1;\n    }\n"
-        "    held->section = section_take(self, &held->op);\n",
-        "    held->section = section_take(self, &held->op);\n"
-        "    held->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);\n"
-        "    if (held->bytes == NULL) {\n        return -1;\n    }\n",
+        "    if (held->section == NULL) {\n        return -1;\n    }\n    int status =",
+        "    if (held->section == NULL) {\n        return -1;\n    }\n"
+        "    PyObject *more = PyBytes_FromStringAndSize(NULL, 9);\n"
+        "    if (more == NULL) {\n        return -1;\n    }\n"
+        "    Py_DECREF(more);\n    int status =",
         f"{_HAZARDS}test_no_memory.py::test_operations_without_memory_leave_all_in_order",
     ),
 )
