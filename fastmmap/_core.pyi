@@ -1,5 +1,5 @@
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Optional, TypeVar, Union, final
+from typing import Any, Final, Optional, TypeVar, Union, final
 
 from typing_extensions import disjoint_base
 
@@ -7,6 +7,20 @@ from fastmmap.types import Entry, GetAndSetResult, Key, Lifetime, RemoveResult
 
 _Moment = Union[int, float, None]
 _Self = TypeVar("_Self")
+
+LEASE_TAKEN: Final = 0
+LEASE_LEASED: Final = 1
+LEASE_EXISTS: Final = 2
+LEASE_REFUSED: Final = 3
+LEASE_STORED: Final = 4
+LEASE_LOST: Final = 5
+
+KIND_LOCK: Final = 0
+KIND_RLOCK: Final = 1
+KIND_SEMAPHORE: Final = 2
+
+SCAN_ITEMS: Final = 3
+SCAN_VALUES: Final = 4
 
 @disjoint_base
 class Keyspace:
@@ -223,7 +237,7 @@ class Lease:
     def token(self) -> Optional[int]: ...
     @property
     def inherited(self) -> bool: ...
-    def take(self, refresh: bool = False, /) -> tuple[str, int, int]: ...
+    def take(self, refresh: bool = False, /) -> tuple[int, int, int]: ...
     def store(
         self,
         value: Any,
@@ -231,7 +245,7 @@ class Lease:
         leasable: bool = False,
         tags: bytes = b"",
         /,
-    ) -> str: ...
+    ) -> int: ...
     def release(self) -> bool: ...
     def __enter__(self: _Self) -> _Self: ...
     def __exit__(self, *exc_info: object) -> None: ...

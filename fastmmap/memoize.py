@@ -186,7 +186,7 @@ class Plan(NamedTuple):
 
     def refresh(self, lease: Lease, stored: Any) -> Optional[Found]:
         """Return a value that is stale, or take the right to refresh it: ``None``."""
-        if lease.take(True)[0] != "taken":
+        if lease.take(True)[0] != _core.LEASE_TAKEN:
             return Found(stored)
         again = self.cache._find(lease.key, ABSENT)
         if again is ABSENT or _record_of(again)[:2] == _record_of(stored)[:2]:

@@ -167,7 +167,7 @@ class Lease(_core.Lease):
                 raise
             callbacks.log_failure("storing a computed value", self.key, path, error)
             return
-        if outcome == "refused" and self.release():
+        if outcome == _core.LEASE_REFUSED and self.release():
             # The lease was there: what was missing is the room.
             callbacks.log_refusal(self.key, path)
 
@@ -219,9 +219,9 @@ def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
     with watch, waiting.Patience(terms.timeout) as patience:
         while True:
             outcome, process, token = lease.take()
-            if outcome in ("taken", "refused"):
+            if outcome in (_core.LEASE_TAKEN, _core.LEASE_REFUSED):
                 return None
-            if outcome == "leased":
+            if outcome == _core.LEASE_LEASED:
                 _refuse_own(lease)
                 delay = patience.delay()
                 if delay is None:

@@ -7,15 +7,11 @@ miss what another process removes meanwhile, and call ``read_cb``.
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import TYPE_CHECKING, Any
 
+from fastmmap import _core
 from fastmmap.types import Key
 
 if TYPE_CHECKING:
     from fastmmap.keyspace import Keyspace
-
-# What a scan yields; the numbers of 0, 1 and 2 are those of get_keys().
-SCAN_KEYS = 0
-SCAN_ITEMS = 3
-SCAN_VALUES = 4
 
 
 class CacheItems(ItemsView[Key, Any]):
@@ -25,7 +21,7 @@ class CacheItems(ItemsView[Key, Any]):
 
     def __iter__(self) -> Iterator[tuple[Key, Any]]:
         """Yield pairs of key and value."""
-        return self._mapping._scan(SCAN_ITEMS)
+        return self._mapping._scan(_core.SCAN_ITEMS)
 
     def __contains__(self, item: object) -> bool:
         """Tell whether a key has this value or one that is equal to it."""
@@ -43,7 +39,7 @@ class CacheValues(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """Yield values."""
-        return self._mapping._scan(SCAN_VALUES)
+        return self._mapping._scan(_core.SCAN_VALUES)
 
     def __contains__(self, value: object) -> bool:
         """Tell whether a value is this one or equal to it."""

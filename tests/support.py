@@ -127,7 +127,7 @@ def another_computes(
 ) -> _core.Lease:
     """Take the right to compute a key, as another caller would."""
     lease = _core.Lease(cache, key, ms)
-    assert lease.take()[0] == "taken"
+    assert lease.take()[0] == _core.LEASE_TAKEN
     return lease
 
 

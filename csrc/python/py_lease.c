@@ -1,5 +1,7 @@
 /* The type _core.Lease: the right to compute the value of a key, for as long
  * as a block runs. It is what get_or_set() and memoize() are made of. */
+#include "py_lease.h"
+
 #include "py_args.h"
 #include "py_error.h"
 #include "py_holding.h"
@@ -71,22 +73,25 @@ cache_lease_peek(PyObject *object, PyObject *args)
 
 /* ------------------------------------------------------------------- taking */
 
-/* The word for an outcome, and what goes with it: the process that has it,
- * and the token. */
+/* An outcome, the process that has it, and the token. */
 static PyObject *
-outcome_of(int status, const struct fmm_lease *lease)
+take_result(enum lease_outcome outcome, uint32_t pid, uint64_t token)
+{
+    return Py_BuildValue("iIK", (int)outcome, (unsigned)pid,
+                         (unsigned long long)token);
+}
+
+/* The same for a lease that was not taken. */
+static PyObject *
+refusal(int status, const struct fmm_lease *theirs)
 {
     switch (status) {
-    case FMM_OK:
-        return Py_BuildValue("sIK", "taken", 0u,
-                             (unsigned long long)lease->token);
     case FMM_LEASED:
-        return Py_BuildValue("sIK", "leased", fmm_lease_pid(lease),
-                             (unsigned long long)lease->token);
+        return take_result(LEASE_LEASED, fmm_lease_pid(theirs), theirs->token);
     case FMM_EXISTS:
-        return Py_BuildValue("sIK", "exists", 0u, 0ull);
-    default: /* a tombstone, or no room */
-        return Py_BuildValue("sIK", "refused", 0u, 0ull);
+        return take_result(LEASE_EXISTS, 0, 0);
+    default: /* FMM_STALE, FMM_NO_ROOM */
+        return take_result(LEASE_REFUSED, 0, 0);
     }
 }
 
@@ -121,15 +126,15 @@ PyDoc_STRVAR(lease_take_doc,
 Take it, if that is possible now.\n\
 \n\
 Returns:\n\
-    A word, the process that has it, and the token that it has: \"taken\" and\n\
-    0; \"leased\" by another; \"exists\", there is a value; or \"refused\", for\n\
-    none could be stored.");
+    An outcome, the process that has it, and the token that it has:\n\
+    LEASE_TAKEN and 0; LEASE_LEASED by another; LEASE_EXISTS, there is a\n\
+    value; or LEASE_REFUSED, for none could be stored.");
 
 static PyObject *
 lease_take(PyObject *object, PyObject *args)
 {
     struct lease_object *self = lease_of(object);
-    struct fmm_lease lease = {.token = 0};
+    struct fmm_lease theirs = {.token = 0};
     int refresh = 0;
     if (!PyArg_ParseTuple(args, "|p:take", &refresh) ||
         require_cache(self) < 0) {
@@ -141,15 +146,14 @@ lease_take(PyObject *object, PyObject *args)
     if (holding == NULL) {
         return NULL;
     }
-    int status = holding_take(self->cache, holding, &request, &lease);
+    int status = holding_take(self->cache, holding, &request, &theirs);
     if (status != FMM_OK) {
         holding_free(self->cache->state, holding);
-        return status < 0 ? NULL : outcome_of(status, &lease);
+        return status < 0 ? NULL : refusal(status, &theirs);
     }
-    lease.token = holding->token;
     let_go(self); /* what another thread took by this very object */
     self->holding = holding;
-    return outcome_of(FMM_OK, &lease);
+    return take_result(LEASE_TAKEN, 0, holding->token);
 }
 
 /* ------------------------------------------------------------------ storing */
@@ -204,11 +208,11 @@ store_computed(struct lease_object *self, const struct store_request *request,
 }
 
 static PyObject *
-word_of(int status)
+store_result(int status)
 {
-    return PyUnicode_FromString(status == FMM_OK     ? "stored"
-                                : status == FMM_MISS ? "lost"
-                                                     : "refused");
+    return PyLong_FromLong(status == FMM_OK     ? LEASE_STORED
+                           : status == FMM_MISS ? LEASE_LOST
+                                                : LEASE_REFUSED);
 }
 
 /* The token under which it may store; 0: none. */
@@ -226,7 +230,8 @@ PyDoc_STRVAR(lease_store_doc,
 Store what was computed, which ends it.\n\
 \n\
 Returns:\n\
-    \"stored\"; \"lost\": it was there no more; \"refused\": there is no room.");
+    LEASE_STORED; LEASE_LOST: it was there no more; LEASE_REFUSED: there is\n\
+    no room.");
 
 static PyObject *
 lease_store(PyObject *object, PyObject *args)
@@ -244,7 +249,7 @@ lease_store(PyObject *object, PyObject *args)
         return NULL;
     }
     if (c.token == 0) {
-        return word_of(FMM_MISS);
+        return store_result(FMM_MISS);
     }
     if (value_encode(self->cache, request.value, &encoded) < 0) {
         return NULL;
@@ -259,7 +264,7 @@ lease_store(PyObject *object, PyObject *args)
     c.leasable = leasable != 0;
     int status = store_computed(self, &request, &c);
     value_free(&encoded);
-    return status < 0 ? NULL : word_of(status);
+    return status < 0 ? NULL : store_result(status);
 }
 
 /* ------------------------------------------------------------------- ending */

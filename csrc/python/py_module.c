@@ -2,6 +2,8 @@
 #include "py_cache.h"
 
 #include "py_holdings.h"
+#include "py_lease.h"
+#include "py_scan.h"
 
 static struct PyModuleDef core_module;
 
@@ -242,6 +244,25 @@ add_type(PyObject *module, const struct type_row *row)
     return PyModule_AddType(module, (PyTypeObject *)type);
 }
 
+/* Numbers that C and Python call by the same names. */
+static int
+add_constants(PyObject *module)
+{
+    return PyModule_AddIntMacro(module, LEASE_TAKEN) < 0 ||
+                   PyModule_AddIntMacro(module, LEASE_LEASED) < 0 ||
+                   PyModule_AddIntMacro(module, LEASE_EXISTS) < 0 ||
+                   PyModule_AddIntMacro(module, LEASE_REFUSED) < 0 ||
+                   PyModule_AddIntMacro(module, LEASE_STORED) < 0 ||
+                   PyModule_AddIntMacro(module, LEASE_LOST) < 0 ||
+                   PyModule_AddIntMacro(module, KIND_LOCK) < 0 ||
+                   PyModule_AddIntMacro(module, KIND_RLOCK) < 0 ||
+                   PyModule_AddIntMacro(module, KIND_SEMAPHORE) < 0 ||
+                   PyModule_AddIntMacro(module, SCAN_ITEMS) < 0 ||
+                   PyModule_AddIntMacro(module, SCAN_VALUES) < 0
+               ? -1
+               : 0;
+}
+
 static int
 core_exec(PyObject *module)
 {
@@ -262,7 +283,9 @@ core_exec(PyObject *module)
     }
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
     state->shared = PyDict_New();
-    return state->pickle_protocol != NULL && state->shared != NULL ? 0 : -1;
+    return state->pickle_protocol != NULL && state->shared != NULL
+               ? add_constants(module)
+               : -1;
 }
 
 static int

@@ -27,7 +27,7 @@ class Holder(NamedTuple):
 class Leased(_core.Acquirable):
     """Something that is to be had as often as it has keys.
 
-    ``_kind`` is what `_core.Holdings` calls it. The keys of a namespace end when that
+    ``_kind`` says so to `_core.Holdings`. The keys of a namespace end when that
     is cleared, and what is held shall not: the keys are those of the cache, and name
     the namespace.
 
@@ -40,7 +40,7 @@ class Leased(_core.Acquirable):
             for as long as it takes.
     """
 
-    _kind = 0
+    _kind = _core.KIND_LOCK
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ class RLock(Exclusive):
         TypeError, ValueError: An argument is out of its range.
     """
 
-    _kind = 1
+    _kind = _core.KIND_RLOCK
 
     def _make_holdings(self) -> _core.Holdings:
         return _core.share(self._cache, self._keys, self._kind)

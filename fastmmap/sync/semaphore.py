@@ -2,6 +2,7 @@
 
 from typing import Union
 
+from fastmmap import _core
 from fastmmap.keyspace import Keyspace
 from fastmmap.sync.leased import Holder, Leased
 from fastmmap.sync.naming import key_of, names_of
@@ -28,7 +29,7 @@ class Semaphore(Leased):
         TypeError, ValueError: An argument is out of its range.
     """
 
-    _kind = 2
+    _kind = _core.KIND_SEMAPHORE
 
     def __init__(
         self,

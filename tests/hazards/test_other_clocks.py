@@ -80,7 +80,7 @@ WAITS = {
     """,
     "get_or_set": """
         other = _core.Lease(cache, "key", 60_000)
-        assert other.take()[0] == "taken"
+        assert other.take()[0] == _core.LEASE_TAKEN
         try:
             cache.get_or_set("key", lambda: 1, timeout=0.1)
         except LockTimeout:

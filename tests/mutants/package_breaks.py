@@ -545,9 +545,11 @@ _LOCKS = (
     _break(
         "a_lease_is_noted_after_python_ran",
         f"{_BINDING}py_lease.c",
-        "    self->holding = holding;\n    return outcome_of(FMM_OK, &lease);\n",
+        "    self->holding = holding;\n"
+        "    return take_result(LEASE_TAKEN, 0, holding->token);\n",
         "    self->holding = PyErr_CheckSignals() < 0 ? NULL : holding;\n"
-        "    return PyErr_Occurred() ? NULL : outcome_of(FMM_OK, &lease);\n",
+        "    return PyErr_Occurred()\n"
+        "        ? NULL : take_result(LEASE_TAKEN, 0, holding->token);\n",
         f"{_HAZARDS}test_exceptions.py::test_signals_that_raise_leave_nothing_held",
     ),
     _break(

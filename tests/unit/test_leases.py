@@ -26,13 +26,13 @@ def test_one_has_the_lease_and_the_next_hears_who(cache: FastMmap) -> None:
     lease = another_computes(cache)
     assert lease.token and lease.key == "key" and lease.cache is cache
     assert _core.Lease(cache, "key", MINUTE).take() == (
-        "leased",
+        _core.LEASE_LEASED,
         os.getpid(),
         lease.token,
     )
-    assert lease.store([1]) == "stored"
+    assert lease.store([1]) == _core.LEASE_STORED
     assert lease.token is None
-    assert take(cache) == ("exists", 0)
+    assert take(cache) == (_core.LEASE_EXISTS, 0)
     assert cache["key"] == [1]
 
 
@@ -49,20 +49,20 @@ def test_a_lease_that_was_given_back_stores_nothing(cache: FastMmap) -> None:
     lease = another_computes(cache)
     assert lease.release() is True
     assert lease.release() is False
-    assert lease.store("late") == "lost"
+    assert lease.store("late") == _core.LEASE_LOST
     assert "key" not in cache
 
 
 def test_a_lease_holds_nothing_before_it_is_taken(cache: FastMmap) -> None:
     with _core.Lease(cache, "key", MINUTE) as lease:
         assert lease.running and lease.token is None
-        assert lease.store(1) == "lost" and lease.release() is False
+        assert lease.store(1) == _core.LEASE_LOST and lease.release() is False
     assert not lease.running
 
 
 def test_the_end_of_the_block_ends_the_lease(cache: FastMmap) -> None:
     with pytest.raises(KeyError), _core.Lease(cache, "key", MINUTE) as lease:
-        assert lease.take()[0] == "taken"
+        assert lease.take()[0] == _core.LEASE_TAKEN
         raise KeyError
     assert cache._lease_peek("key") is None
 
@@ -88,33 +88,33 @@ def test_a_removed_key_refuses_what_was_computed(cache: FastMmap) -> None:
     lease = another_computes(cache)
     cache.remove("key")
     other = another_computes(cache)
-    assert lease.store("stale") == "lost"
-    assert other.store("fresh") == "stored"
+    assert lease.store("stale") == _core.LEASE_LOST
+    assert other.store("fresh") == _core.LEASE_STORED
     assert cache["key"] == "fresh"
 
 
 def test_a_tombstone_refuses_a_lease(cache: FastMmap) -> None:
     cache.remove("key", modseq=3)
-    assert take(cache) == ("refused", 0)
+    assert take(cache) == (_core.LEASE_REFUSED, 0)
 
 
 def test_a_key_too_long_for_a_page_refuses_a_lease(one_page: FastMmap) -> None:
-    assert take(one_page, "k" * 60_000) == ("refused", 0)
+    assert take(one_page, "k" * 60_000) == (_core.LEASE_REFUSED, 0)
 
 
 def test_a_value_without_room_leaves_the_lease(one_page: FastMmap) -> None:
     lease = another_computes(one_page)
-    assert lease.store(b"x" * 10**6) == "refused"
+    assert lease.store(b"x" * 10**6) == _core.LEASE_REFUSED
     assert lease.release() is True
 
 
 def test_a_value_with_room_is_refreshed_while_it_is_read(cache: FastMmap) -> None:
-    assert another_computes(cache).store("old", None, True) == "stored"
+    assert another_computes(cache).store("old", None, True) == _core.LEASE_STORED
     lease = _core.Lease(cache, "key", MINUTE)
-    assert lease.take(True)[0] == "taken"
+    assert lease.take(True)[0] == _core.LEASE_TAKEN
     assert cache["key"] == "old"
-    assert take(cache, refresh=True) == ("leased", os.getpid())
-    assert lease.store("new", 10, True) == "stored"
+    assert take(cache, refresh=True) == (_core.LEASE_LEASED, os.getpid())
+    assert lease.store("new", 10, True) == _core.LEASE_STORED
     assert cache["key"] == "new"
     with time_travel(11):
         assert "key" not in cache
@@ -123,7 +123,7 @@ def test_a_value_with_room_is_refreshed_while_it_is_read(cache: FastMmap) -> Non
 def test_a_deadline_ends_a_lease(cache: FastMmap) -> None:
     lease = another_computes(cache)
     with time_travel(61):
-        assert take(cache)[0] == "taken"
+        assert take(cache)[0] == _core.LEASE_TAKEN
     assert lease.release() is False
 
 
@@ -132,17 +132,17 @@ def test_an_absence_that_read_cb_left_is_no_value(make_cache: MakeCache) -> None
     cache = make_cache(cache_not_found=True, **store.options())
     other = make_cache()
     assert cache.get("key") is None
-    assert take(other)[0] == "taken"
+    assert take(other)[0] == _core.LEASE_TAKEN
 
 
 def test_write_cb_hears_of_what_was_computed(make_cache: MakeCache) -> None:
     store = BackingStore()
     cache = make_cache(**store.options())
-    assert another_computes(cache).store(1) == "stored"
+    assert another_computes(cache).store(1) == _core.LEASE_STORED
     assert store.calls == [("write", "key", 1, None)]
     lease = another_computes(cache, "other")
     cache.remove("other")
-    assert lease.store(2) == "lost"
+    assert lease.store(2) == _core.LEASE_LOST
     assert "other" not in store
 
 
