@@ -1,6 +1,7 @@
 /* Changes in place: numbers and lifetimes. */
 #include "py_args.h"
 #include "py_methods.h"
+#include "py_missing.h"
 #include "py_store.h"
 
 /* ------------------------------------------------------------ incr, decr */
@@ -68,7 +69,7 @@ finish_incr(struct cache_object *self, const struct incr_op *i, int status,
 COLD static int
 incr_over_missing(struct cache_object *self, struct incr_op *i, PyObject *key)
 {
-    int forgotten = store_forget_missing(self, key);
+    int forgotten = missing_forget(self, key);
     if (forgotten <= 0) {
         return forgotten < 0 ? -1 : FMM_NOT_INT;
     }
@@ -246,11 +247,7 @@ cache_touch(struct cache_object *self, PyObject *const *values,
         return NULL;
     }
     const struct expiry_args expiry = {out[1], out[2]};
-    if (UNLIKELY(self->cache_not_found) &&
-        store_forget_missing(self, out[0]) < 0) {
-        return NULL;
-    }
-    if (op_set_key(self, out[0], &t.op.key) < 0 || op_begin(self, &t.op) < 0 ||
+    if (missing_begin(self, out[0], &t.op) < 0 ||
         expiry_resolve(self, &expiry, t.op.call.now_ms, self->expire_ms,
                        &t.expire_at) < 0) {
         return NULL;

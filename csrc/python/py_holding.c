@@ -1,6 +1,7 @@
 #include "py_holding.h"
 
-#include "py_store.h"
+#include "py_missing.h"
+#include "py_writeback.h"
 
 #define GLANCE_MS 2
 
@@ -99,7 +100,7 @@ holding_take(struct cache_object *self, struct holding *holding,
 {
     struct take_op t = {.request = request};
     holding_confirm(self->state);
-    if (store_forget_missing(self, holding->name) < 0 ||
+    if (missing_forget(self, holding->name) < 0 ||
         op_set_key(self, holding->name, &t.op.key) < 0 ||
         op_begin_store(self, &t.op) < 0) {
         return -1;

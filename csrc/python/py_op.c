@@ -167,10 +167,10 @@ op_refuse_damaged(const struct cache_object *self, const struct mapping *map)
 }
 
 COLD int
-op_settle(struct cache_object *any, struct op *op, op_run run,
+op_settle(struct cache_object *keyspace, struct op *op, op_run run,
           enum fmm_status status)
 {
-    struct cache_object *self = any->root;
+    struct cache_object *self = keyspace->root;
     uint64_t since_ms = fmm_monotonic_ms();
     int outcome = 0;
     while (outcome == 0 && (status == FMM_BUSY || status == FMM_RETIRED)) {
@@ -193,9 +193,9 @@ op_settle(struct cache_object *any, struct op *op, op_run run,
 }
 
 int
-op_call_long(struct cache_object *any, struct op *op, op_run run)
+op_call_long(struct cache_object *keyspace, struct op *op, op_run run)
 {
-    struct cache_object *self = any->root;
+    struct cache_object *self = keyspace->root;
     if (self->map == NULL) {
         return cache_raise_closed(self);
     }

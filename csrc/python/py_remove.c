@@ -4,6 +4,7 @@
 #include "py_callback.h"
 #include "py_error.h"
 #include "py_methods.h"
+#include "py_missing.h"
 #include "py_read.h"
 #include "py_remove.h"
 #include "py_store.h"
@@ -86,14 +87,8 @@ remove_plainly(struct cache_object *self, PyObject *key)
 {
     struct remove_op r;
     r.removal = (struct fmm_removal){.has_modseq = false};
-    if (UNLIKELY(self->cache_not_found) &&
-        store_forget_missing(self, key) < 0) {
-        return -1;
-    }
-    if (op_set_key(self, key, &r.op.key) < 0 || op_begin(self, &r.op) < 0) {
-        return -1;
-    }
-    return remove_key(self, &r, key);
+    return missing_begin(self, key, &r.op) < 0 ? -1
+                                               : remove_key(self, &r, key);
 }
 
 /* The lifetime of tombstones, when none is given. */
@@ -144,11 +139,7 @@ cache_remove(struct cache_object *self, PyObject *const *values,
         return NULL;
     }
     const struct expiry_args expiry = {out[2], out[3]};
-    if (UNLIKELY(self->cache_not_found) &&
-        store_forget_missing(self, out[0]) < 0) {
-        return NULL;
-    }
-    if (op_set_key(self, out[0], &r.op.key) < 0 || op_begin(self, &r.op) < 0 ||
+    if (missing_begin(self, out[0], &r.op) < 0 ||
         expiry_resolve(self, &expiry, r.op.call.now_ms,
                        tombstone_lifetime(self), &r.removal.expire_at) < 0) {
         return NULL;
@@ -232,14 +223,8 @@ cache_expire(struct cache_object *self, PyObject *const *values,
     PyObject *key = NULL;
     struct remove_op r;
     r.removal = (struct fmm_removal){.keep_dirty = true};
-    if (args_parse(&spec, &(struct args){values, count, names}, &key) < 0) {
-        return NULL;
-    }
-    if (UNLIKELY(self->cache_not_found) &&
-        store_forget_missing(self, key) < 0) {
-        return NULL;
-    }
-    if (op_set_key(self, key, &r.op.key) < 0 || op_begin(self, &r.op) < 0) {
+    if (args_parse(&spec, &(struct args){values, count, names}, &key) < 0 ||
+        missing_begin(self, key, &r.op) < 0) {
         return NULL;
     }
     int status = writeback_call(self, &r.op, run_remove, &r.ticket);

@@ -70,9 +70,9 @@ run_guard(struct fmm_cache *cache, struct op *op)
 }
 
 struct section *
-section_take(struct cache_object *any, struct op *op)
+section_take(struct cache_object *keyspace, struct op *op)
 {
-    struct cache_object *cache = any->root;
+    struct cache_object *cache = keyspace->root;
     struct section *section = section_new(cache);
     struct guard_op g = {.op = *op};
     if (section == NULL) {

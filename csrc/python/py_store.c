@@ -2,6 +2,7 @@
 
 #include "py_callback.h"
 #include "py_methods.h"
+#include "py_missing.h"
 #include "py_read.h"
 #include "py_tags.h"
 #include "py_unreadable.h"
@@ -57,7 +58,7 @@ COLD static int
 store_over_missing(struct cache_object *self,
                    const struct store_request *request, struct store_op *store)
 {
-    int forgotten = store_forget_missing(self, request->key);
+    int forgotten = missing_forget(self, request->key);
     if (forgotten <= 0) {
         return forgotten < 0 ? -1 : FMM_EXISTS;
     }
@@ -80,7 +81,7 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
         return -1;
     }
     if (UNLIKELY(request->mode == FMM_STORE_REPLACE) &&
-        store_forget_missing(self, request->key) < 0) {
+        missing_forget(self, request->key) < 0) {
         return -1;
     }
     if (op_set_key(self, request->key, &store.op.key) < 0 ||
@@ -453,44 +454,4 @@ cache_set_many(struct cache_object *self, PyObject *const *values,
     Py_XDECREF(tags);
     Py_XDECREF(pairs);
     return refused;
-}
-
-/* ------------------------------------------------------ what is not there */
-
-static enum fmm_status
-run_forget(struct fmm_cache *cache, struct op *op)
-{
-    const struct fmm_removal plainly = {.has_modseq = false};
-    struct fmm_ticket ticket;
-    struct fmm_guard guard;
-    struct fmm_meta meta;
-    op_hash(cache, op);
-    op->call.count = false; /* no read of the user's */
-    enum fmm_status status = fmm_exists(cache, &op->call, &op->key, &meta);
-    if (status != FMM_OK || meta.type != VALUE_NOT_FOUND) {
-        return status == FMM_OK ? FMM_MISS : status;
-    }
-    status = op_guard_take(cache, op, &guard);
-    if (status != FMM_OK) {
-        return status;
-    }
-    status = fmm_get_locked(&guard, &op->call, &op->key, NULL, 0, &meta);
-    bool marked = status == FMM_OK && meta.type == VALUE_NOT_FOUND;
-    if (marked) {
-        fmm_remove_locked(&guard, &op->call, &op->key, &plainly, NULL,
-                          &ticket);
-    }
-    fmm_guard_release(&guard);
-    return marked ? FMM_OK : FMM_MISS;
-}
-
-int
-store_forget_missing(struct cache_object *self, PyObject *key)
-{
-    struct op op;
-    if (key_from_object(key, &op.key) < 0 || op_begin(self, &op) < 0) {
-        return -1;
-    }
-    int status = op_call(self, &op, run_forget);
-    return status < 0 ? -1 : status == FMM_OK;
 }

@@ -24,10 +24,6 @@ int store_tell(struct cache_object *self, const struct store_request *request,
 /* Raise ValueError for a value that a mapping must not lose. */
 void store_raise_refused(const struct cache_object *self, PyObject *key,
                          int status);
-/* Forget that read_cb found nothing, before a key is changed in a way that
- * depends on what is there. Returns 1, 0 when there was no such mark, or -1
- * with an exception. */
-int store_forget_missing(struct cache_object *self, PyObject *key);
 /* The pairs of a mapping, or of an iterable of pairs, as a tuple of tuples;
  * NULL with an exception. */
 PyObject *store_pairs(PyObject *mapping);

@@ -511,7 +511,7 @@ _COMPUTING = (
     _break(
         "a_known_absence_passes_for_a_value",
         f"{_BINDING}py_holding.c",
-        "    if (store_forget_missing(self, holding->name) < 0 ||\n        op_set_key",
+        "    if (missing_forget(self, holding->name) < 0 ||\n        op_set_key",
         "    if (op_set_key",
         f"{_UNIT}test_leases.py::test_an_absence_that_read_cb_left_is_no_value",
     ),
