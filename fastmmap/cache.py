@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Optional, TypeVar, Union
 
 from fastmmap import _core, lifecycle, location, serializers
@@ -17,13 +16,14 @@ from fastmmap.errors import ClosedError, FormatError
 from fastmmap.keyspace import Keyspace
 from fastmmap.options import (
     DEFAULT_SERIALIZER,
-    REATTACHED,
-    FileOptions,
+    Given,
+    Phase,
     Size,
-    UseOptions,
     choose_compressor,
     choose_serializer,
-    file_options,
+    core_options,
+    lasting,
+    signature_of,
     use_options,
 )
 from fastmmap.serializers import Serializer, serializer_named
@@ -31,7 +31,6 @@ from fastmmap.types import CheckReport, Lifetime, Stats
 
 _Self = TypeVar("_Self", bound="FastMmap")
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
-_Given = dict[str, Any]
 _Names = tuple[Optional[str], Optional[str]]
 
 #: Mode bits that let group or others write.
@@ -103,12 +102,24 @@ class FastMmap(_core.Cache, Keyspace):
         OSError: The file cannot be opened or created.
     """
 
-    _given: _Given
+    _given: Given
     #: The process that opened a file by its name, and so has to close it.
     _opener: int = 0
     #: Whether it has a file that goes with the last who has it open.
     _private: bool = False
 
+    def _start(self, share_file: Optional[Path], given: Given) -> None:
+        """Open the file; what `__init__` does."""
+        unlink, empty = given["unlink_on_exit"], bool(given["empty_on_exit"])
+        opener = os.getpid() if share_file is not None else 0
+        private = share_file is None and unlink is not False
+        path = _absolute(share_file, keep=not private)
+        file = core_options(given, Phase.MAKING, Phase.OPENING)
+        _attach(self, path, file, given)
+        self._begin(private, bool(unlink) and not private, empty)
+        self._opener = opener
+
+    @signature_of(_start)
     def __init__(
         self,
         share_file: Optional[Path] = None,
@@ -144,14 +155,7 @@ class FastMmap(_core.Cache, Keyspace):
         allow_shared: bool = False,
         allow_network_fs: bool = False,
         sigbus_guard: bool = False,
-    ) -> None:
-        given = {name: value for name, value in locals().items() if name != "self"}
-        opener = os.getpid() if share_file is not None else 0
-        private = share_file is None and unlink_on_exit is not False
-        path = _absolute(given.pop("share_file"), keep=not private)
-        _attach(self, path, file_options(given), given)
-        self._begin(private, bool(unlink_on_exit) and not private, bool(empty_on_exit))
-        self._opener = opener
+    ) -> None: ...
 
     def _begin(self, private: bool, unlink: bool, empty: bool) -> None:
         """Say what is to be done at the end, of this object or its process.
@@ -245,7 +249,7 @@ def _absolute(share_file: Optional[Path], keep: bool) -> str:
     return os.path.abspath(path)
 
 
-def _attach(cache: FastMmap, path: str, file: FileOptions, given: _Given) -> None:
+def _attach(cache: FastMmap, path: str, file: Given, given: Given) -> None:
     """Open the file of a new object and say how it is used."""
     use = use_options(given)
     values = choose_serializer(given["serializer"], given["raw_values"])
@@ -258,31 +262,31 @@ def _attach(cache: FastMmap, path: str, file: FileOptions, given: _Given) -> Non
     except BaseException:
         cache._detach()
         raise
-    cache._given = {name: given[name] for name in REATTACHED}
+    cache._given = lasting(given)
 
 
 def _configure(
     cache: FastMmap,
-    use: UseOptions,
+    use: Given,
     values: Optional[Serializer],
     packing: Optional[Compressor],
 ) -> None:
     """Say how an open file is used; what is left out follows the file."""
     values = values or _serializer_of(cache)
     packing = packing or _compressor_of(cache)
-    cache._configure(*values[1:], *packing[1:], **vars(use))
+    cache._configure(*values[1:], *packing[1:], **use)
 
 
-def _open(cache: FastMmap, path: str, file: FileOptions, names: _Names) -> None:
+def _open(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
     """Attach, or else create: a name left out follows a file that exists."""
     defaults = (names[0] or DEFAULT_SERIALIZER, names[1] or "")
-    attaching = replace(file, must_exist=True)
+    attaching = {**file, "must_exist": True}
     for _ in range(_OPEN_ATTEMPTS):
-        if not (file.init_file or _is_empty(path)):
+        if not (file.get("init_file") or _is_empty(path)):
             try:
                 return _open_once(cache, path, attaching, names)
             except FileNotFoundError:
-                if file.must_exist:
+                if file.get("must_exist"):
                     raise
         _require_safe(defaults[0], file)
         try:
@@ -302,10 +306,10 @@ def _is_empty(path: str) -> bool:
         return False
 
 
-def _open_once(cache: FastMmap, path: str, file: FileOptions, names: _Names) -> None:
+def _open_once(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
     serializer, compressor = names
     _core.Cache.__init__(
-        cache, path, serializer=serializer, compressor=compressor, **vars(file)
+        cache, path, serializer=serializer, compressor=compressor, **file
     )
 
 
@@ -331,35 +335,31 @@ def _compressor_of(cache: FastMmap) -> Compressor:
         ) from None
 
 
-def _require_safe(serializer: Optional[str], file: FileOptions) -> None:
+def _require_safe(serializer: Optional[str], file: Given) -> None:
     """Refuse values that run code when read, where strangers may write them."""
-    if file.allow_shared and serializer not in serializers.SAFE:
+    if file["allow_shared"] and serializer not in serializers.SAFE:
         raise ValueError(
             f"allow_shared=True with serializer {str(serializer)!r} would let "
             "whoever can write the file run code here: use one of "
             f"{', '.join(map(repr, serializers.SAFE))}"
         )
-    if file.mode & WRITABLE_BY_OTHERS and serializer not in serializers.SAFE:
+    mode = file.get("mode", 0)
+    if mode & WRITABLE_BY_OTHERS and serializer not in serializers.SAFE:
         raise ValueError(
-            f"permissions={file.mode:#o} with serializer {str(serializer)!r} would "
+            f"permissions={mode:#o} with serializer {str(serializer)!r} would "
             "let whoever can write the file run code here: take write from group "
-            f"and others, as in permissions={file.mode & ~WRITABLE_BY_OTHERS:#o}, or "
+            f"and others, as in permissions={mode & ~WRITABLE_BY_OTHERS:#o}, or "
             "use allow_shared=True and one of "
             f"{', '.join(map(repr, serializers.SAFE))}"
         )
 
 
 def _reattach(
-    cls: type[_Self], path: str, given: _Given, private: bool = False
+    cls: type[_Self], path: str, given: Given, private: bool = False
 ) -> _Self:
     """Make an object of a file that exists: the other half of pickling."""
     cache = cls.__new__(cls)
-    file = FileOptions(
-        must_exist=True,
-        allow_shared=bool(given["allow_shared"]),
-        allow_network_fs=bool(given["allow_network_fs"]),
-        sigbus_guard=bool(given["sigbus_guard"]),
-    )
+    file = {**core_options(given, Phase.OPENING), "must_exist": True}
     _attach(cache, path, file, given)
     if private:
         cache._begin(private, unlink=False, empty=False)

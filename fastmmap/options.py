@@ -1,13 +1,16 @@
 """The options of `FastMmap`, checked and turned into what the C code takes.
 
-Every message names the option, the value found and what was expected.
+Their names, types and defaults are those of its ``__init__``, where editors and type
+checkers read them; what becomes of each says the table `OPTIONS`. Every message of a
+check names the option, the value found and what was expected.
 """
 
+import functools
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Optional, Union
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple, Optional, TypeVar, Union
 
 from fastmmap import compressors, durations, serializers
 from fastmmap.compressors import Compressor
@@ -27,7 +30,7 @@ _SIZE = re.compile(r"\s*(\d+)\s*([kmg]?)\s*", re.ASCII)
 _SHIFT = {"": 0, "k": 10, "m": 20, "g": 30}
 _SIZE_MAX = 2**63 - 1
 _COUNT_MAX = 2**32 - 1
-_DEADLOCK_MS = 10_000
+_DEADLOCK_SECONDS = 10
 
 
 def parse_size(name: str, value: Optional[Size]) -> int:
@@ -59,26 +62,26 @@ def parse_count(name: str, value: Optional[int]) -> int:
     return value
 
 
-def parse_mode(value: int) -> int:
+def parse_mode(name: str, value: int) -> int:
     """Return the permission bits of a new file."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"permissions must be an int, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 0 < value <= 0o777:
         raise ValueError(
-            f"permissions is {value!r}: expected mode bits such as 0o600, up to 0o777"
+            f"{name} is {value!r}: expected mode bits such as 0o600, up to 0o777"
         )
     return value
 
 
-def parse_timeout(value: Union[int, float, None], catch_deadlocks: bool) -> int:
-    """Return ``lock_timeout`` in milliseconds; -1 waits without end."""
+def parse_timeout(name: str, value: Union[int, float, None]) -> int:
+    """Return seconds to wait in milliseconds; -1 waits without end."""
     if value is None:
-        return _DEADLOCK_MS if catch_deadlocks else -1
+        return -1
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"lock_timeout must be a number, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     if not math.isfinite(value) or not 0 <= value < 2**53:
         raise ValueError(
-            f"lock_timeout is {value!r}: expected seconds from 0 on, "
+            f"{name} is {value!r}: expected seconds from 0 on, "
             "or None to wait as long as it takes"
         )
     return math.ceil(value * 1000)
@@ -121,20 +124,20 @@ def choose_compressor(value: object, compress: Optional[bool]) -> Optional[Compr
     return Compressor("zlib") if compress else compressors.NONE
 
 
-def parse_min_size(value: int) -> int:
-    """Return ``compress_min_size`` in bytes."""
+def parse_min_size(name: str, value: int) -> int:
+    """Return a number of bytes, which may be 0."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"compress_min_size must be an int, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 0 <= value <= _SIZE_MAX:
-        raise ValueError(f"compress_min_size is {value}: expected bytes from 0 on")
+        raise ValueError(f"{name} is {value}: expected bytes from 0 on")
     return value
 
 
-def parse_write_action(value: str) -> bool:
+def parse_write_action(name: str, value: str) -> bool:
     """Return whether changed values are written back late."""
     if value not in ("write_through", "write_back"):
         raise ValueError(
-            f'write_action is {value!r}: expected "write_through" or "write_back"'
+            f'{name} is {value!r}: expected "write_through" or "write_back"'
         )
     return value == "write_back"
 
@@ -149,101 +152,130 @@ def parse_lifetime(name: str, value: Lifetime) -> int:
         raise type(error)(f"{name}: {error}") from None
 
 
-@dataclass(frozen=True)
-class FileOptions:
-    """What matters while the file is opened, in the core's own terms."""
-
-    cache_size: int = 0
-    page_size: int = 0
-    num_pages: int = 0
-    slots: int = 0
-    entry_size: int = 0
-    mode: int = 0
-    init_file: bool = False
-    must_exist: bool = False
-    sparse: bool = False
-    verify: bool = False
-    allow_shared: bool = False
-    allow_network_fs: bool = False
-    sigbus_guard: bool = False
+def parse_flag(name: str, value: object) -> bool:
+    """Return whether something is on."""
+    return bool(value)
 
 
-@dataclass(frozen=True)
-class UseOptions:
-    """What matters while the cache is used. Times are milliseconds."""
-
-    compress_min_size: int
-    expire_ms: int
-    tombstone_ms: int
-    lock_timeout_ms: int
-    enable_stats: bool
-    context: Any
-    read_cb: Any
-    write_cb: Any
-    delete_cb: Any
-    cache_not_found: bool
-    write_back: bool
-    allow_recursive: bool
+def parse_opposite(name: str, value: object) -> bool:
+    """Return whether something is off."""
+    return not value
 
 
-#: What an object that re-attaches to its file in another process takes along.
-REATTACHED = (
-    "serializer",
-    "raw_values",
-    "compressor",
-    "compress",
-    "compress_min_size",
-    "expire_time",
-    "tombstone_expire_time",
-    "enable_stats",
-    "context",
-    "read_cb",
-    "write_cb",
-    "delete_cb",
-    "cache_not_found",
-    "write_action",
-    "allow_recursive",
-    "lock_timeout",
-    "catch_deadlocks",
-    "allow_shared",
-    "allow_network_fs",
-    "sigbus_guard",
+def keep(name: str, value: Any) -> Any:
+    """Return what is not looked at."""
+    return value
+
+
+# -------------------------------------------------------------------- the table
+
+
+class Phase(Enum):
+    """What an option matters for."""
+
+    MAKING = "a new file"
+    OPENING = "any open file"
+    VALUES = "what values look like in the file"
+    USE = "the use of the cache"
+    ENDING = "the end of the object"
+
+
+class Option(NamedTuple):
+    """What becomes of an argument of `FastMmap`."""
+
+    name: str
+    phase: Phase
+    check: Callable[[str, Any], Any] = keep  # its name and value, to what C takes
+    core: str = ""  # what the C code calls it; "": it is for the package alone
+
+
+OPTIONS = (
+    Option("init_file", Phase.MAKING, parse_flag, "init_file"),
+    Option("test_file", Phase.MAKING, parse_flag, "verify"),
+    Option("permissions", Phase.MAKING, parse_mode, "mode"),
+    Option("unlink_on_exit", Phase.ENDING),
+    Option("empty_on_exit", Phase.ENDING),
+    Option("cache_size", Phase.MAKING, parse_size, "cache_size"),
+    Option("reserve", Phase.MAKING, parse_opposite, "sparse"),
+    Option("page_size", Phase.MAKING, parse_size, "page_size"),
+    Option("num_pages", Phase.MAKING, parse_count, "num_pages"),
+    Option("start_slots", Phase.MAKING, parse_count, "slots"),
+    Option("entry_size", Phase.MAKING, parse_count, "entry_size"),
+    Option("serializer", Phase.VALUES),
+    Option("raw_values", Phase.VALUES),
+    Option("compressor", Phase.VALUES),
+    Option("compress", Phase.VALUES),
+    Option("compress_min_size", Phase.USE, parse_min_size, "compress_min_size"),
+    Option("expire_time", Phase.USE, parse_lifetime, "expire_ms"),
+    Option("tombstone_expire_time", Phase.USE, parse_lifetime, "tombstone_ms"),
+    Option("enable_stats", Phase.USE, parse_flag, "enable_stats"),
+    Option("context", Phase.USE, keep, "context"),
+    Option("read_cb", Phase.USE, parse_callback, "read_cb"),
+    Option("write_cb", Phase.USE, parse_callback, "write_cb"),
+    Option("delete_cb", Phase.USE, parse_callback, "delete_cb"),
+    Option("cache_not_found", Phase.USE, parse_flag, "cache_not_found"),
+    Option("write_action", Phase.USE, parse_write_action, "write_back"),
+    Option("allow_recursive", Phase.USE, parse_flag, "allow_recursive"),
+    Option("lock_timeout", Phase.USE, parse_timeout, "lock_timeout_ms"),
+    Option("catch_deadlocks", Phase.USE),
+    Option("allow_shared", Phase.OPENING, parse_flag, "allow_shared"),
+    Option("allow_network_fs", Phase.OPENING, parse_flag, "allow_network_fs"),
+    Option("sigbus_guard", Phase.OPENING, parse_flag, "sigbus_guard"),
 )
 
-
-def file_options(given: Mapping[str, Any]) -> FileOptions:
-    """Check the arguments of `FastMmap` that matter at opening."""
-    return FileOptions(
-        cache_size=parse_size("cache_size", given["cache_size"]),
-        page_size=parse_size("page_size", given["page_size"]),
-        num_pages=parse_count("num_pages", given["num_pages"]),
-        slots=parse_count("start_slots", given["start_slots"]),
-        entry_size=parse_count("entry_size", given["entry_size"]),
-        mode=parse_mode(given["permissions"]),
-        init_file=bool(given["init_file"]),
-        sparse=not given["reserve"],
-        verify=bool(given["test_file"]),
-        allow_shared=bool(given["allow_shared"]),
-        allow_network_fs=bool(given["allow_network_fs"]),
-        sigbus_guard=bool(given["sigbus_guard"]),
-    )
+Given = dict[str, Any]
+#: What an object that attaches to its file in another process has no use for.
+_ONCE = (Phase.MAKING, Phase.ENDING)
 
 
-def use_options(given: Mapping[str, Any]) -> UseOptions:
-    """Check the arguments of `FastMmap` that matter while it is used."""
-    lock_timeout, catch = given["lock_timeout"], given["catch_deadlocks"]
-    tombstones = given["tombstone_expire_time"]
-    return UseOptions(
-        compress_min_size=parse_min_size(given["compress_min_size"]),
-        expire_ms=parse_lifetime("expire_time", given["expire_time"]),
-        tombstone_ms=parse_lifetime("tombstone_expire_time", tombstones),
-        lock_timeout_ms=parse_timeout(lock_timeout, bool(catch)),
-        enable_stats=bool(given["enable_stats"]),
-        context=given["context"],
-        read_cb=parse_callback("read_cb", given["read_cb"]),
-        write_cb=parse_callback("write_cb", given["write_cb"]),
-        delete_cb=parse_callback("delete_cb", given["delete_cb"]),
-        cache_not_found=bool(given["cache_not_found"]),
-        write_back=parse_write_action(given["write_action"]),
-        allow_recursive=bool(given["allow_recursive"]),
-    )
+def core_options(given: Mapping[str, Any], *phases: Phase) -> Given:
+    """Check the options of some phases; return them in the core's own terms."""
+    return {
+        option.core: option.check(option.name, given[option.name])
+        for option in OPTIONS
+        if option.core and option.phase in phases
+    }
+
+
+def use_options(given: Mapping[str, Any]) -> Given:
+    """Return what `_configure` takes by name."""
+    if given["catch_deadlocks"] and given["lock_timeout"] is None:
+        given = {**given, "lock_timeout": _DEADLOCK_SECONDS}
+    return core_options(given, Phase.USE)
+
+
+def lasting(given: Mapping[str, Any]) -> Given:
+    """Return what one who attaches to the file in another process takes along."""
+    return {
+        option.name: given[option.name]
+        for option in OPTIONS
+        if option.phase not in _ONCE
+    }
+
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
+
+def signature_of(start: Callable[[Any, Any, Given], None]) -> Callable[[_Init], _Init]:
+    """Make a constructor of a signature alone.
+
+    It calls ``start(self, share_file, given)``: all options by name, with the
+    defaults of those that were left out.
+    """
+
+    def make(signature: _Init) -> _Init:
+        defaults: Given = signature.__kwdefaults__ or {}
+
+        @functools.wraps(signature)
+        def init(self: Any, share_file: Any = None, **options: Any) -> None:
+            unknown = options.keys() - defaults.keys()
+            if unknown:
+                raise TypeError(
+                    f"{signature.__qualname__}() got an unexpected keyword argument "
+                    f"{min(unknown)!r}"
+                )
+            start(self, share_file, {**defaults, **options})
+
+        return init  # type: ignore[return-value]  # by its signature
+
+    return make

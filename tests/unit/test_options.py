@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import MakeCache
 
-from fastmmap import FastMmap, FormatError
+from fastmmap import FastMmap, FormatError, _core
+from fastmmap.options import OPTIONS, Phase
+
+#: What the package says to the core by itself.
+_OWN_WORDS = {"path", "serializer", "compressor", "must_exist", "inspect"}
 
 
 @pytest.mark.quick
@@ -226,3 +232,38 @@ def test_a_subclass_keeps_working(path: str) -> None:
         cache["key"] = 1
         assert cache["key"] == 1
         assert cache.extra == "attribute"
+
+
+# -------------------------------------------------------------------- the table
+
+
+def named(*phases: Phase) -> list[str]:
+    """Return what the core calls the options of some phases."""
+    return [each.core for each in OPTIONS if each.core and each.phase in phases]
+
+
+@pytest.mark.quick
+def test_an_option_of_the_signature_has_a_row_in_the_table_and_its_words() -> None:
+    names = [each.name for each in OPTIONS]
+    assert list(inspect.signature(FastMmap).parameters) == ["share_file", *names]
+    words = inspect.getdoc(FastMmap) or ""
+    assert re.findall(r"^    (\w+): ", words, re.MULTILINE) == [
+        "share_file",
+        *names,
+        *["FormatError", "ImportError", "OSError"],
+    ]
+
+
+def test_the_core_takes_by_name_what_the_table_hands_down() -> None:
+    opening = set(inspect.signature(_core.Cache).parameters) - _OWN_WORDS
+    assert sorted(named(Phase.MAKING, Phase.OPENING)) == sorted(opening)
+    parameters = inspect.signature(_core.Cache._configure).parameters.values()
+    use = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    assert sorted(named(Phase.USE)) == sorted(use)
+    assert not named(Phase.VALUES, Phase.ENDING)
+
+
+def test_a_misspelt_option_is_named(path: str) -> None:
+    with pytest.raises(TypeError, match=r"FastMmap.__init__\(\) .* 'cachesize'"):
+        FastMmap(path, cachesize=1)  # type: ignore[call-arg]  # on purpose
+    assert not os.path.exists(path)
