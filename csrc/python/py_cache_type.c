@@ -2,6 +2,7 @@
 #include "py_error.h"
 #include "py_methods.h"
 #include "py_section.h"
+#include "py_sections.h"
 
 #include <string.h>
 

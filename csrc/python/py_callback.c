@@ -1,9 +1,11 @@
 #include "py_callback.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_call.h"
 #include "py_expiry.h"
 #include "py_holding.h"
+#include "py_leasing.h"
 #include "py_read.h"
 #include "py_writeback.h"
 

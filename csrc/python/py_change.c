@@ -1,5 +1,6 @@
 /* Changes in place: numbers and lifetimes. */
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_methods.h"
 #include "py_missing.h"
 #include "py_store.h"

@@ -6,7 +6,7 @@
  * nothing, waits for nothing and calls nobody. Guarded by the GIL. */
 #pragma once
 
-#include "py_op.h"
+#include "py_mapping.h"
 
 struct holding {
     struct holding *next; /* of those of one lock, or of the unsure ones */
@@ -27,27 +27,12 @@ struct holding *holding_new(PyObject *name);
 /* Forget it; what it holds is given back. */
 void holding_free(struct module_state *state, struct holding *holding);
 
-/* Take the lease of its key. Returns FMM_OK: it is held from now on, and
- * nothing has run since; FMM_LEASED: `theirs` has it, or, with the token 0,
- * somebody has its page; FMM_EXISTS, FMM_STALE, FMM_NO_ROOM; or -1 with an
- * exception, and nothing is held. */
-int holding_take(struct cache_object *self, struct holding *holding,
-                 const struct fmm_lease_request *request,
-                 struct fmm_lease *theirs);
 /* Whether this process, not its parent, holds something. */
 bool holding_is_mine(const struct holding *holding);
-/* Whether its lease goes on, as far as one look tells. */
-bool holding_lasts(const struct cache_object *self,
-                   const struct holding *holding);
 /* Give it back. False: it was lost before, or is a parent's. */
 bool holding_release(struct module_state *state, struct holding *holding);
 /* Hold it no longer: a value took its place. */
 void holding_drop(struct holding *holding);
-/* Let it last that long from now. Returns a status, or -1 with an
- * exception. */
-int holding_extend(struct cache_object *self, const struct holding *holding,
-                   uint64_t duration_ms);
-
 /* Give back again those of which it is not sure that they ended. */
 void holding_confirm_all(struct module_state *state);
 /* The same for the last time. */

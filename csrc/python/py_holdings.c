@@ -1,6 +1,7 @@
 #include "py_holdings.h"
 
 #include "py_caller.h"
+#include "py_leasing.h"
 
 static struct holdings_object *
 holdings_of(PyObject *object)

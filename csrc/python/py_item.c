@@ -3,6 +3,7 @@
 #include "py_args.h"
 #include "py_block.h"
 #include "py_methods.h"
+#include "py_sections.h"
 
 #include <math.h>
 

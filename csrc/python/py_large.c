@@ -1,6 +1,8 @@
 #include "py_large.h"
 
+#include "py_begin.h"
 #include "py_error.h"
+#include "py_sections.h"
 
 #define HELD_WAIT_MS 1000 /* for a page, with another one held */
 

@@ -3,8 +3,10 @@
 #include "py_lease.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_error.h"
 #include "py_holding.h"
+#include "py_leasing.h"
 #include "py_methods.h"
 #include "py_store.h"
 #include "py_tags.h"

@@ -1,6 +1,7 @@
 #include "py_lock.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_error.h"
 #include "py_methods.h"
 #include "py_read.h"

@@ -1,5 +1,6 @@
 #include "py_missing.h"
 
+#include "py_begin.h"
 #include "py_value.h"
 
 static enum fmm_status

@@ -2,7 +2,7 @@
  * read as a miss, and yet are entries. */
 #pragma once
 
-#include "py_op.h"
+#include "py_begin.h"
 
 /* Forget the mark of a key, before the key is changed in a way that depends on
  * what is there. Returns 1, 0 when there was none, or -1 with an exception. */

@@ -5,31 +5,10 @@
 #include "py_lease.h"
 #include "py_scan.h"
 
-static struct PyModuleDef core_module;
-
 static struct module_state *
 state_of_module(PyObject *module)
 {
     return PyModule_GetState(module);
-}
-
-struct module_state *
-state_of_type(PyTypeObject *type)
-{
-    for (; type != NULL; type = type->tp_base) {
-        if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) {
-            continue;
-        }
-        PyObject *module = PyType_GetModule(type);
-        if (module == NULL) {
-            PyErr_Clear(); /* a class that Python made */
-        }
-        else if (PyModule_GetDef(module) == &core_module) {
-            return state_of_module(module);
-        }
-    }
-    PyErr_SetString(PyExc_TypeError, "not a type of fastmmap._core");
-    return NULL;
 }
 
 /* ------------------------------------------------------------- functions */
@@ -337,7 +316,7 @@ PyDoc_STRVAR(core_doc,
 "The engine of fastmmap as Python sees it; use ``fastmmap.FastMmap``.");
 
 static struct PyModuleDef core_module = {
-    PyModuleDef_HEAD_INIT,       .m_name = "fastmmap._core",
+    PyModuleDef_HEAD_INIT,       .m_name = state_module_name,
     .m_doc = core_doc,           .m_size = sizeof(struct module_state),
     .m_methods = core_functions, .m_slots = core_slots,
     .m_traverse = core_traverse, .m_clear = core_clear,

@@ -1,6 +1,7 @@
 /* Many keys on the page of another key, under one lock. All memory is had
  * before the page is taken. */
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_buffer.h"
 #include "py_methods.h"
 #include "py_read.h"

@@ -2,7 +2,7 @@
 
 #include "py_error.h"
 #include "py_holding.h"
-#include "py_section.h"
+#include "py_sections.h"
 
 #define WAIT_SLICE_MS 50   /* between two looks at signals */
 #define FINAL_WAIT_MS 1000 /* while the interpreter ends */

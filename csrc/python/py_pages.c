@@ -1,5 +1,6 @@
 /* Whole pages: emptying, counting, checking. */
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_methods.h"
 #include "py_writeback.h"
 

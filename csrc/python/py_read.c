@@ -1,6 +1,7 @@
 #include "py_read.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_callback.h"
 #include "py_error.h"
 #include "py_expiry.h"

@@ -1,6 +1,7 @@
 /* The methods of _core.Acquirable that give it back, or extend its time. */
 #include "py_acquirable.h"
 #include "py_caller.h"
+#include "py_leasing.h"
 
 /* Of what is not held. */
 static int

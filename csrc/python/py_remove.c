@@ -1,5 +1,6 @@
 /* Removing keys, in all its forms. */
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_buffer.h"
 #include "py_callback.h"
 #include "py_error.h"

@@ -1,6 +1,7 @@
 #include "py_scan.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_error.h"
 #include "py_expiry.h"
 #include "py_methods.h"

@@ -1,14 +1,5 @@
 #include "py_space.h"
 
-#include "py_writeback.h"
-
-struct space_op {
-    struct op op;
-    const struct cache_object *space;
-    bool make;
-    struct fmm_ticket ticket;
-};
-
 /* The generation of a namespace, by way of those that it is in. The key of
  * the op becomes that of the record, whose page may have to be waited for. */
 static enum fmm_status
@@ -35,8 +26,8 @@ resolve(struct fmm_cache *cache, struct space_op *s,
                    : fmm_group_find(cache, &s->op.call, key, generation);
 }
 
-static enum fmm_status
-run_space(struct fmm_cache *cache, struct op *op)
+enum fmm_status
+space_run(struct fmm_cache *cache, struct op *op)
 {
     struct space_op *s = (struct space_op *)op;
     uint64_t generation;
@@ -47,9 +38,8 @@ run_space(struct fmm_cache *cache, struct op *op)
     return status;
 }
 
-/* It is a part of the key, whose hash is another from now on. */
-static void
-set_scope(struct op *op, uint64_t scope)
+void
+space_set_scope(struct op *op, uint64_t scope)
 {
     op->key.scope = scope;
     op->key.hashed_by = 0;
@@ -59,29 +49,7 @@ NOINLINE int
 space_find(struct cache_object *self, struct op *op)
 {
     struct space_op s = {.op = *op, .space = self};
-    int status = op_call(self, &s.op, run_space);
-    set_scope(op, status == FMM_OK ? s.op.key.scope : SPACE_NONE);
+    int status = op_call(self, &s.op, space_run);
+    space_set_scope(op, status == FMM_OK ? s.op.key.scope : SPACE_NONE);
     return status < 0 ? -1 : 0;
-}
-
-int
-space_raise_no_room(const struct cache_object *self)
-{
-    PyErr_Format(self->state->error,
-                 "%U: no room for the record of a namespace or tag: changed "
-                 "values fill its page, and write_cb does not take them",
-                 self->path);
-    return -1;
-}
-
-int
-space_make(struct cache_object *self, struct op *op)
-{
-    struct space_op s = {.op = *op, .space = self, .make = true};
-    int status = writeback_call(self, &s.op, run_space, &s.ticket);
-    if (status != FMM_OK) {
-        return status < 0 ? -1 : space_raise_no_room(self);
-    }
-    set_scope(op, s.op.key.scope);
-    return 0;
 }

@@ -1,5 +1,6 @@
 /* The type _core.Keyspace, the operations on keys that caches have, too, and
  * namespaces made of it. */
+#include "py_begin.h"
 #include "py_methods.h"
 #include "py_op.h"
 

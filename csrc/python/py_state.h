@@ -50,6 +50,8 @@ struct module_state {
     int64_t travel_ms;
 };
 
+/* The name in the definition of the module. */
+extern const char state_module_name[];
 /* The state of the module that `type`, or a base of it, belongs to. */
 struct module_state *state_of_type(PyTypeObject *type);
 

@@ -1,5 +1,6 @@
 #include "py_store.h"
 
+#include "py_begin.h"
 #include "py_callback.h"
 #include "py_methods.h"
 #include "py_missing.h"

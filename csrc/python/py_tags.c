@@ -1,7 +1,9 @@
 #include "py_tags.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_methods.h"
+#include "py_space.h"
 #include "py_writeback.h"
 
 void

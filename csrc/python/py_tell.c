@@ -1,6 +1,7 @@
 #include "py_tell.h"
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_buffer.h"
 #include "py_call.h"
 #include "py_callback.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "py_args.h"
+#include "py_begin.h"
 #include "py_callback.h"
 #include "py_error.h"
 #include "py_large.h"

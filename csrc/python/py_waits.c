@@ -5,6 +5,7 @@
  * the token of that lease, plus a small number where several wait; its value is
  * the token of the lease that is waited for. It lasts for a moment only, and is
  * renewed. */
+#include "py_begin.h"
 #include "py_methods.h"
 #include "py_writeback.h"
 

@@ -93,7 +93,7 @@ _FORKS = (
     ),
     _break(
         "child_takes_its_parents_block_for_its_own",
-        f"{_BINDING}py_section.c",
+        f"{_BINDING}py_sections.c",
         "PyThread_get_thread_ident() &&\n           section->forks == fmm_forks();",
         "PyThread_get_thread_ident();",
         f"{_HAZARDS}test_fork_holding.py::"
@@ -510,7 +510,7 @@ _COMPUTING = (
     ),
     _break(
         "a_known_absence_passes_for_a_value",
-        f"{_BINDING}py_holding.c",
+        f"{_BINDING}py_leasing.c",
         "    if (missing_forget(self, holding->name) < 0 ||\n        op_set_key",
         "    if (op_set_key",
         f"{_UNIT}test_leases.py::test_an_absence_that_read_cb_left_is_no_value",
