@@ -1,7 +1,6 @@
 /* The type _core.Cache: opening, the use that is made of it, closing. */
 #include "py_error.h"
 #include "py_methods.h"
-#include "py_section.h"
 #include "py_sections.h"
 
 #include <string.h>

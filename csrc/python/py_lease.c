@@ -4,7 +4,6 @@
 
 #include "py_args.h"
 #include "py_begin.h"
-#include "py_error.h"
 #include "py_holding.h"
 #include "py_leasing.h"
 #include "py_methods.h"

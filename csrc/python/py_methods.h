@@ -21,7 +21,7 @@
             METH_FASTCALL | METH_KEYWORDS, cache_##name##_doc \
     }
 
-/* py_read.c */
+/* py_get.c */
 DECLARE_METHOD(cache_get);
 DECLARE_METHOD(cache_exists);
 DECLARE_METHOD(cache_get_entry);

@@ -2,7 +2,7 @@
 #include "py_args.h"
 #include "py_begin.h"
 #include "py_methods.h"
-#include "py_writeback.h"
+#include "py_tell.h"
 
 /* --------------------------------------------------------------- dropping */
 

@@ -39,5 +39,3 @@ int read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
 /* The same for a key that is set, as of op_set_key(). */
 int read_hashed(struct cache_object *self, const struct fmm_key *key,
                 PyObject **value);
-/* Look a key up, and ask read_cb for what is not there. */
-int read_through(struct cache_object *self, PyObject *key, PyObject **value);

@@ -5,7 +5,6 @@
 #include "py_buffer.h"
 #include "py_call.h"
 #include "py_callback.h"
-#include "py_error.h"
 #include "py_large.h"
 #include "py_read.h"
 

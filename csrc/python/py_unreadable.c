@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "py_args.h"
+#include "py_ask.h"
 #include "py_begin.h"
-#include "py_callback.h"
 #include "py_error.h"
 #include "py_large.h"
 #include "py_methods.h"
 #include "py_read.h"
+#include "py_value.h"
 
 int
 unreadable_tell(const struct cache_object *self, PyObject *key,
@@ -149,9 +150,8 @@ unreadable_read(struct cache_object *self, PyObject *key, PyObject **value)
     }
     int found =
         status == FMM_OK ? decode_or_drop(self, &reading, key, value) : 0;
-    return found == 0 && self->read_cb != NULL
-               ? callback_read(self, key, value)
-               : found;
+    return found == 0 && self->read_cb != NULL ? ask_read_cb(self, key, value)
+                                               : found;
 }
 
 METHOD_DOC(cache_find_doc,

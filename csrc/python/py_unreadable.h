@@ -11,7 +11,7 @@
  * -1 with another one. */
 int unreadable_tell(const struct cache_object *self, PyObject *key,
                     const char *outcome);
-/* Look a key up like read_through(), for one who can compute it: a value that
+/* Look a key up like get(), for one who can compute it: a value that
  * cannot be read is logged, removed unless it has changed since, and missing.
  * One that is yet to be written back is an exception: it would be lost. */
 int unreadable_read(struct cache_object *self, PyObject *key,

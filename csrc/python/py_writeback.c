@@ -1,7 +1,6 @@
 #include "py_writeback.h"
 
 #include "py_args.h"
-#include "py_callback.h"
 #include "py_error.h"
 #include "py_read.h"
 

@@ -1,7 +1,5 @@
 #include "py_writer.h"
 
-#include "py_error.h"
-
 /* All of this process, whichever interpreter they came through, as sections
  * are. Guarded by the GIL. */
 static struct writer *writers;
