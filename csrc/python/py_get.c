@@ -2,9 +2,9 @@
 #include "py_args.h"
 #include "py_ask.h"
 #include "py_begin.h"
+#include "py_encoded.h"
 #include "py_methods.h"
 #include "py_read.h"
-#include "py_value.h"
 
 /* Look a key up, and ask read_cb for what is not there. */
 static int

@@ -1,7 +1,7 @@
 #include "py_missing.h"
 
 #include "py_begin.h"
-#include "py_value.h"
+#include "py_encoded.h"
 
 static enum fmm_status
 run_forget(struct fmm_cache *cache, struct op *op)

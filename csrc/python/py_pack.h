@@ -1,7 +1,7 @@
 /* Compression of encoded values: the length they had, then the result. */
 #pragma once
 
-#include "py_value.h"
+#include "py_encoded.h"
 
 /* Compress in place, if the cache does so and it makes the value smaller.
  * Returns 0, or -1 with an exception. */

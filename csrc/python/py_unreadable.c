@@ -5,11 +5,11 @@
 #include "py_args.h"
 #include "py_ask.h"
 #include "py_begin.h"
+#include "py_encoded.h"
 #include "py_error.h"
 #include "py_large.h"
 #include "py_methods.h"
 #include "py_read.h"
-#include "py_value.h"
 
 int
 unreadable_tell(const struct cache_object *self, PyObject *key,

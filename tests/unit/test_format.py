@@ -27,7 +27,7 @@ PAGE = (
 PROSE = " ".join(PAGE.split())
 FORMAT_H = (CORE / "fmm_format.h").read_text("utf-8")
 FMM_H = (CORE / "fmm.h").read_text("utf-8")
-VALUE_H = (ROOT / "csrc" / "python" / "py_value.h").read_text("utf-8")
+ENCODED_H = (ROOT / "csrc" / "python" / "py_encoded.h").read_text("utf-8")
 
 MEMBER = re.compile(r"^    [\w ]+? (\w+)(?:\[[^\]]+\])?;", re.MULTILINE)
 #: Of the contract only this is in files.
@@ -225,7 +225,7 @@ def test_the_bits_of_a_slot_word_are_those_of_their_table(c_format: Format) -> N
 
 
 def test_the_types_of_a_value_are_those_of_their_table(c_format: Format) -> None:
-    types = re.findall(r"VALUE_(\w+) = (\w+)", VALUE_H)
+    types = re.findall(r"VALUE_(\w+) = (\w+)", ENCODED_H)
     values = [
         (str(c_format.constants.get(value.removeprefix("FMM_"), value)), name)
         for name, value in types
