@@ -143,8 +143,9 @@ def heard() -> str:
 
 def _command(scenario: Callable[..., object], arguments: Sequence[object]) -> list[str]:
     here = os.path.dirname(os.path.abspath(inspect.getfile(scenario)))
+    tests = os.path.dirname(os.path.abspath(__file__))
     package = os.path.dirname(os.path.dirname(os.path.abspath(fastmmap.__file__)))
-    folders = [here, os.path.dirname(os.path.abspath(__file__)), package]
+    folders = [os.path.join(tests, "light"), here, tests, package]
     names = [scenario.__module__, scenario.__name__]
     return [
         sys.executable,
