@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,16 @@ def pytest_configure() -> None:
     A job in the background inherits that SIGINT is ignored, and hands it on.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collections in tests a look at all that stands here already.
+
+    What a test makes is made later, and is seen: a full collection takes a
+    millisecond in place of a hundred.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
