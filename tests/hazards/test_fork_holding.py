@@ -147,8 +147,8 @@ def fork_inside(path: str, how: str) -> list[int]:
     other: list[FastMmap] = []
 
     def inside() -> str:
-        other.append(FastMmap(path, lock_timeout=0.3))
         if not codes:
+            other.append(FastMmap(path, lock_timeout=0.3))
             codes.append(exit_code(start_child(lambda: expect_timeout(other[0]))))
         return "new"
 
