@@ -144,8 +144,9 @@ def test_fuzzers_find_nothing(target: str) -> None:
         ("tests/stress/storm", "--kills", "1200"),
         ("tests/stress/soak.py", "--minutes", "0.33"),
         ("tests/stress/leaks.py",),
+        ("tests/stress/opening.py",),
     ],
-    ids=["storm", "soak", "leaks"],
+    ids=["storm", "soak", "leaks", "opening"],
 )
 def test_long_programs_in_their_short_form(program: tuple[str, ...]) -> None:
     run(sys.executable, *program)
