@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import resource
-import shutil
 import signal
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,6 @@ import pytest
 from support import Scenario, run_scenario
 
 from fastmmap import CorruptError, FastMmap
-
-
-def can_mount() -> bool:
-    """Tell whether a test may mount a small file system for itself."""
-    return os.geteuid() == 0 and shutil.which("unshare") is not None
 
 
 def limit_size() -> None:
@@ -44,8 +41,20 @@ def in_small_space(folder: Path) -> list[str]:
     return ["unshare", "-m", "sh", "-c", mount, str(folder)]
 
 
+@functools.cache
+def why_not_mounted() -> str:
+    """Try to run something in a small space; return what is in the way, or ""."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*in_small_space(Path(folder)), "true"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        except FileNotFoundError as error:
+            return str(error)
+    return "" if done.returncode == 0 else done.stderr.strip() or "it failed"
+
+
 def run_small(scenario: Any, folder: Path) -> list[object]:
-    mounted = can_mount()
+    mounted = not why_not_mounted()
     prefix = in_small_space(folder) if mounted else []
     arguments = (str(folder), mounted)
     with Scenario(scenario, *arguments, prefix=prefix) as running:
@@ -119,8 +128,8 @@ def fill_and_say(folder: str, mounted: bool) -> list[object]:
 
 
 def require_mount() -> None:
-    if not can_mount():
-        pytest.skip("cannot be shown here: mounting a tmpfs needs root and unshare")
+    if why_not_mounted():
+        pytest.skip(f"cannot mount a tmpfs: {why_not_mounted()}")
 
 
 def test_the_error_says_how_much_is_free_and_all_of_that_can_be_had(
