@@ -53,7 +53,11 @@ test-all: test-c test-all-pythons
 
 test-c:
 	@$(PYTHON) tools/system.py
-	@$(MAKE) --no-print-directory -kj2 -O -C csrc/core test
+	@echo "C tests: building them takes a minute the first time"
+	@$(MAKE) --no-print-directory -skj2 -O -C csrc/core test || { \
+	    echo "C tests failed, see FAILED or *** above. One of them again:"; \
+	    echo "make -C csrc/core run-test_NAME; of replay: replay-fuzz_NAME"; \
+	    exit 1; }
 
 test-python:
 	@$(PYTHON) tools/run_tests.py

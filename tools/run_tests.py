@@ -3,7 +3,8 @@
 The one in use runs the whole suite; the others leave out what is marked
 ``once``. With ``--quick`` each runs only what is marked ``quick``. Each run writes
 its counts, as JUnit XML, into ``build/reports``. Exits with 1 unless every run
-passed some tests and failed none. Further arguments go to pytest.
+passed some tests and failed none, and says how to run again what failed. Further
+arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pythons import Interpreter, discover, running
 
 REPORTS = ROOT / "build" / "reports"
 EXTRAS = ("all", "test")
-WORKERS = min(os.cpu_count() or 1, 4)
+#: Two for each CPU: half of the time a test waits for a process, or for time itself.
+WORKERS = 2 * min(os.cpu_count() or 1, 4)
 
 
 def environment(interpreter: Interpreter) -> str | None:
@@ -34,8 +36,14 @@ def pytest(python: str, name: str, *options: str) -> bool:
     Pytest's exit status for "no tests were run" counts as a failure.
     """
     report = f"--junitxml={REPORTS / name}.xml"
-    command = [python, "-m", "pytest", "-n", str(WORKERS), report, *options]
-    return subprocess.run(command, check=False, cwd=ROOT).returncode == 0
+    workers = ["-n", str(WORKERS), "--dist", "worksteal"]
+    command = [python, "-m", "pytest", *workers, report, *options]
+    # Workers and the processes of tests would all compile the same files again.
+    variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    done = subprocess.run(command, check=False, cwd=ROOT, env=variables)
+    if done.returncode != 0:
+        print(f"\nTests failed; again, alone: {python} -m pytest --last-failed")
+    return done.returncode == 0
 
 
 def run(interpreter: Interpreter, *options: str) -> bool:
