@@ -49,6 +49,8 @@ def inner_reports(path: Path) -> Iterator[tuple[str, pytest.TestReport]]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Add the inner runs' reports to what is summed up; fail with them."""
+    if hasattr(session.config, "workerinput"):
+        return  # who started the workers sums up
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     assert terminal is not None
     for path in sorted(REPORTS.glob("*.xml")):

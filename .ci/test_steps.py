@@ -1,4 +1,8 @@
-"""The steps of the continuous integration, in order, each one a test."""
+"""The steps of the continuous integration, each one a test.
+
+Two workers run them side by side. Steps of one group follow each other: those
+that keep all CPUs busy by themselves, and those that write to one place.
+"""
 
 # ruff: noqa: D103  (the names of tests are sentences)
 from __future__ import annotations
@@ -25,11 +29,32 @@ TYPED = [
     ("tools", "tests/outside/run.py", "tests/outside/suites.py"),
 ]
 FUZZ_SECONDS = 60
+WORKERS = ("-n", "4", "--dist", "worksteal")
 # The allocator of gcc 12's sanitizer keeps its locks locked in a child that was
 # forked among threads: about one run of this in forty hangs in malloc().
 UNSAFE_UNDER_ASAN = (
     "tests/stress/test_storm.py::test_writers_killed_at_random_break_no_promise[forks]"
 )
+#: Here the sanitizer would see nothing of our C that it does not see elsewhere.
+NOTHING_FOR_ASAN = {
+    "tests/model": "a model of the memory order in Python, without the engine",
+    "tests/contrib/test_examples.py": "programs of users, who call what others call",
+    "tests/contrib/test_pytest_plugin.py": "runs of pytest, which set and get",
+    "tests/contrib/test_requirement.py": "imports of adapters, no calls",
+    "tests/hazards/test_opening.py": "tests/c/test_file_race.c under sanitizers",
+    "tests/hazards/test_other_clocks.py": "clocks of Python; ours are read in C",
+    "tests/hazards/test_pools.py": "like tests/hazards/test_multiprocessing.py",
+    "tests/unit/test_benchmarks.py": "programs of benchmarks and their tables",
+    "tests/unit/test_demo.py": "programs of users, who call what others call",
+    "tests/unit/test_docs.py": "texts, and the programs in them",
+    "tests/unit/test_instructions.py": "figures of valgrind",
+    "tests/unit/test_layers.py": "texts",
+    "tests/unit/test_lock_tests.py": "locks, as in tests/unit/test_sync_lock.py",
+    "tests/unit/test_mutants.py": "texts",
+    "tests/unit/test_readme.py": "texts",
+}
+#: Those that keep all CPUs busy; one follows the other.
+wide = pytest.mark.xdist_group("wide")
 MINUTES = 60
 #: So long may a step hang before it has failed.
 STEP_LIMIT = 20 * MINUTES
@@ -42,6 +67,7 @@ def run(
     words = [str(word) for word in command]
     print("\n$", *words, flush=True)
     environment = {**os.environ, **variables}
+    environment.pop("PYTEST_XDIST_WORKER", None)  # inner runs have theirs
     done = subprocess.run(words, check=False, cwd=cwd, env=environment, timeout=limit)
     assert done.returncode == 0, f"exit status {done.returncode}: {' '.join(words)}"
 
@@ -61,17 +87,20 @@ def copy_of_checkout(name: str) -> Path:
     target = BUILD / name
     shutil.rmtree(target, ignore_errors=True)
     unwanted = shutil.ignore_patterns(
-        ".git", ".venv", "build", "*.so", "*.egg-info", "__pycache__", ".*_cache"
+        *(".git", ".venv", "build", "*.so", "*.egg-info", "crashes"),
+        *("__pycache__", ".*_cache", ".hypothesis"),
     )
     shutil.copytree(ROOT, target, ignore=unwanted)
     return target
 
 
+@wide
 def test_make_test() -> None:
     python = os.environ.get("PYTHON", "python3")
     run("make", "test", f"PYTHON={python}", limit=25 * MINUTES)
 
 
+@wide
 def test_other_pythons_pass_the_quick_part() -> None:
     python = os.environ.get("PYTHON", "python3")
     run(python, "tools/run_tests.py", "--pythons=others", "--quick", limit=30 * MINUTES)
@@ -93,7 +122,8 @@ def test_python_has_no_lint() -> None:
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_core_has_no_warnings(compiler: str) -> None:
-    run("make", "-C", "csrc/core", f"CC={compiler}", "WERROR=1", "all", "programs")
+    what = [f"CC={compiler}", "WERROR=1", "all", "programs"]
+    run("make", "-sj2", "-C", "csrc/core", *what)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -113,29 +143,26 @@ def test_stubs_match() -> None:
     run(BIN / "stubtest", "--mypy-config-file", "pyproject.toml", "fastmmap")
 
 
-def test_layers() -> None:
-    run(sys.executable, "-m", "pytest", "-q", "tests/unit/test_layers.py")
-
-
+@wide
 def test_c_tests_under_sanitizers() -> None:
-    run(
-        "make", "-C", "csrc/core", "SANITIZE=address,undefined", "CFLAGS=-O1 -g", "test"
-    )
+    variant = ["SANITIZE=address,undefined", "CFLAGS=-O1 -g"]
+    run("make", "-sj2", "-O", "-C", "csrc/core", *variant, "test")
 
 
 def test_core_has_no_data_races() -> None:
     variant = ["SANITIZE=thread", f"BUILD={BUILD / 'core' / 'tsan'}"]
     flags = "CFLAGS=-O1 -g -Wno-tsan"  # gcc: it does not see fences
     run(
-        *("make", "-C", "csrc/core", *variant, flags),
+        *("make", "-sj2", "-C", "csrc/core", *variant, flags),
         *("run-test_threads", "run-test_guard"),
     )
 
 
+@pytest.mark.xdist_group("fuzz")
 @pytest.mark.parametrize("target", ["page", "file", "ops", "race"])
 def test_fuzzers_find_nothing(target: str) -> None:
     limits = [f"SECONDS={FUZZ_SECONDS}", f"TARGETS={target}"]
-    run("make", "-C", "tests/fuzz", f"PYTHON={sys.executable}", *limits, "run")
+    run("make", "-sj2", "-C", "tests/fuzz", f"PYTHON={sys.executable}", *limits, "run")
 
 
 @pytest.mark.parametrize(
@@ -152,19 +179,23 @@ def test_long_programs_in_their_short_form(program: tuple[str, ...]) -> None:
     run(sys.executable, *program)
 
 
+@wide
 def test_properties_hold_for_many_examples() -> None:
     report = f"--junitxml={BUILD / 'reports' / 'properties.xml'}"
     profile = {"HYPOTHESIS_PROFILE": "ci"}
     run(sys.executable, "-m", "pytest", "-n", "2", "tests/property", report, **profile)
 
 
+@wide
 def test_suites_of_frameworks_pass_on_our_adapters() -> None:
     run(sys.executable, "tests/outside/run.py")
 
 
 def test_core_works_on_arm64() -> None:
     machine = ["CC=aarch64-linux-gnu-gcc", "CFLAGS=-O2 -static"]
-    run("make", "-C", "csrc/core", *machine, "RUNNER=qemu-aarch64", "test-alone")
+    run(
+        "make", "-sj2", "-C", "csrc/core", *machine, "RUNNER=qemu-aarch64", "test-alone"
+    )
 
 
 def test_nothing_depends_on_the_repair_after_a_death() -> None:
@@ -175,15 +206,18 @@ def test_an_engine_that_is_broken_on_purpose_is_noticed() -> None:
     run(sys.executable, "tests/mutants/run.py", "--quick")
 
 
+@wide
 def test_python_tests_under_address_sanitizer() -> None:
     copy = copy_of_checkout("asan")
     sanitize = {"FASTMMAP_SANITIZE": "address,undefined", "FASTMMAP_DEBUG": "1"}
     run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=copy, **sanitize)
     report = f"--junitxml={BUILD / 'reports' / 'asan.xml'}"
+    assert all((copy / path).exists() for path in NOTHING_FOR_ASAN)
     run(
-        *(sys.executable, "-m", "pytest", "-n", "2", report),
+        *(sys.executable, "-m", "pytest", *WORKERS, report),
         # Servers bring C of their own, and greenlets change stacks.
         *("-m", "not once", "--deselect", UNSAFE_UNDER_ASAN),
+        *(f"--ignore={path}" for path in NOTHING_FOR_ASAN),
         cwd=copy,
         # C++ extensions (matplotlib) throw: the sanitizer must find how.
         LD_PRELOAD=" ".join(map(library, ["libasan.so", "libstdc++.so"])),
@@ -201,7 +235,8 @@ def test_no_operation_takes_many_more_instructions() -> None:
 
 
 def test_every_benchmark_runs() -> None:
-    run("make", "-C", "benchmarks", "WERROR=1", f"BUILD={BUILD / 'bench-werror'}")
+    place = f"BUILD={BUILD / 'bench-werror'}"
+    run("make", "-sj2", "-C", "benchmarks", "WERROR=1", place)
     run(sys.executable, "benchmarks/bench.py", "--smoke")
 
 
@@ -219,6 +254,7 @@ def archives() -> list[Path]:
     return [*target.glob("*.tar.gz"), *target.glob("*.whl")]
 
 
+@pytest.mark.xdist_group("archives")
 @pytest.mark.parametrize("kind", [".tar.gz", ".whl"])
 def test_archive_works_in_an_empty_environment(
     archives: list[Path], kind: str, tmp_path: Path
