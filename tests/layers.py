@@ -60,11 +60,6 @@ def modules(table: str) -> list[str]:
     return [module for _, module, _ in rows(table)]
 
 
-def upward() -> dict[tuple[str, str], set[str]]:
-    """Return what goes upward today and is known: by whom, to whom, which names."""
-    return {(user, used): set(names.split()) for user, used, names, _ in rows("upward")}
-
-
 def late() -> set[tuple[str, str, str]]:
     """Return the imports that are not at the head of a module, and where they are."""
     return {(user, used, where) for user, used, where, _ in rows("late")}
@@ -251,12 +246,8 @@ def upward_uses(order: list[str], uses: Iterable[Use]) -> list[Use]:
     ]
 
 
-def faults(
-    order: list[str],
-    uses: Iterable[Use],
-    known: dict[tuple[str, str], set[str]],
-) -> Iterator[str]:
-    """Say what uses a module that stands later in the table, or no longer does.
+def faults(order: list[str], uses: Iterable[Use]) -> Iterator[str]:
+    """Say what uses a module that stands later in the table.
 
     An include is told of where nothing else is used: what is called needs it anyway.
     Of a module without a row nothing is told: see `listing_faults`.
@@ -268,13 +259,10 @@ def faults(
         graph[use.user].add(use.used)
     for use in upward_uses(order, uses):
         edges[use.user, use.used][use.name] = use
-    for edge in sorted({*edges, *known}):
-        names = edges.get(edge, {})
+    for _, names in sorted(edges.items()):
         calls = {name for name in names if name != INCLUDED} or set(names)
-        for name in sorted(calls - known.get(edge, set())):
+        for name in sorted(calls):
             yield _sentence(names[name], graph)
-        for name in sorted(known.get(edge, set()) - calls):
-            yield f"{edge[0]} no longer uses {name} of {edge[1]}: drop it from there"
 
 
 def verdict(library: str, found: Iterable[str]) -> str:
@@ -282,26 +270,18 @@ def verdict(library: str, found: Iterable[str]) -> str:
     lines = list(found)
     if not lines:
         return ""
-    rule = (
-        f"A module uses only modules before it in docs/layers/{library}.csv. "
-        "What is known not to, docs/layers/upward.csv, can only shrink."
-    )
+    rule = f"A module uses only modules before it in docs/layers/{library}.csv."
     return "\n- ".join([rule, *lines])
 
 
 def main() -> None:
-    """Print what goes upward today, as the rows of docs/layers/upward.csv begin."""
+    """Print what the tables lack, and what goes upward."""
     for library, folder in (("core", CORE), ("binding", BINDING)):
         order = modules(library)
         for fault in listing_faults(order, {path.stem for path in files(folder)}):
             print(f"docs/layers/{library}.csv: {fault}")
-        found: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for use in upward_uses(order, c_uses(folder)):
-            found[use.user, use.used].add(use.name)
-        for (user, used), names in sorted(found.items()):
-            calls = sorted(names - {INCLUDED})
-            shown = f"``{' '.join(calls)}``" if calls else INCLUDED
-            print(f"``{user}``,``{used}``,{shown},")
+        for fault in faults(order, c_uses(folder)):
+            print(fault)
 
 
 if __name__ == "__main__":

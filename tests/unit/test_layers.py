@@ -30,15 +30,14 @@ def require_none(library: str, found: Iterable[str]) -> None:
 @pytest.mark.parametrize("library", C_LIBRARIES)
 def test_c_modules_use_only_what_stands_before_them(library: str) -> None:
     order = layers.modules(library)
-    known = {edge: names for edge, names in layers.upward().items() if edge[0] in order}
     uses = layers.c_uses(C_LIBRARIES[library])
-    require_none(library, layers.faults(order, uses, known))
+    require_none(library, layers.faults(order, uses))
 
 
 def test_modules_of_the_package_import_only_what_stands_before_them() -> None:
     uses = layers.package_uses()
     at_once = [use for use in uses if not use.where]
-    require_none("package", layers.faults(layers.modules("package"), at_once, {}))
+    require_none("package", layers.faults(layers.modules("package"), at_once))
 
 
 def test_late_imports_of_the_package_are_those_listed() -> None:
@@ -69,11 +68,6 @@ def test_the_picture_has_all_layers_of_the_tables_in_their_order() -> None:
         if layer
     ]
     assert shown == named
-
-
-def test_what_is_known_to_go_upward_is_of_modules_that_are_there() -> None:
-    there = {*layers.modules("core"), *layers.modules("binding")}
-    assert {module for edge in layers.upward() for module in edge} <= there
 
 
 def test_core_knows_neither_python_nor_zlib() -> None:
@@ -130,25 +124,14 @@ def test_a_call_upward_is_told_with_its_circle() -> None:
         Use("page", "ground", "load", "page.c"),
         Use("ground", "file", "file_name", "ground.c"),
     ]
-    (told,) = layers.faults(ORDER, uses, {})
+    (told,) = layers.faults(ORDER, uses)
     assert told.startswith("ground.c uses file_name of file, which stands after")
     assert told.endswith("ground -> file -> page -> ground")
 
 
-def test_what_is_known_to_go_upward_is_no_fault_until_it_is_gone() -> None:
-    known = {("ground", "file"): {"file_name"}}
-    use = Use("ground", "file", "file_name", "ground.c")
-    include = Use("ground", "file", layers.INCLUDED, "ground.c")
-    other = use._replace(name="file_size")
-    assert list(layers.faults(ORDER, [use, include], known)) == []
-    assert len(list(layers.faults(ORDER, [use, other], known))) == 1
-    (gone,) = layers.faults(ORDER, [], known)
-    assert gone == "ground no longer uses file_name of file: drop it from there"
-
-
 def test_what_a_header_inlines_is_seen_by_its_include() -> None:
     include = Use("page", "file", layers.INCLUDED, "page.h")
-    (told,) = layers.faults(ORDER, [include], {})
+    (told,) = layers.faults(ORDER, [include])
     assert told == "page.h includes file, which stands after page"
 
 
