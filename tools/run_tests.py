@@ -19,8 +19,7 @@ from pythons import Interpreter, discover, running
 
 REPORTS = ROOT / "build" / "reports"
 EXTRAS = ("all", "test")
-#: Two for each CPU: half of the time a test waits for a process, or for time itself.
-WORKERS = 2 * min(os.cpu_count() or 1, 4)
+CPUS = min(os.cpu_count() or 1, 4)
 
 
 def environment(interpreter: Interpreter) -> str | None:
@@ -36,7 +35,9 @@ def pytest(python: str, name: str, *options: str) -> bool:
     Pytest's exit status for "no tests were run" counts as a failure.
     """
     report = f"--junitxml={REPORTS / name}.xml"
-    workers = ["-n", str(WORKERS), "--dist", "worksteal"]
+    # Half of the time a test waits, but each worker has to import all of them.
+    number = CPUS if "quick" in options else 2 * CPUS
+    workers = ["-n", str(number), "--dist", "worksteal"]
     command = [python, "-m", "pytest", *workers, report, *options]
     # Workers and the processes of tests would all compile the same files again.
     variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}

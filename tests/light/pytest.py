@@ -37,9 +37,9 @@ mark = fixture = param = _Mark()
 
 
 def __getattr__(name: str) -> Any:
-    here = os.path.dirname(__file__)
     if name.startswith("__"):  # the import system asks for its own names
         raise AttributeError(name)
-    sys.path[:] = [folder for folder in sys.path if folder != here]
-    sys.modules.pop(__name__, None)
+    if sys.modules[__name__].__file__ == __file__:
+        sys.path.remove(os.path.dirname(__file__))
+        del sys.modules[__name__]
     return getattr(importlib.import_module(__name__), name)
