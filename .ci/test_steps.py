@@ -43,13 +43,11 @@ NOTHING_FOR_ASAN = {
     "tests/contrib/test_requirement.py": "imports of adapters, no calls",
     "tests/hazards/test_opening.py": "tests/c/test_file_race.c under sanitizers",
     "tests/hazards/test_other_clocks.py": "clocks of Python; ours are read in C",
-    "tests/hazards/test_pools.py": "like tests/hazards/test_multiprocessing.py",
     "tests/unit/test_benchmarks.py": "programs of benchmarks and their tables",
     "tests/unit/test_demo.py": "programs of users, who call what others call",
     "tests/unit/test_docs.py": "texts, and the programs in them",
     "tests/unit/test_instructions.py": "figures of valgrind",
     "tests/unit/test_layers.py": "texts",
-    "tests/unit/test_lock_tests.py": "locks, as in tests/unit/test_sync_lock.py",
     "tests/unit/test_mutants.py": "texts",
     "tests/unit/test_readme.py": "texts",
 }
