@@ -7,6 +7,7 @@ once; a mutant takes them by hard links, and makes only what its own defect is i
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -56,11 +57,29 @@ VARIANTS = {
 
 
 def copy_sources() -> None:
-    """Make the copy; files keep their times, by which make knows what is new."""
-    shutil.rmtree(SOURCES, ignore_errors=True)
-    inputs = shutil.ignore_patterns("corpus", "crashes", "__pycache__")
-    for folder in COPIED:
-        shutil.copytree(ROOT / folder, SOURCES / folder, ignore=inputs)
+    """Bring the copy up to date.
+
+    What is as it was keeps its time and what is not gets a new one, whatever its
+    original has: an object may be younger than that, and made of what stood here.
+    """
+    paths = [path for folder in COPIED for path in (ROOT / folder).iterdir()]
+    copies = {
+        SOURCES / path.relative_to(ROOT): path
+        for path in paths
+        if path.suffix in (".c", ".h") or path.name == "Makefile"
+    }
+    for path in SOURCES.rglob("*"):
+        if path.is_file() and path not in copies:
+            path.unlink()
+    for copy, path in copies.items():
+        if not is_same(path, copy):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Tell whether two files hold the same; the other need not be there."""
+    return other.exists() and filecmp.cmp(one, other, shallow=False)
 
 
 @dataclass(frozen=True)

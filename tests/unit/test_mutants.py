@@ -7,6 +7,7 @@ that was edited away would else stop a run, or the defect would not be tried.
 from __future__ import annotations
 
 import filecmp
+import os
 import re
 import shutil
 import sys
@@ -66,6 +67,27 @@ def test_a_defect_is_in_a_copy_for_the_length_of_a_block(tmp_path: Path) -> None
         text = (ROOT / path).read_text(encoding="utf-8")
         assert (tmp_path / path).read_text(encoding="utf-8") == text.replace(old, new)
     assert filecmp.cmp(ROOT / path, tmp_path / path, shallow=False)
+
+
+def test_of_the_copied_sources_only_what_changed_has_a_new_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that was made of the copy must not pass for one of the change."""
+    monkeypatch.setattr(catchers, "SOURCES", tmp_path)
+    catchers.copy_sources()
+    same, other, gone = (
+        tmp_path / "csrc" / "core" / name
+        for name in ("fmm_ring.c", "fmm_page.c", "fmm_gone.c")
+    )
+    other.write_text("what stood here before", encoding="utf-8")
+    gone.touch()
+    for path in (same, other):
+        os.utime(path, (1, 1))
+    catchers.copy_sources()
+    assert same.stat().st_mtime == 1
+    assert other.stat().st_mtime > (ROOT / "csrc/core/fmm_page.c").stat().st_mtime
+    assert filecmp.cmp(other, ROOT / "csrc/core/fmm_page.c", shallow=False)
+    assert not gone.exists()
 
 
 @by_name
