@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import fcntl
 import json
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from catchers import BY_NAME, CATCHERS, Broken, Catcher, Sound, copy_sources
+from catchers import BY_NAME, CATCHERS, OUT, Broken, Catcher, Sound, copy_sources
 from edits import require_all
 from engine_breaks import BREAKS, HARMLESS, Break
 from known import KNOWN, QUICK, UNMISSED
@@ -150,6 +151,9 @@ def main() -> int:
     tried = [Mutant(BREAK_OF[name]) for name in names]
     for one in (*HARMLESS, *(mutant.broken for mutant in tried)):
         require_all(one.name, one.edits)
+    OUT.mkdir(parents=True, exist_ok=True)
+    lock = (OUT / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # until the end: two runs share the copy
     copy_sources()
     if options.harmless:
         return 0 if harmless() else 1
