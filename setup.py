@@ -12,14 +12,11 @@ import shlex
 import subprocess
 import sysconfig
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 
-WARNINGS = (
-    "-Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes "
-    "-Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef "
-    "-Wvla -Wswitch-enum -Wformat=2 -Wnull-dereference -Werror"
-).split()
+WARNINGS = "csrc/core/warnings.txt"
 
 
 def switch(name: str) -> str:
@@ -54,7 +51,8 @@ def compile_flags() -> list[str]:
         flags += ["--coverage", "-O0"]
     if switch("WERROR"):
         # Python's own headers are not held to our warnings.
-        flags += [*WARNINGS, "-isystem", sysconfig.get_path("include")]
+        flags += [*Path(WARNINGS).read_text("utf-8").split(), "-Werror"]
+        flags += ["-isystem", sysconfig.get_path("include")]
     return flags
 
 
