@@ -66,7 +66,7 @@ def copy_sources() -> None:
     copies = {
         SOURCES / path.relative_to(ROOT): path
         for path in paths
-        if path.suffix in (".c", ".h") or path.name == "Makefile"
+        if path.suffix in (".c", ".h", ".txt") or path.name == "Makefile"
     }
     for path in SOURCES.rglob("*"):
         if path.is_file() and path not in copies:
