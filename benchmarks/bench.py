@@ -25,6 +25,7 @@ QUESTIONS = (
     "growth",
     "attach",
     "memory",
+    "fits",
     "web",
     "hitratio",
 )

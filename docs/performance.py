@@ -113,6 +113,28 @@ def beside_dict(found: Results, unit: int = 1) -> Rows:
     ]
 
 
+def in_units(size: int) -> str:
+    """Return a size in bytes as one says it."""
+    for shift, unit in ((20, "MB"), (10, "KB")):
+        if size >= 1 << shift:
+            return f"{size >> shift} {unit}"
+    return f"{size} B"
+
+
+def fits(results: Results) -> Rows:
+    """Return how many values a cache keeps, by their size and that of the file."""
+    found = results["results"]
+    heads = [f"{mib}m" for mib in next(iter(found.values()))]
+    rows = [
+        [
+            in_units(int(size)),
+            *("too large" if n is None else f"{n:,}" for n in counts.values()),
+        ]
+        for size, counts in found.items()
+    ]
+    return [["value", *heads], *rows]
+
+
 def growth(results: Results) -> Rows:
     """Return nanoseconds by the number of entries."""
     heads = ["entries", "call", ENGINE, "dict", "ratio"]
@@ -255,6 +277,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "attach": (("attach",), attach),
     "live": (("memory",), live),
     "memory": (("memory",), memory),
+    "fits": (("fits",), fits),
     "web": (("web",), web),
     "hitratio": (("hitratio",), hitratio("hits")),
     "byte-hitratio": (("hitratio",), hitratio("byte_hits")),

@@ -66,7 +66,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"compressor      {cache.compressor or 'none'}")
     print(f"file size       {facts['file_size']} bytes")
     print(f"pages           {cache.num_pages} of {cache.page_size} bytes")
-    print(f"slots per page  {facts['slots']}")
+    print(f"slots per page  {facts['slots']} at first")
     print(f"largest entry   {facts['max_entry']} bytes")
     print(f"largest value   {facts['max_value']} bytes")
     counters = stats_of(cache)._asdict()

@@ -6,9 +6,9 @@ from fastmmap import _core
 from fastmmap.types import Stats
 
 #: Bytes that an entry takes beside its key and its value.
-_OVERHEAD = 40
+_OVERHEAD = 32
 #: Fewer of the evictions, per cent, are no want of slots; of the bytes, no waste.
-_SLOTS_PERCENT, _LIVE_PERCENT = 10, 80
+_SLOTS_PERCENT, _LIVE_PERCENT = 33, 80
 #: So many values a page holds where they fill it, and a file at the least.
 _FILLING, _FEW = 40, 64
 #: With fewer reads than that, and up to so many misses in a hundred, all is well.
@@ -26,9 +26,12 @@ def _text(size: int) -> str:
 
 
 def _slots(stats: Stats, mean: int) -> Iterator[str]:
-    """Tell of entries that are smaller than the index was made for."""
+    """Tell of entries that are too small for the index, and for what it grew to.
+
+    While an index grows, a few leave for want of a slot: that says nothing.
+    """
     share = stats.slot_evictions * 100 // stats.evictions
-    if share >= _SLOTS_PERCENT:
+    if share >= _SLOTS_PERCENT and stats.evictions >= stats.entries:
         yield (
             f"{share} % of the evictions are for want of index slots: make the file "
             f"again with entry_size={max(mean - _OVERHEAD, 1)}"

@@ -15,6 +15,7 @@ from fastmmap.compressors import Compressor, compressor_named
 from fastmmap.errors import ClosedError, FormatError
 from fastmmap.keyspace import Keyspace
 from fastmmap.options import (
+    DEFAULT_ENTRY_SIZE,
     DEFAULT_SERIALIZER,
     Given,
     Phase,
@@ -63,8 +64,9 @@ class FastMmap(_core.Cache, Keyspace):
         page_size: Bytes or text, rounded to the nearest power of two, 4 KiB to
             1 GiB.
         num_pages: Number of pages.
-        start_slots: Index slots per page.
-        entry_size: Expected bytes of key and value; sizes the index.
+        start_slots: Slots of a page's first index, which grows with need.
+        entry_size: Expected bytes of key and value; sizes the first index. Left
+            out, that begins with a fifth of the slots that 200 bytes ask for.
         serializer: ``"pickle"``, ``"raw"`` (also ``""`` and ``None``),
             ``"json"``, ``"msgpack"`` or a pair ``(dumps, loads)``.
         raw_values: Perl's spelling of ``serializer="raw"``.
@@ -134,7 +136,7 @@ class FastMmap(_core.Cache, Keyspace):
         page_size: Optional[Size] = None,
         num_pages: Optional[int] = None,
         start_slots: Optional[int] = None,
-        entry_size: int = 200,
+        entry_size: int = DEFAULT_ENTRY_SIZE,
         serializer: object = DEFAULT_SERIALIZER,
         raw_values: Optional[bool] = None,
         compressor: object = None,

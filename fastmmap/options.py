@@ -26,6 +26,13 @@ class DefaultName(str):
 
 DEFAULT_SERIALIZER = DefaultName("pickle")
 
+
+class DefaultNumber(int):
+    """A default that the same number, given by the user, differs from."""
+
+
+DEFAULT_ENTRY_SIZE = DefaultNumber(200)
+
 _SIZE = re.compile(r"\s*(\d+)\s*([kmg]?)\s*", re.ASCII)
 _SHIFT = {"": 0, "k": 10, "m": 20, "g": 30}
 _SIZE_MAX = 2**63 - 1
@@ -60,6 +67,11 @@ def parse_count(name: str, value: Optional[int]) -> int:
     if not 0 < value <= _COUNT_MAX:
         raise ValueError(f"{name} is {value}: expected 1 to {_COUNT_MAX}")
     return value
+
+
+def parse_expected(name: str, value: int) -> int:
+    """Return a count above 0; 0 for the default."""
+    return 0 if isinstance(value, DefaultNumber) else parse_count(name, value)
 
 
 def parse_mode(name: str, value: int) -> int:
@@ -200,7 +212,7 @@ OPTIONS = (
     Option("page_size", Phase.MAKING, parse_size, "page_size"),
     Option("num_pages", Phase.MAKING, parse_count, "num_pages"),
     Option("start_slots", Phase.MAKING, parse_count, "slots"),
-    Option("entry_size", Phase.MAKING, parse_count, "entry_size"),
+    Option("entry_size", Phase.MAKING, parse_expected, "entry_size"),
     Option("serializer", Phase.VALUES),
     Option("raw_values", Phase.VALUES),
     Option("compressor", Phase.VALUES),

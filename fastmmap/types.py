@@ -75,9 +75,9 @@ class Stats(NamedTuple):
     expired but is not yet reclaimed. ``bytes_live`` are the bytes of those,
     ``bytes_used`` adds what waits to be reclaimed. ``reads``, ``hits`` and
     ``misses`` are those of caches with ``enable_stats``. ``slot_evictions`` are
-    values dropped for want of an index slot: with many of them, make the file
-    again with a smaller ``entry_size``. ``advice`` says in words which options do
-    not fit what is stored, and what would.
+    values dropped for want of an index slot, where the index could not grow.
+    ``advice`` says in words which options do not fit what is stored, and what
+    would.
     """
 
     entries: int

@@ -35,9 +35,10 @@ struct fmm_options {
     uint64_t cache_size;    /* bytes; 0: 16 MiB, or page_size * num_pages */
     uint64_t page_size;     /* bytes, a power of two; 0: follows the size */
     uint32_t num_pages;     /* 0: follows the size */
-    uint32_t slots;         /* index slots per page; 0: by entry_size */
-    uint32_t entry_size;    /* expected key + value bytes; 0: 200. A hint,
-                               never compared with an existing file */
+    uint32_t slots;         /* of a page's first index; 0: by entry_size */
+    uint32_t entry_size;    /* expected key + value bytes; 0: an index for
+                               1000, which grows. A hint, never compared with
+                               an existing file */
     const char *serializer; /* names to record or compare; NULL: none */
     const char *compressor;
     bool serializer_follows, compressor_follows;
@@ -56,7 +57,7 @@ struct fmm_options {
 /* What an open file is like; constant while it is open. */
 struct fmm_info {
     uint64_t file_size, page_size;
-    uint32_t num_pages, slots, version;
+    uint32_t num_pages, slots, version; /* slots of a page's first index */
     uint64_t created_ms;
     uint64_t max_entry; /* largest key + value + overhead, bytes */
     uint64_t max_value; /* largest value, in parts */
@@ -464,10 +465,11 @@ bool fmm_writer_release(struct fmm_cache *cache, struct fmm_writer *writer);
 /* The user's store has, or is about to get, a value of a key of the guard's
  * page that the cache does not keep: no removal may be taken for done. */
 void fmm_dirty_depart_locked(const struct fmm_guard *guard);
-/* The next dirty entry of a page from slot `*cursor` on; FMM_MISS: none. */
+/* The next dirty entry of a page from `*cursor` on, at first 0; FMM_MISS: none.
+ * Where the index has grown since, it begins anew: none is left out. */
 enum fmm_status fmm_dirty_next(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,
-                               bool only_expired, uint32_t *cursor,
+                               bool only_expired, uint64_t *cursor,
                                struct fmm_ticket *ticket_out);
 /* A ticket for the entry of `key`, live or expired, if it is dirty. */
 enum fmm_status fmm_dirty_find_locked(const struct fmm_guard *guard,

@@ -133,31 +133,35 @@ fmm_dirty_done(struct fmm_cache *cache, const struct fmm_call *call,
     return status;
 }
 
-/* Search one page from slot `*cursor` on. */
+/* Search one page. A cursor is the next slot u32 | buckets of its index u32: in
+ * another index each entry has another slot. */
 static enum fmm_status
 next_dirty(const struct fmm_hold *hold, const struct fmm_call *call,
-           bool only_expired, uint32_t *cursor, struct fmm_ticket *ticket)
+           bool only_expired, uint64_t *cursor, struct fmm_ticket *ticket)
 {
     const struct fmm_page *page = &hold->page;
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    uint64_t index = (uint64_t)page->index.buckets << 32;
+    uint32_t first =
+        *cursor >> 32 == page->index.buckets ? (uint32_t)*cursor : 0;
     struct fmm_found found;
-    for (uint32_t slot = *cursor; slot < slots; slot++) {
+    for (uint32_t slot = first; slot < slots; slot++) {
         if (fmm_page_load_slot(page, slot, &found) &&
             (found.word & FMM_SLOT_DIRTY) != 0 &&
             (!only_expired ||
              fmm_read_expired(hold->cache, &found.entry, call->now_ms))) {
-            *cursor = slot + 1;
+            *cursor = index | (slot + 1);
             fmm_evict_hand_out(page, &found, ticket);
             return FMM_OK;
         }
     }
-    *cursor = slots;
+    *cursor = index | slots;
     return FMM_MISS;
 }
 
 enum fmm_status
 fmm_dirty_next(struct fmm_cache *cache, const struct fmm_call *call,
-               uint32_t page, bool only_expired, uint32_t *cursor,
+               uint32_t page, bool only_expired, uint64_t *cursor,
                struct fmm_ticket *ticket_out)
 {
     struct fmm_hold hold;

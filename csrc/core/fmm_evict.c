@@ -1,5 +1,6 @@
 #include "fmm_evict.h"
 
+#include "fmm_grow.h"
 #include "fmm_hash.h"
 #include "fmm_owner.h"
 
@@ -11,6 +12,7 @@
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
 #define DEAD_SHARE 12u     /* more dead bytes than that are cleaned */
+#define GIVEN_UP 64u       /* entries with each set, for the index to grow */
 #define SLOTS_SHARE 16u    /* fewer free slots than one in so many are few */
 
 /* Whether an entry of that length takes much of a page to make room. */
@@ -40,12 +42,10 @@ fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
 static uint16_t *
 ghost_bucket(const struct fmm_page *page, uint64_t hash)
 {
-    const struct fmm_geometry *geometry = page->geometry;
-    uint64_t behind_hints = geometry->ghosts_at - geometry->hints_at;
-    void *hints = page->index.hints;
-    return (uint16_t *)hints + behind_hints / sizeof(uint16_t) +
-           (size_t)fmm_hash_bucket(hash, page->index.buckets) *
-               FMM_GHOST_BUCKET;
+    const struct fmm_index *index = &page->index;
+    void *ghosts = index->hints + (size_t)index->buckets * FMM_BUCKET_SLOTS;
+    return (uint16_t *)ghosts +
+           (size_t)fmm_hash_bucket(hash, index->buckets) * FMM_GHOST_BUCKET;
 }
 
 /* Remember a hash, the newest first. */
@@ -57,14 +57,14 @@ ghost_add(const struct fmm_page *page, uint64_t hash)
     bucket[0] = fmm_hash_ghost(hash);
 }
 
-/* Half as many count as there are entries: of more, too many come back for
- * what they were once. */
+/* As many count as there are entries: of more, too many come back for what
+ * they were once. */
 static bool
 ghost_has(const struct fmm_page *page, uint64_t hash)
 {
     const uint16_t *bucket = ghost_bucket(page, hash);
     uint16_t wanted = fmm_hash_ghost(hash);
-    uint64_t most = page->control->entries / 2;
+    uint64_t most = page->control->entries;
     for (uint32_t i = 0; i < FMM_GHOST_BUCKET; i++) {
         if ((uint64_t)i * page->index.buckets > most) {
             return false;
@@ -291,7 +291,9 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
                    : fmm_evict_hand_out(page, &tail->found, work->ticket);
     }
     fmm_page_clear_slot(page, &tail->found);
-    ghost_add(page, tail->found.entry.hash);
+    if (tail->found.ring == FMM_RING_S) {
+        ghost_add(page, tail->found.entry.hash);
+    }
     if (work->ticket->displaced.length == 0) {
         fmm_entry_parts(&tail->found.entry, &work->ticket->displaced);
     }
@@ -555,6 +557,50 @@ refill(struct fmm_work *work, uint32_t ring_id)
     }
 }
 
+/* What lies at the end of ring M goes, whatever its credit, but for what must
+ * stay or is dirty. */
+static enum fmm_status
+give_up(struct fmm_work *work)
+{
+    struct tail tail;
+    enum fmm_status status = tail_load(work, FMM_RING_M, &tail);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (tail_is_waste(work, &tail)) {
+        tail_pass(&tail);
+        return FMM_OK;
+    }
+    if (is_wanted(work, &tail) || (tail.found.word & FMM_SLOT_DIRTY) != 0) {
+        return tail_copy(work, &tail, FMM_RING_M) ? FMM_OK : FMM_NO_ROOM;
+    }
+    return tail_evict(work, &tail);
+}
+
+/* Some of it with each set. */
+FMM_COLD static void
+clear_end(struct fmm_work *work)
+{
+    const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
+    for (uint32_t i = 0; i < GIVEN_UP && !fmm_ring_is_in_one_lap(main); i++) {
+        if (give_up(work) != FMM_OK) {
+            return;
+        }
+    }
+}
+
+/* Move ring M on, for the index to grow. */
+FMM_COLD static void
+make_way(struct fmm_work *work)
+{
+    if (fmm_grow_needs_end(work->page)) {
+        clear_end(work);
+    }
+    else if (fmm_grow_needs_turn(work->page)) {
+        retire(work, FMM_RING_M);
+    }
+}
+
 void
 fmm_evict_tidy(struct fmm_work *work)
 {
@@ -562,6 +608,9 @@ fmm_evict_tidy(struct fmm_work *work)
     uint64_t laps = FMM_RECOUNT_LAPS << page->ring[FMM_RING_M].shift;
     uint64_t due = page->control->recount_at;
     work->tidying = true;
+    if (FMM_UNLIKELY(fmm_grow_is_waiting(page))) {
+        make_way(work);
+    }
     refill(work, FMM_RING_M);
     refill(work, FMM_RING_S);
     uint64_t tail = page->ring[FMM_RING_M].tail;

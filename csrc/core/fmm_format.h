@@ -13,6 +13,9 @@
  *   ring S  20 % of the rest: new entries, on probation
  *   ring M  80 % of the rest: entries that proved their worth
  *
+ * Where slots run out, a larger index with its hints and ghosts takes the end
+ * of ring M, and the place of the one before; see fmm_control.index.
+ *
  * An entry is contiguous, 8-byte aligned, and never changed while a slot
  * names it, but for these words, each by one store:
  *
@@ -40,7 +43,7 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 6u
+#define FMM_VERSION 7u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
@@ -105,7 +108,11 @@ enum fmm_ring_id { FMM_RING_S = 0, FMM_RING_M = 1 };
 struct fmm_control {
     /* Line 0, read by lock-free readers: positions only grow. */
     fmm_word64 tail[2];
-    uint64_t reserved0[6];
+    /* The index that took the place of the first one, 0: none has. Buckets
+     * u32 | where in the page's rings it begins, in units of 64 bytes, u32:
+     * there ring M ends. */
+    fmm_word64 index;
+    uint64_t reserved0[5];
     /* Line 1, writers: the lock, and what it guards. */
     fmm_word64 lock;
     fmm_word64 head[2];

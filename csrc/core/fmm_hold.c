@@ -52,8 +52,7 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     if (page >= cache->geometry.num_pages) {
         return FMM_ERR_ARGUMENT;
     }
-    fmm_page_view(cache->base, &cache->geometry, page, &hold_out->page);
-    struct fmm_control *control = hold_out->page.control;
+    struct fmm_control *control = fmm_page_control(cache->base, page);
     hold_out->cache = cache;
     hold_out->lock = &control->lock;
     hold_out->owner = fmm_file_owner(cache);
@@ -62,6 +61,7 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     if (status != FMM_OK) {
         return status;
     }
+    fmm_page_view(cache->base, &cache->geometry, page, &hold_out->page);
     if (FMM_UNLIKELY(result.waited)) {
         atomic_fetch_add_explicit(&control->lock_waits, 1,
                                   memory_order_relaxed);

@@ -3,6 +3,7 @@
 #include "fmm_hash.h"
 
 #define CREDIT_PER_HIT 6u
+#define CREDIT_ADMITTED 8u /* two lives */
 
 void
 fmm_index_candidates(uint32_t buckets, uint64_t hash,
@@ -109,6 +110,12 @@ fmm_hint_reset(fmm_word32 *hint, uint64_t seconds)
 }
 
 void
+fmm_hint_admit(fmm_word32 *hint, uint64_t seconds)
+{
+    hint_store(hint, hint_word(CREDIT_ADMITTED, seconds));
+}
+
+void
 fmm_hint_touch(fmm_word32 *hint, uint64_t seconds)
 {
     hint_store(hint, hint_word(fmm_hint_credit(hint), seconds));
@@ -133,6 +140,12 @@ fmm_hint_pay(fmm_word32 *hint, uint32_t price)
     uint32_t credit = old >> FMM_HINT_CREDIT_SHIFT;
     uint32_t left = credit > price ? credit - price : 0;
     hint_store(hint, hint_word(left, old & FMM_HINT_ACCESS));
+}
+
+void
+fmm_hint_copy(fmm_word32 *hint, const fmm_word32 *from)
+{
+    hint_store(hint, hint_load(from));
 }
 
 uint32_t

@@ -17,6 +17,15 @@ struct fmm_index {
     uint32_t buckets;
 };
 
+/* An index of so many buckets that lies there. */
+static inline struct fmm_index
+fmm_index_at(void *at, uint32_t buckets)
+{
+    fmm_word64 *slots = at;
+    void *hints = slots + (size_t)buckets * FMM_BUCKET_SLOTS;
+    return (struct fmm_index){slots, hints, buckets};
+}
+
 /* The slot words of a hash: first slots of its two candidate buckets. */
 struct fmm_candidates {
     uint32_t first[2];
@@ -109,10 +118,13 @@ uint32_t fmm_index_find_empty(const struct fmm_index *index, uint64_t hash);
 void fmm_hint_hit(fmm_word32 *hint, uint64_t seconds);
 /* A new hint: no credit. */
 void fmm_hint_reset(fmm_word32 *hint, uint64_t seconds);
+/* A new hint of what was asked for before, and is admitted for that. */
+void fmm_hint_admit(fmm_word32 *hint, uint64_t seconds);
 /* Accessed, but no hit: the credit stays. */
 void fmm_hint_touch(fmm_word32 *hint, uint64_t seconds);
 /* All the credit there is: nobody goes later. */
 void fmm_hint_fill(fmm_word32 *hint, uint64_t seconds);
 uint32_t fmm_hint_credit(const fmm_word32 *hint);
 void fmm_hint_pay(fmm_word32 *hint, uint32_t price);
+void fmm_hint_copy(fmm_word32 *hint, const fmm_word32 *from);
 uint32_t fmm_hint_seconds(const fmm_word32 *hint);

@@ -1,6 +1,7 @@
 #include "fmm_insert.h"
 
 #include "fmm_evict.h"
+#include "fmm_grow.h"
 #include "fmm_hand.h"
 #include "fmm_owner.h"
 #include "fmm_victim.h"
@@ -32,6 +33,7 @@ struct place {
     struct fmm_found victim;     /* room for `old` */
     uint32_t slot;
     bool same_key;
+    bool admitted; /* into ring M, for it was asked for before */
 };
 
 FMM_COLD static enum fmm_status
@@ -50,7 +52,7 @@ choose_victim(const struct fmm_work *work,
 
 static enum fmm_status
 choose_slot(const struct fmm_work *work, const struct fmm_entry_source *source,
-            const struct fmm_found *old, struct place *place)
+            const struct fmm_found *old, uint64_t length, struct place *place)
 {
     const struct fmm_index *index = &work->page->index;
     place->old = old;
@@ -61,6 +63,10 @@ choose_slot(const struct fmm_work *work, const struct fmm_entry_source *source,
         return FMM_OK;
     }
     place->slot = fmm_index_find_empty(index, source->key->hash);
+    if (FMM_UNLIKELY(place->slot == FMM_SLOT_NONE) &&
+        fmm_grow_index(work->page, length)) {
+        place->slot = fmm_index_find_empty(index, source->key->hash);
+    }
     if (place->slot != FMM_SLOT_NONE) {
         return FMM_OK;
     }
@@ -113,6 +119,9 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     }
     else {
         fmm_hint_reset(hint, source->stored_at);
+        if (place->admitted) {
+            fmm_hint_admit(hint, source->stored_at);
+        }
     }
     fmm_index_publish(&page->index, place->slot, word);
     if (place->old != NULL) {
@@ -178,13 +187,15 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     if (old != NULL && work.retired) { /* it may have moved, or gone */
         old = fmm_page_find(page, source->key, &again) ? &again : NULL;
     }
-    status = choose_slot(&work, source, old, &place);
+    status = choose_slot(&work, source, old, length, &place);
     if (status != FMM_OK) {
         return status;
     }
     if (place.old != NULL) {
         fmm_entry_parts(&place.old->entry, &ticket->displaced);
     }
+    /* A large entry is there for its size. */
+    place.admitted = ring == FMM_RING_M && !work.large;
     commit(page, source, ring, length, &place);
     fmm_evict_tidy(&work);
     return FMM_OK;

@@ -14,7 +14,7 @@
 #define PAGES_USUAL 16u
 #define PAGE_SIZE_LEAST (UINT64_C(256) << 10) /* for caches from 1 MiB on */
 #define PAGE_SIZE_MOST (UINT64_C(2) << 20) /* it is held while it is counted */
-#define ENTRY_SIZE_DEFAULT 200u
+#define ENTRY_SIZE_DEFAULT 1000u           /* a fifth of the slots for 200 */
 #define ENTRY_SIZE_MAX (1u << 30)
 #define SLOT_SIZE 12u /* bytes, its hint included */
 #define GHOST_SIZE 2u /* bytes, one for each slot */
@@ -46,16 +46,16 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
         return false;
     }
     struct fmm_geometry g = {.page_size = page_size, .num_pages = num_pages};
-    uint64_t slots = (uint64_t)buckets * FMM_BUCKET_SLOTS;
     g.buckets = buckets;
-    g.hints_at = slots * sizeof(uint64_t);
-    g.ghosts_at = g.hints_at + slots * sizeof(uint32_t);
-    g.index_size = align_up(g.ghosts_at + slots * GHOST_SIZE, FMM_RING_ALIGN);
+    g.hints_at = (uint64_t)buckets * FMM_BUCKET_SLOTS * sizeof(uint64_t);
+    g.index_size = fmm_geometry_index_size(buckets);
     g.rings_size = page_size - g.index_size;
     g.ring_size[FMM_RING_S] =
         g.rings_size / 5 / FMM_RING_ALIGN * FMM_RING_ALIGN;
     g.ring_at[FMM_RING_M] = g.ring_size[FMM_RING_S];
     g.ring_size[FMM_RING_M] = g.rings_size - g.ring_size[FMM_RING_S];
+    g.main_least =
+        g.ring_size[FMM_RING_M] / 3 * 2 / FMM_RING_ALIGN * FMM_RING_ALIGN;
     g.ring_shift[FMM_RING_S] = fmm_geometry_shift(g.ring_size[FMM_RING_S]);
     g.ring_shift[FMM_RING_M] = fmm_geometry_shift(g.ring_size[FMM_RING_M]);
     g.indexes_at =
@@ -70,7 +70,7 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
 uint64_t
 fmm_geometry_max_entry(const struct fmm_geometry *geometry)
 {
-    return geometry->ring_size[FMM_RING_M] / 2 & ~(uint64_t)7u;
+    return geometry->main_least / 2 & ~(uint64_t)7u;
 }
 
 uint64_t
@@ -109,16 +109,19 @@ default_page_size(uint64_t cache_size)
     return page_size;
 }
 
-/* Slots per page: so many that entries of the expected size fill the page
- * when the index is 4/5 full. Fuller, buckets of eight overflow, and each
- * eviction for want of a slot leaves dead bytes for a lap of its ring. */
+uint64_t
+fmm_geometry_buckets(uint64_t bytes, uint64_t stored)
+{
+    uint64_t span = SLOT_SIZE + GHOST_SIZE + stored * 4 / 5;
+    return bytes / (span * FMM_BUCKET_SLOTS);
+}
+
 static uint32_t
 default_buckets(uint64_t page_size, uint32_t entry_size)
 {
     uint64_t expected = entry_size ? entry_size : ENTRY_SIZE_DEFAULT;
     uint64_t stored = fmm_align8(expected + FMM_ENTRY_HEADER);
-    uint64_t span = SLOT_SIZE + GHOST_SIZE + stored * 4 / 5;
-    uint64_t buckets = page_size / (span * FMM_BUCKET_SLOTS);
+    uint64_t buckets = fmm_geometry_buckets(page_size, stored);
     uint64_t most = page_size / 2 / (FMM_BUCKET_SLOTS * SLOT_SIZE);
     return (uint32_t)fmm_min(fmm_max(buckets, 2), most);
 }

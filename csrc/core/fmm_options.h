@@ -4,19 +4,20 @@
 #pragma once
 
 #include "fmm.h"
+#include "fmm_format.h"
 
 /* Kept in private memory; never read from the map again. */
 struct fmm_geometry {
     uint64_t file_size;
     uint64_t page_size;
-    uint64_t indexes_at; /* file offset of the index part of page 0 */
-    uint64_t index_size; /* bytes of each */
-    uint64_t hints_at;   /* offsets in it */
-    uint64_t ghosts_at;
+    uint64_t indexes_at;   /* file offset of the index part of page 0 */
+    uint64_t index_size;   /* bytes of each */
+    uint64_t hints_at;     /* offset in it */
     uint64_t rings_at;     /* file offset of the rings of page 0 */
     uint64_t rings_size;   /* bytes of both */
     uint64_t ring_at[2];   /* offsets in them */
     uint64_t ring_size[2]; /* bytes */
+    uint64_t main_least;   /* of ring M, the index as large as it may be */
     uint32_t ring_shift[2];
     uint32_t num_pages;
     uint32_t buckets; /* of 8 slots, per page */
@@ -30,6 +31,21 @@ bool fmm_geometry_layout(uint64_t page_size, uint32_t num_pages,
 /* Bits that the offset takes in the positions of a ring of `size` bytes,
  * see fmm_ring.h. */
 uint32_t fmm_geometry_shift(uint64_t size);
+
+/* The bytes of an index of so many buckets, a multiple of FMM_RING_ALIGN: slots,
+ * hints and ghosts. */
+static inline uint64_t
+fmm_geometry_index_size(uint32_t buckets)
+{
+    const uint64_t each = sizeof(uint64_t) + sizeof(uint32_t) + 2;
+    uint64_t bytes = buckets * (FMM_BUCKET_SLOTS * each);
+    return (bytes + FMM_RING_ALIGN - 1) & ~(uint64_t)(FMM_RING_ALIGN - 1);
+}
+/* Of so many bytes the buckets of an index that is 4/5 full when entries of
+ * `stored` bytes, header included, fill the rest. Fuller, buckets of eight
+ * overflow, and each eviction for want of a slot leaves dead bytes for a lap of
+ * its ring. */
+uint64_t fmm_geometry_buckets(uint64_t bytes, uint64_t stored);
 
 /* Turn options into a geometry, or say what is wrong with them. */
 enum fmm_status fmm_geometry_resolve(const struct fmm_options *options,

@@ -31,13 +31,11 @@ names(const struct fmm_entry *entry, struct fmm_parts *wanted)
 /* Look for a slot whose entry names these parts, as a reader looks for a
  * key. */
 static enum fmm_status
-look_once(const struct fmm_page *page, struct fmm_parts *wanted,
-          struct fmm_found *found)
+look_once(const struct fmm_page *page, const uint64_t tail[2],
+          struct fmm_parts *wanted, struct fmm_found *found)
 {
     struct fmm_candidates c;
-    uint64_t tail[2];
     fmm_index_candidates(page->index.buckets, wanted->id[FMM_PART_HASH], &c);
-    fmm_page_load_tails(page, tail);
     uint32_t matches = fmm_index_tagged(&page->index, &c);
     while (matches) {
         uint32_t slot = fmm_index_take(&c, &matches);
@@ -55,14 +53,13 @@ look_once(const struct fmm_page *page, struct fmm_parts *wanted,
 }
 
 /* What the part says of its value, and the page where that should be. */
-static void
+static uint32_t
 look_where(const struct fmm_page *page, const struct fmm_entry *part,
-           struct fmm_parts *wanted, struct fmm_page *owner)
+           struct fmm_parts *wanted)
 {
     fmm_copy_out(wanted->id, part->key, sizeof(wanted->id));
     uint64_t hash = wanted->id[FMM_PART_HASH];
-    fmm_page_glance(page->base, page->geometry,
-                    fmm_hash_page(hash, page->geometry->num_pages), owner);
+    return fmm_hash_page(hash, page->geometry->num_pages);
 }
 
 bool
@@ -72,9 +69,11 @@ fmm_owner_lives(const struct fmm_page *page, const struct fmm_entry *part)
     struct fmm_parts wanted;
     struct fmm_found found;
     struct fmm_page owner;
-    look_where(page, part, &wanted, &owner);
+    uint64_t tail[2];
+    uint32_t number = look_where(page, part, &wanted);
     for (int i = 0; i < TRIES && status == LAPPED; i++) {
-        status = look_once(&owner, &wanted, &found);
+        fmm_page_look(page->base, page->geometry, number, &owner, tail);
+        status = look_once(&owner, tail, &wanted, &found);
     }
     return status != FMM_MISS;
 }
@@ -84,7 +83,9 @@ static bool
 evict_locked(const struct fmm_page *owner, struct fmm_parts *parts)
 {
     struct fmm_found found;
-    if (look_once(owner, parts, &found) != FMM_OK) {
+    uint64_t tail[2];
+    fmm_page_load_tails(owner, tail);
+    if (look_once(owner, tail, parts, &found) != FMM_OK) {
         return false;
     }
     fmm_page_clear_slot(owner, &found);
@@ -100,14 +101,15 @@ fmm_owner_evict(const struct fmm_page *page, const struct fmm_entry *part,
     struct fmm_parts parts;
     struct fmm_page owner;
     bool evicted = false;
-    look_where(page, part, &parts, &owner);
-    if (owner.number == page->number) {
+    uint32_t number = look_where(page, part, &parts);
+    if (number == page->number) {
         evicted = evict_locked(page, &parts);
     }
     else {
-        fmm_word64 *lock = &owner.control->lock;
+        fmm_word64 *lock = &fmm_page_control(page->base, number)->lock;
         uint64_t holder = fmm_lock_holder(&page->control->lock);
         if (holder != 0 && fmm_lock_take(lock, holder, 0, &result) == FMM_OK) {
+            fmm_page_glance(page->base, page->geometry, number, &owner);
             evicted = evict_locked(&owner, &parts);
             fmm_lock_release(lock, holder);
         }

@@ -11,6 +11,16 @@ fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
     fmm_page_ring(out, FMM_RING_M, &out->ring[FMM_RING_M]);
 }
 
+void
+fmm_page_change_index(struct fmm_page *page, uint64_t at, uint32_t buckets)
+{
+    uint64_t word = at / FMM_RING_ALIGN << 32 | buckets;
+    page->control->hand = 0;
+    atomic_store_explicit(&page->control->index, word, memory_order_release);
+    fmm_page_use_index(page, at, buckets);
+    page->ring[FMM_RING_M].size = page->ring_size[FMM_RING_M];
+}
+
 bool
 fmm_page_settle(struct fmm_page *page)
 {

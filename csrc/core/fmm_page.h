@@ -17,6 +17,7 @@ struct fmm_page {
     const struct fmm_geometry *geometry;
     struct fmm_control *control;
     struct fmm_index index;
+    uint64_t ring_size[2]; /* ring M ends where a larger index begins */
     uint32_t number;
     struct fmm_ring ring[2];
 };
@@ -29,9 +30,38 @@ struct fmm_found {
     uint32_t slot, ring;
 };
 
-/* Pointers only: the rings' positions are loaded by fmm_page_settle(). */
+/* Use an index that begins at that offset in the rings. */
+static inline void
+fmm_page_use_index(struct fmm_page *page, uint64_t at, uint32_t buckets)
+{
+    page->index = fmm_index_at(page->rings + at, buckets);
+    page->ring_size[FMM_RING_M] = at - page->geometry->ring_at[FMM_RING_M];
+}
+/* Follow the word that says where a larger index is. Hostile: what cannot be is
+ * as if it were not there. Inline, for a page that is not looked at by others
+ * stays in registers. */
+static inline void
+fmm_page_find_index(struct fmm_page *page, uint64_t word)
+{
+    const struct fmm_geometry *geometry = page->geometry;
+    uint64_t at = (word >> 32) * FMM_RING_ALIGN;
+    uint32_t buckets = (uint32_t)word;
+    uint64_t least = geometry->ring_at[FMM_RING_M] + geometry->main_least;
+    if (buckets != 0 && at >= least && at <= geometry->rings_size &&
+        fmm_geometry_index_size(buckets) <= geometry->rings_size - at) {
+        fmm_page_use_index(page, at, buckets);
+    }
+}
+/* Pointers only: the rings' positions are loaded by fmm_page_settle(). Who
+ * holds the page looks when it does: the index may have grown before. */
 void fmm_page_view(unsigned char *base, const struct fmm_geometry *geometry,
                    uint32_t number, struct fmm_page *out);
+static inline struct fmm_control *
+fmm_page_control(unsigned char *base, uint32_t number)
+{
+    void *at = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
+    return at;
+}
 /* The same without the rings: enough for fmm_page_load_slot(). */
 static inline void
 fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
@@ -40,13 +70,20 @@ fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
     unsigned char *at =
         base + geometry->indexes_at + geometry->index_size * number;
     void *slots = at, *hints = at + geometry->hints_at;
-    void *control = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
     out->base = base;
     out->rings = base + geometry->rings_at + geometry->rings_size * number;
     out->geometry = geometry;
-    out->control = control;
+    out->control = fmm_page_control(base, number);
     out->index = (struct fmm_index){slots, hints, geometry->buckets};
+    out->ring_size[FMM_RING_S] = geometry->ring_size[FMM_RING_S];
+    out->ring_size[FMM_RING_M] = geometry->ring_size[FMM_RING_M];
     out->number = number;
+    /* Pairs with the release in fmm_page_change_index(). */
+    uint64_t word =
+        atomic_load_explicit(&out->control->index, memory_order_acquire);
+    if (FMM_UNLIKELY(word != 0)) {
+        fmm_page_find_index(out, word);
+    }
 }
 
 /* One ring of a page. */
@@ -55,14 +92,13 @@ fmm_page_ring(const struct fmm_page *page, uint32_t ring, struct fmm_ring *out)
 {
     const struct fmm_geometry *geometry = page->geometry;
     out->base = page->rings + geometry->ring_at[ring];
-    out->size = geometry->ring_size[ring];
+    out->size = page->ring_size[ring];
     out->shift = geometry->ring_shift[ring];
     out->head_word = &page->control->head[ring];
     out->tail_word = &page->control->tail[ring];
 }
 
-/* Both tails, before any slot, since the slot tells the ring; pairs with the
- * release in fmm_ring_advance_tail(). */
+/* Both tails; pairs with the release in fmm_ring_advance_tail(). */
 static inline void
 fmm_page_load_tails(const struct fmm_page *page, uint64_t tail_out[2])
 {
@@ -71,6 +107,19 @@ fmm_page_load_tails(const struct fmm_page *page, uint64_t tail_out[2])
         atomic_load_explicit(&tail[FMM_RING_S], memory_order_acquire);
     tail_out[FMM_RING_M] =
         atomic_load_explicit(&tail[FMM_RING_M], memory_order_acquire);
+}
+
+/* A glance without the lock: both tails, before any slot, since the slot tells
+ * the ring, and before the word that tells where the slots are: an index that
+ * was replaced names for ever what it named then, so nothing that a tail has
+ * passed may be looked up in it. */
+static inline void
+fmm_page_look(unsigned char *base, const struct fmm_geometry *geometry,
+              uint32_t number, struct fmm_page *out, uint64_t tail_out[2])
+{
+    out->control = fmm_page_control(base, number);
+    fmm_page_load_tails(out, tail_out);
+    fmm_page_glance(base, geometry, number, out);
 }
 
 /* Whether what was copied from `offset` of a ring is whole: its `tail`, loaded
@@ -133,6 +182,11 @@ void fmm_page_drop_live(const struct fmm_page *page, uint32_t ring,
 uint64_t fmm_page_dead(const struct fmm_page *page, uint32_t ring);
 /* Bytes of the entries that slots name, both rings. */
 uint64_t fmm_page_live(const struct fmm_page *page);
+
+/* Let a larger index, which is complete, take the place of the present one. It
+ * begins at that offset in the rings, where no entry is: there ring M ends. */
+void fmm_page_change_index(struct fmm_page *page, uint64_t at,
+                           uint32_t buckets);
 
 /* Forget everything, dirty or not. Works on a damaged page too. */
 void fmm_page_reset(struct fmm_page *page);

@@ -102,7 +102,6 @@ find(struct look *look, struct fmm_found *found)
     const struct fmm_key *key = look->read->key;
     struct fmm_candidates c;
     fmm_index_candidates(look->page.index.buckets, key->hash, &c);
-    fmm_page_load_tails(&look->page, look->tail);
     uint32_t matches = fmm_index_tagged(&look->page.index, &c);
     while (matches) {
         uint32_t slot = fmm_index_take(&c, &matches);
@@ -126,8 +125,8 @@ look_once(const struct fmm_cache *cache, const struct fmm_read *read)
     look.read = read;
     look.created_ms = cache->created_ms;
     struct fmm_found found;
-    fmm_page_glance(cache->base, &cache->geometry, read->key->page,
-                    &look.page);
+    fmm_page_look(cache->base, &cache->geometry, read->key->page, &look.page,
+                  look.tail);
     enum fmm_status status = find(&look, &found);
     return status == FMM_OK ? take_found(&look, &found) : status;
 }

@@ -67,6 +67,13 @@ fmm_ring_free(const struct fmm_ring *ring)
     return ring->size - fmm_ring_used(ring);
 }
 
+/* Whether what it holds does not cross its end. */
+static inline bool
+fmm_ring_is_in_one_lap(const struct fmm_ring *ring)
+{
+    return ring->tail >> ring->shift == ring->head >> ring->shift;
+}
+
 /* Load both positions, and finish a "stay" that was killed half-way.
  * False: they make no sense, and the ring counts as empty until
  * fmm_ring_reset(). */

@@ -77,10 +77,10 @@ scan_locked(const struct fmm_hold *hold, const struct fmm_call *call,
 
 /* What all records of a sound page take at most. */
 static uint64_t
-largest_scan(const struct fmm_geometry *geometry)
+largest_scan(const struct fmm_page *page)
 {
-    uint64_t slots = (uint64_t)geometry->buckets * FMM_BUCKET_SLOTS;
-    return geometry->page_size + slots * (sizeof(struct fmm_meta) + 8);
+    uint64_t slots = (uint64_t)page->index.buckets * FMM_BUCKET_SLOTS;
+    return page->geometry->page_size + slots * (sizeof(struct fmm_meta) + 8);
 }
 
 enum fmm_status
@@ -93,7 +93,7 @@ fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
         return status;
     }
     scan_locked(&hold, call, scan);
-    if (FMM_UNLIKELY(scan->used > largest_scan(&cache->geometry))) {
+    if (FMM_UNLIKELY(scan->used > largest_scan(&hold.page))) {
         fmm_hold_repair(&hold.page); /* slots that share entries */
         scan_locked(&hold, call, scan);
     }

@@ -89,7 +89,7 @@ cache_purge(PyObject *self, PyObject *Py_UNUSED(ignored))
 struct next_op {
     struct op op;
     bool only_expired;
-    uint32_t cursor;
+    uint64_t cursor;
     struct handout handout;
 };
 

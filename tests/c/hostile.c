@@ -102,7 +102,7 @@ static void
 some_write_back(struct hostile *h)
 {
     struct fmm_meta meta;
-    uint32_t cursor = (uint32_t)check_random_below(40);
+    uint64_t cursor = check_random_below(40) << 32 | check_random_below(40);
     size_t capacity = check_random_below(BUFFER);
     h->ticket.page %= h->cache->geometry.num_pages;
     fmm_dirty_read(h->cache, &call, &h->ticket, buffer_of(capacity), capacity,

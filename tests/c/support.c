@@ -184,6 +184,13 @@ heap_cache_free(struct fmm_cache *cache)
 }
 
 void
+keep_index(struct fmm_cache *cache)
+{
+    struct fmm_geometry *geometry = &cache->geometry;
+    geometry->main_least = geometry->ring_size[FMM_RING_M];
+}
+
+void
 view_page(struct fmm_cache *cache, uint32_t number, struct fmm_page *page_out)
 {
     fmm_page_view(cache->base, &cache->geometry, number, page_out);

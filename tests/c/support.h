@@ -41,6 +41,9 @@ struct fmm_cache *open_path(const char *path);
 struct fmm_cache *heap_cache(uint64_t page_size, uint32_t num_pages,
                              uint32_t buckets);
 void heap_cache_free(struct fmm_cache *cache);
+/* Let ring M have no bytes to give in this process: the index cannot grow, and
+ * slots can run out. */
+void keep_index(struct fmm_cache *cache);
 void view_page(struct fmm_cache *cache, uint32_t number,
                struct fmm_page *page_out);
 

@@ -28,6 +28,7 @@ struct scenario {
     uint32_t slots;      /* 0: many */
     unsigned warm_up;    /* sets before, and half as many between changes */
     bool hot;            /* all keys are hit in between */
+    bool kept;           /* the index cannot grow */
 };
 
 static struct aftermath *aftermath;
@@ -36,7 +37,7 @@ static uint64_t dead;
 
 /* What was done, and which of the rarer steps were met on the way. */
 static struct {
-    unsigned long instructions, images, half_stays, evicting, moving;
+    unsigned long instructions, images, half_stays, evicting, moving, growing;
 } total;
 
 static void
@@ -117,16 +118,25 @@ warm_up(const struct scenario *s, unsigned count)
     }
 }
 
-static void
-run(const struct scenario *s)
+static struct fmm_cache *
+open_page(uint32_t slots)
 {
     const struct fmm_options options = {.path = scratch("cache"),
                                         .page_size = 4096,
                                         .num_pages = 1,
-                                        .slots = s->slots ? s->slots : 64,
+                                        .slots = slots,
                                         .init_file = true};
-    struct fmm_cache *cache = open_cache(&options);
+    return open_cache(&options);
+}
+
+static void
+run(const struct scenario *s)
+{
+    struct fmm_cache *cache = open_page(s->slots ? s->slots : 64);
     unsigned long failures = check_failures();
+    if (s->kept) {
+        keep_index(cache);
+    }
     aftermath = aftermath_new(cache, OPERATIONS);
     dead = dead_owner();
     memset(&total, 0, sizeof(total));
@@ -216,7 +226,43 @@ every_step_that_wants_a_slot_leaves_a_sound_page(void)
                            .length_max = 60,
                            .slots = 8,
                            .warm_up = 60,
-                           .hot = true});
+                           .hot = true,
+                           .kept = true});
+}
+
+/* A page with one more key than slots, each time a new one. */
+static void
+grow_once(void)
+{
+    struct fmm_cache *cache = open_page(8);
+    struct fmm_page page;
+    aftermath = aftermath_new(cache, OPERATIONS);
+    for (uint32_t n = 0; n < 8; n++) {
+        struct change change = some_change(n % 3 ? SET : SET_DIRTY, 60);
+        change.key = n;
+        change_complete(cache, &change);
+    }
+    view_page(cache, 0, &page);
+    CHECK_EQ(page.control->index, 0);
+    struct change last = some_change(SET, 60);
+    last.key = 8 + (uint32_t)check_random_below(8);
+    check_change(&last);
+    total.growing += page.control->index != 0;
+    aftermath_free(aftermath);
+    fmm_close(cache);
+}
+
+static void
+every_step_of_a_growing_index_leaves_a_sound_page(void)
+{
+    unsigned long failures = check_failures();
+    dead = dead_owner();
+    memset(&total, 0, sizeof(total));
+    for (unsigned i = 0; i < changes && check_failures() == failures; i++) {
+        grow_once();
+    }
+    CHECK_EQ(total.growing, changes);
+    CHECK(total.images > 20 * changes);
 }
 
 static void
@@ -293,6 +339,7 @@ static const struct check_case cases[] = {
     CASE(every_step_into_a_full_page_leaves_a_sound_page),
     CASE(every_step_into_a_hot_page_leaves_a_sound_page),
     CASE(every_step_that_wants_a_slot_leaves_a_sound_page),
+    CASE(every_step_of_a_growing_index_leaves_a_sound_page),
     CASE(every_step_of_a_removal_leaves_a_sound_page),
     CASE(every_step_of_a_change_in_place_leaves_a_sound_page),
     CASE(every_step_of_a_lease_leaves_a_sound_page),

@@ -232,7 +232,7 @@ static unsigned
 drain(bool only_expired)
 {
     struct fmm_ticket ticket;
-    uint32_t cursor = 0;
+    uint64_t cursor = 0;
     unsigned count = 0;
     while (fmm_dirty_next(cache, &call, 0, only_expired, &cursor, &ticket) ==
            FMM_OK) {
@@ -270,8 +270,8 @@ static void
 a_cursor_beyond_the_page_ends_the_search(void)
 {
     struct fmm_ticket ticket;
-    uint32_t cursor = UINT32_MAX;
     begin();
+    uint64_t cursor = UINT32_MAX | (uint64_t)cache->geometry.buckets << 32;
     CHECK_EQ(set_text_as(cache, "key", "value", &dirty), FMM_OK);
     CHECK_EQ(fmm_dirty_next(cache, &call, 0, false, &cursor, &ticket),
              FMM_MISS);
@@ -332,7 +332,7 @@ a_ticket_of_an_earlier_lap_marks_nothing_clean(void)
     view_page(own, 0, &view);
     uint64_t place = (UINT64_C(1) << view.ring[FMM_RING_S].shift) - 1;
     for (unsigned i = 0; i < 1000; i++) {
-        uint32_t cursor = 0;
+        uint64_t cursor = 0;
         CHECK_EQ(set_text_as(own, "key", "value", &store), FMM_OK);
         CHECK_EQ(fmm_dirty_next(own, &call, 0, false, &cursor, &now), FMM_OK);
         first = i == 0 ? now : first;

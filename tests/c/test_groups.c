@@ -398,7 +398,7 @@ a_changed_value_is_written_back_though_it_is_void(void)
     struct fmm_meta meta;
     struct fmm_lease lease;
     char buffer[32];
-    uint32_t cursor = 0;
+    uint64_t cursor = 0;
     begin();
     const struct fmm_tag one = tag("tag");
     struct fmm_store store = with_tag(&one);

@@ -96,7 +96,7 @@ a_changed_entry_that_expired_stays_until_it_is_written(void)
 {
     const struct fmm_store store = {.expire_at = call.now_ms + SECOND,
                                     .dirty = true};
-    uint32_t cursor = 0;
+    uint64_t cursor = 0;
     struct fmm_ticket ticket;
     begin();
     CHECK_EQ(set_text_as(cache, "changed", "value", &store), FMM_OK);

@@ -807,6 +807,7 @@ a_lease_survives_a_lack_of_slots(void)
                                         .init_file = true};
     struct fmm_lease lease;
     cache = open_cache(&options);
+    keep_index(cache);
     CHECK_EQ(take("key", &lease), FMM_OK);
     call.now_ms += SECOND;
     fill(0, 200, 20);

@@ -34,6 +34,13 @@ the_smallest_page_agrees_with_the_model(void)
     run(4096, 1, 0, 60000);
 }
 
+/* And verified after each step, as all are. */
+static void
+a_page_whose_index_grows_agrees_with_the_model(void)
+{
+    run(32768, 1, 16, 20000);
+}
+
 static void
 a_page_with_few_slots_agrees_with_the_model(void)
 {
@@ -68,6 +75,7 @@ pages_with_room_for_all_agree_with_the_model(void)
 
 static const struct check_case cases[] = {
     CASE(the_smallest_page_agrees_with_the_model),
+    CASE(a_page_whose_index_grows_agrees_with_the_model),
     CASE(a_page_with_few_slots_agrees_with_the_model),
     CASE(a_page_with_one_bucket_agrees_with_the_model),
     CASE(a_page_with_most_slots_agrees_with_the_model),

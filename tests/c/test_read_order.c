@@ -158,6 +158,69 @@ step_through(const struct stepped *child, void (*set_own)(void))
     free_words(has_read, 1);
 }
 
+/* A page of eight slots, half of them used. */
+static void
+begin_small(void (*set_own)(void))
+{
+    const struct fmm_options options = {.path = scratch("cache"),
+                                        .page_size = 4096,
+                                        .num_pages = 1,
+                                        .slots = 8,
+                                        .init_file = true};
+    cache = open_cache(&options);
+    set_own();
+    for (int i = 0; i < 3; i++) {
+        set_other();
+    }
+}
+
+static uint64_t
+index_word(void)
+{
+    struct fmm_page page;
+    view_page(cache, 0, &page);
+    return page.control->index;
+}
+
+/* The same, and the index grows meanwhile before the rings go round. */
+static void
+step_through_growth(const struct stepped *child, void (*set_own)(void))
+{
+    unsigned long n = 0, readers = 0;
+    has_read = shared_words(1);
+    for (bool done = false; !done && check_failures() == 0; readers++) {
+        begin_small(set_own);
+        pid_t pid = step_to(child, n);
+        REQUIRE(pid != 0);
+        done = *has_read != 0;
+        CHECK_EQ(index_word(), 0);
+        write_meanwhile(40 + (unsigned)check_random_below(80), set_own);
+        CHECK(index_word() != 0);
+        step_on(pid);
+        check_deadline(READING_S);
+        n += 1 + check_random_below(stride);
+        fmm_close(cache);
+    }
+    CHECK(readers > 100);
+    printf("steps read: %lu instructions, %lu readers\n", n, readers);
+    free_words(has_read, 1);
+}
+
+static void
+while_the_index_grows_a_value_is_read_whole(void)
+{
+    const struct stepped child = {read_once, read_key, NULL, READING_S};
+    step_through_growth(&child, set_version);
+}
+
+static void
+while_the_index_grows_an_owner_is_found(void)
+{
+    const struct stepped child = {find_owner_once, find_owner, NULL,
+                                  READING_S};
+    step_through_growth(&child, set_owner);
+}
+
 static void
 whatever_is_written_meanwhile_a_value_is_read_whole(void)
 {
@@ -176,6 +239,8 @@ whatever_is_written_meanwhile_an_owner_is_found(void)
 static const struct check_case cases[] = {
     CASE(whatever_is_written_meanwhile_a_value_is_read_whole),
     CASE(whatever_is_written_meanwhile_an_owner_is_found),
+    CASE(while_the_index_grows_a_value_is_read_whole),
+    CASE(while_the_index_grows_an_owner_is_found),
 };
 
 int

@@ -185,7 +185,7 @@ slots_that_share_an_entry_do_not_make_a_scan_larger(void)
     struct fmm_scan scan = {.buffer = NULL, .values = true};
     struct fmm_page page;
     begin();
-    CHECK_EQ(set_filler(cache, "large", 1000), FMM_OK);
+    CHECK_EQ(set_filler(cache, "large", 4000), FMM_OK);
     view_page(cache, 0, &page);
     uint32_t slots = page.index.buckets * FMM_BUCKET_SLOTS;
     uint64_t word = 0;

@@ -370,7 +370,7 @@ drain(void)
 {
     struct fmm_ticket ticket;
     for (uint32_t page = 0; page < PAGES; page++) {
-        uint32_t cursor = 0;
+        uint64_t cursor = 0;
         while (fmm_dirty_next(cache, &call, page, false, &cursor, &ticket) ==
                FMM_OK) {
             write_one(&ticket);
@@ -401,6 +401,80 @@ threads_write_back_every_last_change(void)
         CHECK_EQ((int64_t)last_written[i], (int64_t)last_set[i]);
     }
     end();
+}
+
+/* ------------------------------------------------------- pages that grow */
+
+#define GROWTHS 60
+#define THERE 12u     /* keys that are there all the time */
+#define GROWN_BY 500u /* further ones: all have room */
+
+static atomic_bool has_grown;
+
+/* The text of a key is its value, too. */
+static void
+set_own_name(const char *kind, unsigned n)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%s %u", kind, n);
+    CHECK_EQ(set_text(cache, name, name), FMM_OK);
+}
+
+static void
+find_all_once(void)
+{
+    char name[16];
+    for (unsigned n = 0; n < THERE; n++) {
+        snprintf(name, sizeof(name), "there %u", n);
+        CHECK(holds(cache, name, name));
+    }
+}
+
+/* One makes the page grow, and the others read. */
+static void
+grow_or_read(void)
+{
+    if (atomic_fetch_add(&turn, 1) != 0) {
+        while (!has_grown) {
+            find_all_once();
+        }
+        return;
+    }
+    for (unsigned n = 0; n < GROWN_BY; n++) {
+        set_own_name("new", n);
+    }
+    has_grown = true;
+}
+
+static void
+grow_once(void)
+{
+    const struct fmm_options options = {.path = scratch("cache"),
+                                        .page_size = 65536,
+                                        .num_pages = 1,
+                                        .slots = 16,
+                                        .init_file = true};
+    struct fmm_page page;
+    cache = open_cache(&options);
+    turn = 0;
+    has_grown = false;
+    for (unsigned n = 0; n < THERE; n++) {
+        set_own_name("there", n);
+    }
+    in_threads(grow_or_read);
+    find_all_once();
+    view_page(cache, 0, &page);
+    CHECK(page.control->index != 0);
+    CHECK_EQ(stats_of(cache).evictions, 0);
+    end();
+}
+
+static void
+threads_find_every_key_while_the_index_grows(void)
+{
+    for (int i = 0; i < GROWTHS; i++) {
+        grow_once();
+    }
 }
 
 /* -------------------------------------------------------- life of a cache */
@@ -461,6 +535,7 @@ static const struct check_case cases[] = {
     CASE(threads_do_everything_on_one_handle),
     CASE(threads_add_without_a_loss_and_each_store_is_counted),
     CASE(threads_write_back_every_last_change),
+    CASE(threads_find_every_key_while_the_index_grows),
     CASE(threads_open_and_close_the_same_file),
 };
 

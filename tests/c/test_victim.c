@@ -7,11 +7,13 @@
 static struct fmm_cache *cache;
 static struct fmm_page page;
 
-/* A page of eight slots, or sixteen: each key may be in any of them. */
+/* A page of eight slots, or sixteen, for good: each key may be in any of them.
+ */
 static void
 begin(uint32_t buckets)
 {
     cache = heap_cache(PAGE_SIZE, 1, buckets);
+    keep_index(cache);
     view_page(cache, 0, &page);
 }
 

@@ -213,9 +213,10 @@ _BOUNDS = (
     _bound(
         "scan_size",
         "fmm_scan.c",
-        "scan->used > largest_scan(&cache->geometry)",
+        "scan->used > largest_scan(&hold.page)",
         "false",
     ),
+    _bound("index_word", "fmm_page.h", "at >= least", "true"),
     _bound("chain_within_ring", "fmm_verify.c", "entry.total > left", "false"),
     _bound("slot_in_bucket", "fmm_verify.c", "!is_candidate(page, found)", "false"),
     _bound("slot_before_head", "fmm_verify.c", "start < ring->head", "true"),
@@ -259,6 +260,12 @@ _ORDERS = (
         "fmm_entry.c",
         "store_token(words, lease->token);",
         "fmm_store_shared(words + 8, lease->deadline);",
+    ),
+    _order(
+        "index_before_slots",
+        "fmm_grow.c",
+        "fmm_page_change_index(page, at, buckets);",
+        "if (!copy_slots(page, &larger)) {",
     ),
     _order(
         "tail_before_clear",

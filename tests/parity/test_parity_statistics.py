@@ -110,7 +110,7 @@ def test_what_is_a_read(make_cache: MakeCache, name: str) -> None:
     cache = make_cache(enable_stats=True)
     cache.set("a", 1)
     cache.set("large", b"x" * 10_000)
-    cache.multi_set("page", dict(x=1, y=2, l=b"l" * 35_000, m=b"m" * 35_000))
+    cache.multi_set("page", dict(x=1, y=2, l=b"l" * 33_000, m=b"m" * 33_000))
     cache.get_statistics(True)
     use, counted = {**COUNTED, **COUNTED_HERE}[name]
     use(cache)

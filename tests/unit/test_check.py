@@ -12,6 +12,7 @@ from fastmmap import CheckReport, CorruptError, FastMmap, LockTimeout
 from fastmmap.testing import time_travel
 
 HEADER = 4096
+INDEXES_AT = 8192  # behind the header and four control blocks
 PAGE = 65536
 
 
@@ -24,10 +25,11 @@ def scribble(path: str, start: int, length: int) -> None:
         file.write(random.Random(seed).randbytes(length))
 
 
-def page_start(cache: FastMmap, number: int) -> int:
-    """Return where a page begins: pages are the end of the file."""
-    total = cache.stats().bytes_total
-    return total - (cache.num_pages - number) * cache.page_size
+def rings_of(cache: FastMmap, number: int) -> tuple[int, int]:
+    """Return where the rings of a page begin, and their size: they end the file."""
+    index = -(-14 * cache._info()["slots"] // 64) * 64
+    size = cache.page_size - index
+    return cache.stats().bytes_total - (cache.num_pages - number) * size, size
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_check_changes_nothing(full: FastMmap) -> None:
     full.check()
     with open(full.share_file, "rb") as file:
         after = file.read()
-    assert before[page_start(full, 0) :] == after[page_start(full, 0) :]
+    assert before[INDEXES_AT:] == after[INDEXES_AT:]
 
 
 def test_check_is_content_with_removed_expired_and_tombstones(full: FastMmap) -> None:
@@ -73,7 +75,7 @@ def test_check_is_content_with_removed_expired_and_tombstones(full: FastMmap) ->
 
 @pytest.mark.quick
 def test_check_finds_a_damaged_page_and_leaves_it(full: FastMmap) -> None:
-    scribble(full.share_file, page_start(full, 1), PAGE)
+    scribble(full.share_file, *rings_of(full, 1))
     for _ in range(2):
         report = full.check()
         assert report.ok is False
@@ -85,7 +87,7 @@ def test_test_file_empties_the_bad_page_and_keeps_the_rest(
     full: FastMmap, make_cache: MakeCache
 ) -> None:
     before = dict(full)
-    scribble(full.share_file, page_start(full, 1), PAGE)
+    scribble(full.share_file, *rings_of(full, 1))
     full.close()
     again = make_cache(test_file=True)
     assert again.check().ok
@@ -108,7 +110,7 @@ def use_all_of_it(cache: FastMmap) -> None:
 
 
 def test_a_damaged_page_is_no_obstacle(full: FastMmap) -> None:
-    scribble(full.share_file, page_start(full, 2), PAGE)
+    scribble(full.share_file, *rings_of(full, 2))
     use_all_of_it(full)
     full.clear()
     assert len(full) == 0
@@ -117,7 +119,7 @@ def test_a_damaged_page_is_no_obstacle(full: FastMmap) -> None:
 
 
 def test_noise_all_over_the_pages_never_kills_a_process(full: FastMmap) -> None:
-    scribble(full.share_file, page_start(full, 0), 4 * PAGE)
+    scribble(full.share_file, INDEXES_AT, 4 * PAGE)
     use_all_of_it(full)
     full.clear()
     assert full.set("key", 1)

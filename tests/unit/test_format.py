@@ -287,7 +287,7 @@ def claims(c: dict[str, int]) -> list[str]:
         f"rounded down to a multiple of {ring}",
         f"from {c['PAGE_SIZE_MIN'] >> 10} KiB to {c['PAGE_SIZE_MAX'] >> 30} GiB",
         f"at most 2\\ :sup:`{c['PAGES_MAX'].bit_length() - 1}` pages",
-        f"of {slots} slots, per page",
+        f"of {slots} slots, in the first index of a page",
         f"{c['WRITERS']} locks that order",
         f"has the lock ``h >> 16 & {c['WRITERS'] - 1}``",
         f"SipHash-1-3 of bytes 0 to {8 * 17 - 1} under the seed 0, 0",

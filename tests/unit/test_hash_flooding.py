@@ -26,6 +26,8 @@ HEADER, CONTROL, ENTRIES_AT = 4096, 256, 104
 MASK = 2**64 - 1
 
 PAGES, PAGE_SIZE, SLOTS = 16, 65536, 128
+# A value of the size that so many slots are for: with these the index never grows.
+LARGE = bytes(500)
 BUCKETS = SLOTS // 8
 
 Hash = Callable[[bytes], int]
@@ -151,7 +153,7 @@ def test_without_its_seed_the_same_keys_would_fill_one_page(
 def test_keys_of_two_buckets_spread_over_all_buckets(make_cache: MakeCache) -> None:
     cache = make_cache(num_pages=1, page_size=PAGE_SIZE, start_slots=SLOTS)
     for key in keys_of_two_buckets():
-        assert cache.set(key, b"value")
+        assert cache.set(key, LARGE)
     assert len(cache) == len(keys_of_two_buckets())
     assert cache.stats().evictions == 0
 
@@ -164,7 +166,7 @@ def test_without_its_seed_two_buckets_would_take_sixteen(
     remove_seed(path)
     cache = make_cache()
     for key in keys_of_two_buckets():
-        cache.set(key, b"value")
+        cache.set(key, LARGE)
     assert len(cache) == 16
     assert cache.stats().slot_evictions == len(keys_of_two_buckets()) - 16
 

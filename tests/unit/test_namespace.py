@@ -375,22 +375,24 @@ def test_changed_values_of_the_cache_make_room_for_a_namespace(
     assert all(call[2] == "x" * 100 for call in store.calls)
 
 
-def test_without_room_for_its_record_a_store_says_so(make_cache: MakeCache) -> None:
+def test_without_room_for_its_record_a_store_says_so(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any) -> None:
         raise OSError("down")
 
-    logging.getLogger("fastmmap").disabled = True
+    monkeypatch.setattr(logging.getLogger("fastmmap"), "disabled", True)
     cache = make_cache(
         page_size=4096, num_pages=1, write_cb=fail, write_action="write_back"
     )
     number = 0
-    while cache.set(f"key {number}", "x" * 20):
-        number += 1
+    for length in (20, 0):  # until not even the smallest entry fits
+        while cache.set(f"key {number}", "x" * length):
+            number += 1
     with pytest.raises(Error, match="no room for the record"):
         cache.namespace("n").set("key", 1)
     assert cache.namespace("n").get("key") is None
     cache.clear()
-    logging.getLogger("fastmmap").disabled = False
 
 
 def test_compression_and_serializers_are_those_of_the_cache(
