@@ -216,7 +216,6 @@ _BOUNDS = (
         "scan->used > largest_scan(&hold.page)",
         "false",
     ),
-    _bound("index_word", "fmm_page.h", "at >= least", "true"),
     _bound("chain_within_ring", "fmm_verify.c", "entry.total > left", "false"),
     _bound("slot_in_bucket", "fmm_verify.c", "!is_candidate(page, found)", "false"),
     _bound("slot_before_head", "fmm_verify.c", "start < ring->head", "true"),

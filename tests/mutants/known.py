@@ -44,7 +44,7 @@ _BY_CATCHER = {
     "test_split": "part_whole parts_capacity parts_length orphans_stay",
     "test_read_order all": "no_recheck slot_before_tails misses_unchecked "
     "owner_unchecked",
-    "test_grow": "index_before_slots index_word",
+    "test_grow": "index_before_slots",
     "test_hostile": "tail_within_ring",
     "test_hand": "hand_bucket",
     "test_crash_open": "identity_before_locks name_before_content",
@@ -66,7 +66,8 @@ QUICK: list[str] = (
     "move_before_copy tail_before_clear tail_before_move stay_tail_first "
     "tail_in_two_stores integer_in_two_stores add_before_dirty no_recheck "
     "add_before_lease token_first lease_store_unchecked lease_from_living "
-    "slot_before_tails index_before_slots misses_unchecked identity_before_locks name_before_content "
+    "slot_before_tails index_before_slots misses_unchecked "
+    "identity_before_locks name_before_content "
     "entry_header entry_parts total_fits position_place header_size slot_bits "
     "slot_in_bucket held_capacity scan_capacity ticket_ring tail_within_ring "
     "tag_words tags_unread"
