@@ -24,7 +24,7 @@ def kept(place: Place, size: int, cache_size: int) -> int | None:
     with FastMmap(path, cache_size=cache_size, unlink_on_exit=True) as cache:
         if not all([cache.set(f"key-{key:08}", value) for key in keys]):
             return None
-        return sum(cache.get(f"key-{key:08}") == value for key in keys)
+        return [cache.get(f"key-{key:08}") for key in keys].count(value)
 
 
 def measure(scale: Scale, skipped: Skipped) -> Figures:

@@ -30,6 +30,8 @@ DEFAULT_SERIALIZER = DefaultName("pickle")
 class DefaultNumber(int):
     """A default that the same number, given by the user, differs from."""
 
+    __slots__ = ()
+
 
 DEFAULT_ENTRY_SIZE = DefaultNumber(200)
 
