@@ -119,6 +119,27 @@ large_entries_need_no_more_slots(void)
     end();
 }
 
+/* All slots are taken, and what is stored just fits behind the head of ring M:
+ * an index that grew there would have to be written over. */
+static void
+the_entry_that_is_being_stored_keeps_its_room(void)
+{
+    begin(PAGE_SIZE, 2);
+    set_numbers(0, 8);
+    for (unsigned n = 0; n < 8; n++) {
+        CHECK_EQ(set_filler(cache, name_of('l', n), 4900), FMM_OK);
+    }
+    look_at_page();
+    const struct fmm_ring *main = &page.ring[FMM_RING_M];
+    uint64_t room = main->size - fmm_ring_offset(main, main->head);
+    REQUIRE(room > 4900 && room < fmm_geometry_max_entry(&cache->geometry));
+    CHECK_EQ(set_filler(cache, "last", room - 100), FMM_OK);
+    check_pages(cache, true);
+    CHECK(is_filler(cache, "last", room - 100));
+    CHECK_EQ(set_filler(cache, name_of('l', 9), 4900), FMM_OK);
+    end();
+}
+
 /* After laps of ring M, too: what lies at its end is given up. */
 static void
 the_index_grows_when_sizes_change_from_large_to_small(void)
@@ -476,6 +497,7 @@ static const struct check_case cases[] = {
     CASE(many_small_entries_all_find_slots),
     CASE(ring_m_keeps_what_it_must),
     CASE(large_entries_need_no_more_slots),
+    CASE(the_entry_that_is_being_stored_keeps_its_room),
     CASE(the_index_grows_when_sizes_change_from_large_to_small),
     CASE(the_largest_entry_fits_beside_the_largest_index),
     CASE(what_was_there_is_there_after_each_growth),

@@ -267,6 +267,12 @@ _ORDERS = (
         "if (!copy_slots(page, &larger)) {",
     ),
     _order(
+        "index_before_tails",
+        "fmm_read.c",
+        "fmm_page_load_tails(&look.page, look.tail);",
+        "enum fmm_status status = find(&look, &found);",
+    ),
+    _order(
         "tail_before_clear",
         "fmm_evict.c",
         "tail_pass(tail);",
@@ -370,6 +376,7 @@ _RULES = (
         "FMM_LIKELY((from->flags & FMM_ENTRY_LEASE) == 0)",
         "true",
     ),
+    _rule("index_over_entry", "fmm_grow.c", "head + length", "head"),
     _rule(
         "usual_large",
         "fmm_evict.c",

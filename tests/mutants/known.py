@@ -43,8 +43,8 @@ _BY_CATCHER = {
     "test_scan": "scan_capacity scan_size",
     "test_split": "part_whole parts_capacity parts_length orphans_stay",
     "test_read_order all": "no_recheck slot_before_tails misses_unchecked "
-    "owner_unchecked",
-    "test_grow": "index_before_slots",
+    "owner_unchecked index_before_tails",
+    "test_grow": "index_before_slots index_over_entry",
     "test_hostile": "tail_within_ring",
     "test_hand": "hand_bucket",
     "test_crash_open": "identity_before_locks name_before_content",
