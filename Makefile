@@ -22,7 +22,7 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
-	@echo "make test         C tests, then pytest on the CPython in use; ten minutes"
+	@echo "make test         C tests, then pytest on the CPython in use; seven minutes"
 	@echo "make test-quick   a part of pytest's, in a minute"
 	@echo "make test-all     C tests, then pytest on every CPython found"
 	@echo "make bench        all benchmarks beside the peers, and what shows them"
