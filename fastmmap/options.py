@@ -290,6 +290,6 @@ def signature_of(start: Callable[[Any, Any, Given], None]) -> Callable[[_Init], 
                 )
             start(self, share_file, {**defaults, **options})
 
-        return init  # type: ignore[return-value]  # by its signature
+        return init  # type: ignore[return-value]  # wraps() gives it that signature
 
     return make

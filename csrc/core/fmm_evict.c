@@ -1,7 +1,7 @@
 #include "fmm_evict.h"
 
+#include "fmm_ghost.h"
 #include "fmm_grow.h"
-#include "fmm_hash.h"
 #include "fmm_owner.h"
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
@@ -36,46 +36,6 @@ fmm_evict_begin(struct fmm_work *work, struct fmm_page *page, uint64_t now_ms,
     };
 }
 
-/* --------------------------------------------------------------- ghosts */
-
-/* As many as slots, by the first bucket of a hash. */
-static uint16_t *
-ghost_bucket(const struct fmm_page *page, uint64_t hash)
-{
-    const struct fmm_index *index = &page->index;
-    void *ghosts = index->hints + (size_t)index->buckets * FMM_BUCKET_SLOTS;
-    return (uint16_t *)ghosts +
-           (size_t)fmm_hash_bucket(hash, index->buckets) * FMM_GHOST_BUCKET;
-}
-
-/* Remember a hash, the newest first. */
-static void
-ghost_add(const struct fmm_page *page, uint64_t hash)
-{
-    uint16_t *bucket = ghost_bucket(page, hash);
-    memmove(bucket + 1, bucket, (FMM_GHOST_BUCKET - 1) * sizeof(*bucket));
-    bucket[0] = fmm_hash_ghost(hash);
-}
-
-/* As many count as there are entries: of more, too many come back for what
- * they were once. */
-static bool
-ghost_has(const struct fmm_page *page, uint64_t hash)
-{
-    const uint16_t *bucket = ghost_bucket(page, hash);
-    uint16_t wanted = fmm_hash_ghost(hash);
-    uint64_t most = page->control->entries;
-    for (uint32_t i = 0; i < FMM_GHOST_BUCKET; i++) {
-        if ((uint64_t)i * page->index.buckets > most) {
-            return false;
-        }
-        if (bucket[i] == wanted) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether it is no larger than entries here usually are: such have to use ring
  * S, however large, for it would be idle. A larger one would flush many. */
 FMM_COLD static bool
@@ -93,7 +53,7 @@ fmm_evict_choose_ring(const struct fmm_page *page, const struct fmm_key *key,
 {
     bool small = !is_large(page, length) ||
                  (!fmm_owner_is_part_key(key) && is_usual(page, length));
-    return small && !ghost_has(page, key->hash) ? FMM_RING_S : FMM_RING_M;
+    return small && !fmm_ghost_has(page, key->hash) ? FMM_RING_S : FMM_RING_M;
 }
 
 /* ------------------------------------------------------ what is at a tail */
@@ -275,7 +235,7 @@ fmm_evict_slot(const struct fmm_page *page, const struct fmm_found *found)
 {
     bool internal = fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL;
     fmm_page_note_departure(page, found);
-    ghost_add(page, found->entry.hash);
+    fmm_ghost_add(page, found->entry.hash);
     fmm_count_add(&page->control->slot_evictions, 1);
     fmm_count_add(&page->control->evictions, internal ? 0 : 1);
 }
@@ -292,7 +252,7 @@ tail_evict(struct fmm_work *work, const struct tail *tail)
     }
     fmm_page_clear_slot(page, &tail->found);
     if (tail->found.ring == FMM_RING_S) {
-        ghost_add(page, tail->found.entry.hash);
+        fmm_ghost_add(page, tail->found.entry.hash);
     }
     if (work->ticket->displaced.length == 0) {
         fmm_entry_parts(&tail->found.entry, &work->ticket->displaced);

@@ -65,4 +65,4 @@ def test_newer_versions_are_compared_by_number(
     found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: found)
-    require("Django", "4.2", extra="django")
+    require("Django", "4.2", extra="django")  # else it raises
