@@ -97,12 +97,14 @@ LAYOUT = [
             Box("control 0", 3, "plain", "256 bytes"),
             Box("control 1", 3, "plain", "256 bytes"),
             Box("…", 1),
+            Box("directory", 3, "strong"),
             Box("index 0", 3, "plain"),
             Box("index 1", 3, "plain"),
             Box("…", 1),
             Box("rings 0", 4, "strong"),
             Box("rings 1", 4, "strong"),
             Box("…", 1),
+            Box("clients", 3, "plain", "1 MiB"),
         ),
     ),
     Row(
@@ -174,8 +176,8 @@ WORDS = [
     ),
     word(
         "lock word",
-        Box("start time of the process, clock ticks", 36, "plain", "63 - 23"),
-        Box("process id", 20, "plain", "22 - 1"),
+        Box("generation of the client", 40, "plain", "63 - 12"),
+        Box("its entry", 16, "plain", "11 - 1"),
         Box("waiters", 8, "strong", "0"),
     ),
     word(

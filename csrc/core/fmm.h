@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fmm_compiler.h"
+#include "fmm_counts.h"
+#include "fmm_order.h"
 #include "fmm_status.h"
 
 #define FMM_NAME_SIZE 32u /* serializer, compressor names */
@@ -26,6 +29,16 @@
 struct fmm_cache;
 
 /* ------------------------------------------------------------- opening */
+
+/* What to do with a file of this format that is another than was asked for. */
+enum fmm_mismatch {
+    FMM_MISMATCH_ERROR = 0,
+    FMM_MISMATCH_FOLLOW = 1,
+    FMM_MISMATCH_REPLACE =
+        2 /* by an empty one, unless others use it, it may hold
+                                changed values, or there is no room: then
+                                follow */
+};
 
 /* All zero means the default. What is not given follows an existing file;
  * what is given and differs from it is FMM_ERR_FORMAT. A name that only
@@ -42,16 +55,27 @@ struct fmm_options {
     const char *serializer; /* names to record or compare; NULL: none */
     const char *compressor;
     bool serializer_follows, compressor_follows;
-    uint32_t mode;     /* permission bits of a new file; 0: 0600 */
-    bool init_file;    /* replace what is there by an empty cache */
-    bool must_exist;   /* never create: a missing file is ENOENT */
+    uint32_t mode;   /* permission bits of a new file; 0: 0600 */
+    bool init_file;  /* replace what is there by an empty cache */
+    bool must_exist; /* never create: a missing file is ENOENT */
+    bool renew_old;  /* replace a file of an older format, unless it may hold
+                          changed values that were not written back */
+    enum fmm_mismatch on_mismatch;
     bool inspect;      /* to look only: see a file of another boot or place
                           as it is, in a private copy, and make none */
+    bool read_only;    /* map it without the right to write: no client, which
+                          others see; hints stay as they are; whatever takes a
+                          page is FMM_ERR_READ_ONLY. With `inspect` */
     bool sparse;       /* do not reserve the space */
     bool verify;       /* check every page now, empty the bad ones */
     bool allow_shared; /* accept other owners and writers */
     bool allow_network_fs;
     bool sigbus_guard; /* see fmm_damaged() */
+    /* Of init_file: how long to wait for those who tell the user's store of
+     * keys of the old file, ms; then FMM_BUSY, and nothing was done. */
+    int64_t turn_wait_ms;
+    uint64_t own_turns; /* fmm_turn_bit() of those that the caller itself has,
+                           which are not waited for */
 };
 
 /* What an open file is like; constant while it is open. */
@@ -68,7 +92,8 @@ struct fmm_info {
 };
 
 /* Open `options->path`, creating it when it is missing. On success stores
- * the handle; else `error` says why. Blocks only on other processes that
+ * the handle, and `error` has the text of what the user's log is to tell, or "";
+ * else it says why. Blocks only on other processes that
  * are opening the same path. */
 enum fmm_status fmm_open(const struct fmm_options *options,
                          struct fmm_cache **cache_out,
@@ -80,8 +105,15 @@ void fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out);
 /* Replaced, or removed and made again under its name: open it anew. A
  * stat() per call; callers ask at most once a second. */
 bool fmm_replaced(const struct fmm_cache *cache);
+/* Its name leads to a file of another user. Costs the same. */
+bool fmm_usurped(const struct fmm_cache *cache);
+/* Go on with a file that was replaced, for its successor is not for us. */
+void fmm_keep(struct fmm_cache *cache);
 /* Nothing has the file's name any more: it was removed. Costs the same. */
 bool fmm_nameless(const struct fmm_cache *cache);
+/* This process is a child that could not open the file for itself: what is
+ * mapped now reads as retired. Close the cache. */
+bool fmm_lost(const struct fmm_cache *cache);
 /* With sigbus_guard: the file was truncated under the mapping. What was
  * read since may be missing; close the cache. */
 bool fmm_damaged(const struct fmm_cache *cache);
@@ -106,7 +138,7 @@ enum fmm_key_kind {
 struct fmm_key {
     const void *data;
     size_t len;
-    uint64_t scope; /* generation of the namespace that it is in; 0: none */
+    uint64_t scope; /* of the namespace that it is in; 0: none */
     uint64_t hash;
     uint32_t page;
     enum fmm_key_kind kind;
@@ -115,17 +147,24 @@ struct fmm_key {
 
 /* One tag of a value: which, and its generation when the value was made. */
 struct fmm_tag {
-    uint64_t id, generation;
+    uint32_t id, generation;
 };
 
 #define FMM_TAGS_MAX 16u /* of one value */
+
+/* Which counters a read raises. */
+enum fmm_counting {
+    FMM_COUNTED = 0,         /* those of this client */
+    FMM_COUNTED_BY_PAGE = 1, /* and those that fmm_stats_clear() resets */
+    FMM_NOT_COUNTED = 2      /* it is no read of the user's */
+};
 
 /* What each call needs to know of the moment. */
 struct fmm_call {
     uint64_t now_ms; /* since 1970 */
     int64_t wait_ms; /* for a page lock: 0 try once, < 0 without end */
-    bool count;      /* count reads and hits */
-    bool brief;      /* describe the value's length, type and compression,
+    enum fmm_counting count;
+    bool brief; /* describe the value's length, type and compression,
                         and nothing else */
 };
 
@@ -136,7 +175,7 @@ struct fmm_value {
     size_t len;
     uint8_t type;
     bool compressed;
-    bool split; /* `data` is a struct fmm_parts, see fmm_split_store() */
+    bool split; /* `data` is a struct fmm_parts, see fmm_parts_store() */
 };
 
 /* What is known of an entry, copied out. */
@@ -156,13 +195,14 @@ struct fmm_meta {
 enum fmm_store_mode { FMM_STORE_SET, FMM_STORE_ADD, FMM_STORE_REPLACE };
 
 /* How to store. All zero: unconditionally, for ever, clean. */
-struct fmm_store {
+struct fmm_store_options {
     enum fmm_store_mode mode;
     uint64_t expire_at; /* ms since 1970; 0: never */
     uint64_t modseq;    /* when has_modseq */
     bool has_modseq;
     bool dirty;                 /* to be written back before it may leave */
     bool keep_tags;             /* those of the value that it replaces */
+    bool whole;                 /* large, too: its key is on another's page */
     const struct fmm_tag *tags; /* `tag_count` of them, at most
                                    FMM_TAGS_MAX; the caller's */
     uint32_t tag_count;
@@ -188,22 +228,31 @@ enum fmm_due {
 struct fmm_parts {
     uint64_t id[2];    /* a random number, the hash of the key */
     uint64_t length;   /* of the value, bytes; 0: none */
-    uint32_t page;     /* of the first part; the others follow, and round */
+    uint32_t page;     /* of the first part, which names that of the next */
+    uint32_t count;    /* of parts; they are numbered from the last one, 0 */
+    uint32_t listing;  /* its number in the directory */
     uint32_t reserved; /* zero */
+};
+
+/* Parts of values that a change took out of the cache. More than these are left
+ * to the tails of the rings. */
+#define FMM_DISPLACED_MAX 4u
+struct fmm_displaced {
+    uint32_t count;
+    struct fmm_parts parts[FMM_DISPLACED_MAX];
 };
 
 /* Names one version of a dirty entry, and what a change left behind. */
 struct fmm_ticket {
     uint64_t position; /* in its ring, unique for ever */
     uint64_t word;     /* the value of an integer, which changes in place */
-    uint64_t hash;     /* of the key, for fmm_writer_take() */
+    uint64_t hash;     /* of the key, for fmm_turn_take() */
     uint32_t page;
     uint32_t ring;
     bool removed; /* it is the mark of a removal */
     bool gone;    /* that, or a tombstone: there is no value */
-    /* Parts of a value that is there no more, for fmm_split_drop(). Set its
-     * length to 0 before the call; it is filled when there are any. */
-    struct fmm_parts displaced;
+    /* For fmm_displaced_drop(). Set its count to 0 before the call. */
+    struct fmm_displaced displaced;
 };
 
 /* The page that a caller holds while user code runs. */
@@ -242,7 +291,7 @@ enum fmm_status fmm_exists(struct fmm_cache *cache,
 enum fmm_status fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
                         const struct fmm_key *key,
                         const struct fmm_value *value,
-                        const struct fmm_store *store,
+                        const struct fmm_store_options *store,
                         struct fmm_ticket *ticket_out);
 /* FMM_OK: a live value was there. A dirty one that the user's store may have
  * a version of is not dropped but marked, so that it will be deleted there;
@@ -255,49 +304,51 @@ fmm_remove(struct fmm_cache *cache, const struct fmm_call *call,
  * none (with `store`, whose expiry counts only then). */
 enum fmm_status fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
                          const struct fmm_key *key, int64_t delta,
-                         int64_t initial, const struct fmm_store *store,
+                         int64_t initial,
+                         const struct fmm_store_options *store,
                          int64_t *result_out, uint64_t *expire_at_out,
                          struct fmm_ticket *ticket_out);
-/* Change the lifetime of a live entry. Of a value in parts `parts_out`, if it
- * is not NULL, says where they are: see fmm_split_touch(). */
+/* Change the lifetime of a live entry. */
 enum fmm_status fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
-                          const struct fmm_key *key, uint64_t expire_at,
-                          struct fmm_parts *parts_out);
+                          const struct fmm_key *key, uint64_t expire_at);
 
 /* ---------------------------------------------- values larger than a page */
 
-/* A value on its way into parts, or out of them. */
-struct fmm_split {
-    struct fmm_parts parts;
+/* A value on its way into parts, the last one first. */
+struct fmm_parts_job {
+    struct fmm_parts parts;        /* zero at first */
     const struct fmm_value *value; /* to be stored */
-    uint64_t expire_at;            /* of each part */
-    uint32_t next;                 /* part; begin with 0 */
-    uint32_t page;                 /* that a call was about */
+    uint64_t expire_at;            /* that it will have */
+    uint64_t left;                 /* bytes of it that are not stored yet */
+    uint64_t press; /* bytes that small entries are to leave for it */
+    uint32_t page;  /* that a call was about */
+    uint32_t list;  /* of the directory, that it will be in */
     const struct fmm_guard *guard; /* a page that the caller holds, or NULL */
 };
 
 /* Whether a value is too large for an entry, and not for the file. */
-bool fmm_split_needed(const struct fmm_cache *cache, const struct fmm_key *key,
+bool fmm_parts_needed(const struct fmm_cache *cache, const struct fmm_key *key,
                       size_t value_len);
 /* Store the parts of a value, then store under its key one with `split` whose
- * data is `split->parts`. The key has to be on the page of its hash. FMM_BUSY,
+ * data is `job->parts`. Other values in parts leave for it. FMM_BUSY,
  * FMM_DIRTY, FMM_RETIRED: call again, it goes on where it was. FMM_NO_ROOM:
- * not needed, too large for the file, or a part was evicted meanwhile; no part
- * is there then. What was evicted for it is dropped: `ticket_out->displaced`
- * is empty. */
-enum fmm_status fmm_split_store(struct fmm_cache *cache,
+ * not needed, too large for the file, or nothing can leave; no part is there
+ * then. `ticket_out->displaced` is empty after it. */
+enum fmm_status fmm_parts_store(struct fmm_cache *cache,
                                 const struct fmm_call *call,
                                 const struct fmm_key *key,
-                                struct fmm_split *split,
+                                struct fmm_parts_job *job,
                                 struct fmm_ticket *ticket_out);
-/* Change the lifetime of all parts; FMM_BUSY: call again. */
-enum fmm_status fmm_split_touch(struct fmm_cache *cache,
-                                const struct fmm_call *call,
-                                struct fmm_split *split);
-/* Remove the parts of a value that is there no more. Those on a page that is
- * not free in time stay until they are evicted. */
-void fmm_split_drop(struct fmm_cache *cache, const struct fmm_call *call,
-                    const struct fmm_parts *parts);
+/* After that: take the value into the order in which values leave, or, where it
+ * was not stored, drop its parts. Left out for want of time, it is made up for
+ * by others, after some seconds. */
+void fmm_parts_finish(struct fmm_cache *cache, const struct fmm_call *call,
+                      const struct fmm_parts_job *job, bool stored);
+/* Remove the parts of all values that a change displaced, which is empty then.
+ * Those on a page that is not free in time go first when room is wanted. */
+void fmm_displaced_drop(struct fmm_cache *cache, const struct fmm_call *call,
+                        const struct fmm_guard *guard,
+                        struct fmm_displaced *displaced);
 
 /* --------------------------------------------------------------- leases */
 
@@ -307,7 +358,9 @@ void fmm_split_drop(struct fmm_cache *cache, const struct fmm_call *call,
 struct fmm_lease {
     uint64_t token;    /* random, tells it from any other; 0: no lease */
     uint64_t deadline; /* ms since 1970 */
-    uint64_t owner;    /* the process, as in lock words */
+    uint64_t owner;    /* the client that has it, as in lock words */
+    uint32_t pid;      /* of that client where it lives, as it is told of the
+                          lease of another; for people */
 };
 
 #define FMM_LEASE_MS_MAX UINT64_C(86400000) /* a day */
@@ -340,17 +393,15 @@ enum fmm_status fmm_lease_peek(struct fmm_cache *cache,
                                const struct fmm_key *key,
                                struct fmm_lease *lease_out,
                                uint64_t *since_out);
-/* The process id of its owner. */
-uint32_t fmm_lease_pid(const struct fmm_lease *lease);
 /* What to store in the place of a lease. */
 struct fmm_lease_store {
     uint64_t token;
-    struct fmm_store store;
+    struct fmm_store_options store;
     bool leasable; /* 24 bytes more: it can be refreshed while it is read */
 };
 /* Store what was computed. FMM_MISS: the lease is not there any more, and
  * nothing is changed; else as fmm_set(). */
-enum fmm_status fmm_lease_store(struct fmm_cache *cache,
+enum fmm_status fmm_lease_value(struct fmm_cache *cache,
                                 const struct fmm_call *call,
                                 const struct fmm_key *key,
                                 const struct fmm_value *value,
@@ -378,30 +429,31 @@ void fmm_lease_void_locked(const struct fmm_guard *guard,
 
 /* --------------------------------------------------------------- groups */
 
-/* Keys of a namespace and values with tags name a generation: a random
- * number that an internal entry, the record of the group, has for now. When
- * that is removed, evicted, or made anew, they are not to be seen any more, by
- * anybody and for ever. Values with tags count as expired then; so they do
- * while the record of a tag is overwritten faster than it can be read. */
+/* Keys of a namespace and values with tags name a generation of their group, a
+ * number. A group that was ended has a record for it, an internal entry; all
+ * others have that of one of the bases of the record's page. When the generation
+ * becomes another, they are not to be seen any more, by anybody and for ever:
+ * values with tags count as expired then. So they do while the record of a tag
+ * is overwritten faster than it can be read. Where a record had to leave, those
+ * groups without one end that had the same base. */
 
-/* The generation of the record of `key`. FMM_MISS: there is none. */
+/* The generation of the group whose record has that key. FMM_OK, FMM_BUSY. */
 enum fmm_status fmm_group_find(struct fmm_cache *cache,
                                const struct fmm_call *call,
-                               const struct fmm_key *key,
-                               uint64_t *generation_out);
-/* The same; where there is none, it is made: FMM_NO_ROOM, FMM_DIRTY as of
- * fmm_set(). */
-enum fmm_status fmm_group_make(struct fmm_cache *cache,
-                               const struct fmm_call *call,
-                               const struct fmm_key *key,
-                               uint64_t *generation_out,
-                               struct fmm_ticket *ticket_out);
-/* End a generation. FMM_MISS: there was none. */
+                               const struct fmm_key *record,
+                               uint32_t *generation_out);
+/* End it: the group has another one by now. FMM_DIRTY as of fmm_set(), for a
+ * record may be needed; with no ticket, and where no room is to be had, groups
+ * without a record that have the same base end, too. */
 enum fmm_status fmm_group_end(struct fmm_cache *cache,
                               const struct fmm_call *call,
-                              const struct fmm_key *key);
+                              const struct fmm_key *record,
+                              struct fmm_ticket *ticket_out);
+/* The scope of the keys of a namespace in a generation: a hash, never 0. */
+uint64_t fmm_group_scope(const struct fmm_cache *cache,
+                         const struct fmm_key *record, uint32_t generation);
 /* The id of a tag: a hash of its name, kind and scope. */
-uint64_t fmm_tag_id(const struct fmm_cache *cache, const struct fmm_key *name);
+uint32_t fmm_tag_id(const struct fmm_cache *cache, const struct fmm_key *name);
 /* The key of the record of a tag; its bytes are those of `tag`. */
 void fmm_tag_key(const struct fmm_cache *cache, const struct fmm_tag *tag,
                  struct fmm_key *key_out);
@@ -415,9 +467,11 @@ enum fmm_status fmm_guard_take(struct fmm_cache *cache,
 bool fmm_guard_release(struct fmm_guard *guard);
 /* Whether this process, not its parent, took it. */
 bool fmm_guard_held(const struct fmm_guard *guard);
+/* Its file was replaced: nobody reads what is stored there now. */
+bool fmm_guard_retired(const struct fmm_guard *guard);
 
-/* Count a read with the outcome `status`, if the call is to be counted. The
- * reads above do; those of a page that is held cannot know what they are. */
+/* Count a read with the outcome `status`, as the call says. The reads above
+ * do; those of a page that is held cannot know what they are. */
 void fmm_count_read(struct fmm_cache *cache, const struct fmm_call *call,
                     const struct fmm_key *key, enum fmm_status status);
 /* The operations above for a key of the guard's page, without locking. */
@@ -425,40 +479,16 @@ enum fmm_status fmm_get_locked(const struct fmm_guard *guard,
                                const struct fmm_call *call,
                                const struct fmm_key *key, void *buffer,
                                size_t capacity, struct fmm_meta *meta_out);
-enum fmm_status
-fmm_set_locked(const struct fmm_guard *guard, const struct fmm_call *call,
-               const struct fmm_key *key, const struct fmm_value *value,
-               const struct fmm_store *store, struct fmm_ticket *ticket_out);
+enum fmm_status fmm_set_locked(const struct fmm_guard *guard,
+                               const struct fmm_call *call,
+                               const struct fmm_key *key,
+                               const struct fmm_value *value,
+                               const struct fmm_store_options *store,
+                               struct fmm_ticket *ticket_out);
 enum fmm_status
 fmm_remove_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                   const struct fmm_key *key, const struct fmm_removal *removal,
                   enum fmm_due *due_out, struct fmm_ticket *ticket_out);
-
-/* ------------------------------------ the order of what is written back */
-
-/* The right to tell the user's store of one key: one caller in all processes
- * has it at a time. So a value that is slow to be written cannot arrive there
- * after a newer one. It ends with the process that has it. */
-struct fmm_writer {
-    uint64_t owner; /* the lock word; 0: not held */
-    uint64_t hash;
-};
-/* Take it for keys of that hash. Some others share it: it is one of
- * FMM_WRITERS locks. FMM_BUSY: somebody else has it. FMM_RETIRED: the file was
- * replaced, and what is dirty in it is nobody's any more. */
-enum fmm_status fmm_writer_take(struct fmm_cache *cache,
-                                const struct fmm_call *call, uint64_t hash,
-                                struct fmm_writer *writer_out);
-/* Whether whoever has that right now uses it for this very hash. A hint. */
-bool fmm_writer_is_at(const struct fmm_cache *cache, uint64_t hash);
-/* Whether two hashes share one right. */
-bool fmm_writer_shared(uint64_t hash, uint64_t other);
-/* About to give it back: fmm_writer_is_at() is false from now on. What is
- * looked for after this call is seen, or else whoever stored it sees that. */
-void fmm_writer_leave(struct fmm_cache *cache,
-                      const struct fmm_writer *writer);
-/* Give it back. False: this process does not have it (it forked). */
-bool fmm_writer_release(struct fmm_cache *cache, struct fmm_writer *writer);
 
 /* -------------------------------------------------------- dirty entries */
 
@@ -471,6 +501,10 @@ enum fmm_status fmm_dirty_next(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,
                                bool only_expired, uint64_t *cursor,
                                struct fmm_ticket *ticket_out);
+/* After a walk that wrote all of them back: look at every page once more, and if
+ * none has a dirty entry, let the header say so. A page that is not free within
+ * `wait_ms` leaves it as it is. */
+void fmm_dirty_settle(struct fmm_cache *cache, const struct fmm_call *call);
 /* A ticket for the entry of `key`, live or expired, if it is dirty. */
 enum fmm_status fmm_dirty_find_locked(const struct fmm_guard *guard,
                                       const struct fmm_key *key,
@@ -540,28 +574,14 @@ enum fmm_status fmm_check_page(struct fmm_cache *cache,
                                const struct fmm_call *call, uint32_t page,
                                bool repair, struct fmm_page_report *report);
 
-/* ----------------------------------------------------------- statistics */
-
-struct fmm_stats {
-    uint64_t entries;     /* slots in use: values, tombstones, expired; not
-                             those of internal keys */
-    uint64_t live_bytes;  /* of those entries */
-    uint64_t used_bytes;  /* the same, and what waits to be reclaimed */
-    uint64_t total_bytes; /* of the file */
-    uint64_t reads, hits; /* of calls with `count` */
-    uint64_t stores, evictions, expirations;
-    uint64_t slot_evictions; /* evictions for want of an index slot */
-    uint64_t moved_bytes;    /* by second lives */
-    uint64_t lock_waits, recoveries, repaired;
-};
-void fmm_stats_read(const struct fmm_cache *cache,
-                    struct fmm_stats *stats_out);
-/* Forget reads and hits. */
-void fmm_stats_clear(struct fmm_cache *cache);
+/* -------------------------------------------------------------- clocks */
 
 /* Milliseconds since 1970 from the coarse clock (1-4 ms steps). */
 uint64_t fmm_now_ms(void);
-/* Milliseconds of a clock that never jumps, for deadlines. */
+/* Nanoseconds since 1970, exactly. */
+uint64_t fmm_now_ns(void);
+/* Milliseconds of a clock that never jumps, for deadlines. Not for what is
+ * stored: containers may have others. */
 uint64_t fmm_monotonic_ms(void);
 uint64_t fmm_monotonic_ns(void);
 /* Grows by one in each fork()ed child: tells a process from its parent. */

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "fmm_compiler.h"
+
 #if defined(__SANITIZE_THREAD__)
 #define FMM_TSAN 1
 #elif defined(__has_feature)
@@ -17,16 +19,6 @@
 #define FMM_TSAN 1
 #endif
 #endif
-
-#define FMM_LIKELY(x) __builtin_expect(!!(x), 1)
-#define FMM_UNLIKELY(x) __builtin_expect(!!(x), 0)
-/* Inline all that the function calls, also from other modules where the
- * linker optimizes. For what is called most, and has no rare long branch. */
-#define FMM_FLATTEN __attribute__((flatten))
-/* Stays a call, even there. */
-#define FMM_NOINLINE __attribute__((noinline))
-/* The rare long branch: a call, and out of the way. */
-#define FMM_COLD __attribute__((cold, noinline))
 
 /* Both words are in a mapped file, shared with other processes. */
 typedef _Atomic(uint64_t) fmm_word64;

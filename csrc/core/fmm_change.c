@@ -1,9 +1,11 @@
 /* The operations that change one key, each in a page that is held. */
 #include "fmm.h"
 
-#include "fmm_evict.h"
+#include "fmm_directory.h"
+#include "fmm_leave.h"
 #include "fmm_hand.h"
 #include "fmm_hold.h"
+#include "fmm_parts_evict.h"
 #include "fmm_read.h"
 
 /* One change: what all its steps need. */
@@ -41,7 +43,8 @@ is_visible(const struct change *c, const struct fmm_found *found)
 /* Replace `old` (NULL: none) by a value, or by a tombstone (NULL). */
 static enum fmm_status
 insert_as_told(const struct change *c, const struct fmm_value *value,
-               const struct fmm_store *store, const struct fmm_found *old)
+               const struct fmm_store_options *store,
+               const struct fmm_found *old)
 {
     uint64_t now_ms = c->call->now_ms;
     const struct fmm_entry_source source = {
@@ -53,10 +56,11 @@ insert_as_told(const struct change *c, const struct fmm_value *value,
 /* The same, with the tags that `old` has. */
 FMM_NOINLINE static enum fmm_status
 insert_with_tags_of(const struct change *c, const struct fmm_value *value,
-                    const struct fmm_store *store, const struct fmm_found *old)
+                    const struct fmm_store_options *store,
+                    const struct fmm_found *old)
 {
     struct fmm_tag tags[FMM_TAGS_MAX];
-    struct fmm_store with = *store;
+    struct fmm_store_options with = *store;
     with.tags = tags;
     with.tag_count = fmm_entry_tags(&old->entry, tags);
     return insert_as_told(c, value, &with, old);
@@ -64,7 +68,7 @@ insert_with_tags_of(const struct change *c, const struct fmm_value *value,
 
 static enum fmm_status
 insert(const struct change *c, const struct fmm_value *value,
-       const struct fmm_store *store, const struct fmm_found *old)
+       const struct fmm_store_options *store, const struct fmm_found *old)
 {
     bool keep = store->keep_tags && old != NULL &&
                 (old->entry.flags & FMM_ENTRY_TAGGED) != 0;
@@ -75,7 +79,7 @@ insert(const struct change *c, const struct fmm_value *value,
 
 static enum fmm_status
 set(const struct change *c, const struct fmm_value *value,
-    const struct fmm_store *store)
+    const struct fmm_store_options *store)
 {
     struct fmm_found room;
     fmm_ring_prefetch(&c->page->ring[FMM_RING_S]);
@@ -88,18 +92,38 @@ set(const struct change *c, const struct fmm_value *value,
 enum fmm_status
 fmm_set_locked(const struct fmm_guard *guard, const struct fmm_call *call,
                const struct fmm_key *key, const struct fmm_value *value,
-               const struct fmm_store *store, struct fmm_ticket *ticket_out)
+               const struct fmm_store_options *store,
+               struct fmm_ticket *ticket_out)
 {
     struct fmm_page page;
     const struct change c = {guard->cache, call, key, &page, ticket_out};
     fmm_hold_view(guard, &page);
-    return set(&c, value, store);
+    return fmm_hold_count_store(guard->cache, key, set(&c, value, store));
+}
+
+/* Values in parts that are to leave, since small ones came. */
+FMM_COLD static void
+pay_debt(struct fmm_cache *cache, const struct fmm_call *call)
+{
+    const struct fmm_call once = {.now_ms = call->now_ms};
+    fmm_parts_drop_gone(cache, &once, NULL);
+    fmm_parts_pay_debt(cache, &once, NULL, 0);
+}
+
+static inline void
+settle(struct fmm_cache *cache, const struct fmm_call *call)
+{
+    const struct fmm_directory *directory =
+        fmm_directory_of(cache->base, &cache->geometry);
+    if (FMM_UNLIKELY(fmm_directory_debt(directory) != 0)) {
+        pay_debt(cache, call);
+    }
 }
 
 FMM_FLATTEN enum fmm_status
 fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
         const struct fmm_key *key, const struct fmm_value *value,
-        const struct fmm_store *store, struct fmm_ticket *ticket_out)
+        const struct fmm_store_options *store, struct fmm_ticket *ticket_out)
 {
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, ticket_out};
@@ -107,8 +131,9 @@ fmm_set(struct fmm_cache *cache, const struct fmm_call *call,
     if (status == FMM_OK) {
         status = set(&c, value, store);
         fmm_hold_release(&hold);
+        settle(cache, call);
     }
-    return status;
+    return fmm_hold_count_store(cache, key, status);
 }
 
 /* ------------------------------------------------------------- removing */
@@ -131,6 +156,7 @@ static void
 mark_removed(const struct change *c, const struct fmm_found *old)
 {
     const uint64_t spent = FMM_SLOT_PENDING | FMM_SLOT_FRESH;
+    fmm_page_note_unwritten(c->page);
     fmm_entry_end_lease(&old->entry);
     fmm_index_publish(&c->page->index, old->slot,
                       (old->word & ~spent) | FMM_SLOT_DIRTY |
@@ -141,7 +167,7 @@ static void
 remove_found(const struct change *c, const struct fmm_found *old,
              enum fmm_due due)
 {
-    fmm_entry_parts(&old->entry, &c->ticket->displaced);
+    fmm_entry_displace(&old->entry, &c->ticket->displaced);
     if (due == FMM_DUE_MARKED) {
         mark_removed(c, old);
     }
@@ -155,7 +181,7 @@ static enum fmm_status
 remove_plainly(const struct change *c, const struct fmm_found *old,
                enum fmm_due *due)
 {
-    const struct fmm_store mark = {.dirty = true};
+    const struct fmm_store_options mark = {.dirty = true};
     enum fmm_status status = FMM_OK;
     if (old != NULL) {
         remove_found(c, old, *due);
@@ -186,7 +212,7 @@ bury(const struct change *c, const struct fmm_removal *removal,
      const struct fmm_found *old, enum fmm_due due)
 {
     uint64_t known = is_live(c, old) ? fmm_entry_modseq(&old->entry) : 0;
-    const struct fmm_store store = {
+    const struct fmm_store_options store = {
         .expire_at = removal->expire_at,
         .modseq = fmm_max(removal->modseq, known),
         .has_modseq = true,
@@ -225,7 +251,7 @@ take_away(const struct change *c, const struct fmm_removal *removal,
         c->page->control->departed = 1;
     }
     if (dirty && removal->keep_dirty) {
-        return fmm_evict_hand_out(c->page, old, c->ticket);
+        return fmm_leave_hand_out(c->page, old, c->ticket);
     }
     if (outlives(c, old, removal)) {
         due = FMM_DUE_NOTHING;
@@ -270,7 +296,7 @@ fmm_remove(struct fmm_cache *cache, const struct fmm_call *call,
 
 /* An addition: what to add to, and what came of it. */
 struct addition {
-    const struct fmm_store *store;
+    const struct fmm_store_options *store;
     int64_t delta, initial, result;
     uint64_t expire_at;
 };
@@ -281,7 +307,7 @@ store_result(const struct change *c, struct addition *a,
 {
     const struct fmm_value value = {
         .data = &a->result, .len = sizeof(a->result), .type = FMM_TYPE_INT};
-    struct fmm_store store = *a->store;
+    struct fmm_store_options store = *a->store;
     store.expire_at = a->expire_at;
     enum fmm_status status =
         fmm_insert_allowed(is_live(c, old) ? old : NULL, &store);
@@ -297,6 +323,7 @@ add_in_place(const struct change *c, const struct addition *a,
     const struct fmm_page *page = c->page;
     uint64_t dirty = found->word | FMM_SLOT_DIRTY;
     if (a->store->dirty && found->word != dirty) {
+        fmm_page_note_unwritten(page);
         fmm_index_publish(&page->index, found->slot, dirty);
     }
     fmm_entry_end_lease(&found->entry);
@@ -346,7 +373,7 @@ add(const struct change *c, struct addition *a)
 enum fmm_status
 fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
          const struct fmm_key *key, int64_t delta, int64_t initial,
-         const struct fmm_store *store, int64_t *result_out,
+         const struct fmm_store_options *store, int64_t *result_out,
          uint64_t *expire_at_out, struct fmm_ticket *ticket_out)
 {
     struct fmm_hold hold;
@@ -358,7 +385,7 @@ fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
     }
     status = add(&c, &a);
     fmm_hold_release(&hold);
-    if (status == FMM_OK) {
+    if (fmm_hold_count_store(cache, key, status) == FMM_OK) {
         *result_out = a.result;
         *expire_at_out = a.expire_at;
     }
@@ -367,8 +394,7 @@ fmm_incr(struct fmm_cache *cache, const struct fmm_call *call,
 
 enum fmm_status
 fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
-          const struct fmm_key *key, uint64_t expire_at,
-          struct fmm_parts *parts_out)
+          const struct fmm_key *key, uint64_t expire_at)
 {
     struct fmm_hold hold;
     const struct change c = {cache, call, key, &hold.page, NULL};
@@ -381,9 +407,6 @@ fmm_touch(struct fmm_cache *cache, const struct fmm_call *call,
     if (is_visible(&c, found)) {
         fmm_hand_note(&hold.page, expire_at);
         fmm_entry_set_expiry(&found->entry, expire_at);
-        if (parts_out != NULL) {
-            fmm_entry_parts(&found->entry, parts_out);
-        }
     }
     else {
         status = FMM_MISS;

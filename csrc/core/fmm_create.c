@@ -2,39 +2,146 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "fmm_creator.h"
+#include "fmm_filesystem.h"
+#include "fmm_map.h"
+#include "fmm_memory.h"
 #include "fmm_page.h"
 #include "fmm_process.h"
-#include "fmm_writer_lock.h"
+#include "fmm_turn_lock.h"
 
+#define PLACE_SHOWN 60u /* bytes of a long path, from its end */
+
+/* What a refusal by the system to give the file its space means. */
 static enum fmm_status
-no_space(const struct fmm_opening *o, const struct fmm_geometry *geometry)
+no_space(const struct fmm_opening *o, int fd, enum fmm_filesystem kind,
+         uint64_t size)
 {
     int saved = errno;
+    (void)fmm_platform_resize(fd, 0, 0); /* what it has got so far is free */
+    struct fmm_filesystem_room room = fmm_filesystem_room(o->options->path);
     if (saved == EFBIG) {
         return fmm_error_set(o->error, FMM_ERR_OS, saved,
                              "cannot reserve %" PRIu64 " bytes for the cache, "
                              "files may not be that large here: make it "
                              "smaller, or raise the limit (ulimit -f)",
-                             geometry->file_size);
+                             size);
     }
-    return fmm_error_set(
-        o->error, FMM_ERR_OS, saved,
-        "cannot reserve %" PRIu64 " bytes for the cache, %" PRIu64
-        " are free there: make it smaller, or open it with reserve=False",
-        geometry->file_size, fmm_platform_free_space(o->options->path));
+    if (kind == FMM_FILESYSTEM_MEMORY) {
+        return fmm_error_set(
+            o->error, FMM_ERR_OS, saved,
+            "cannot reserve %" PRIu64
+            " bytes for the cache, the tmpfs there has %" PRIu64
+            " bytes and %" PRIu64
+            " are free: make the tmpfs larger (--shm-size of "
+            "docker run, size= of mount), or the cache "
+            "smaller",
+            size, room.size, room.free);
+    }
+    return fmm_error_set(o->error, FMM_ERR_OS, saved,
+                         "cannot reserve %" PRIu64
+                         " bytes for the cache, %" PRIu64
+                         " are free there: make it smaller, or make room",
+                         size, room.free);
+}
+
+enum fmm_status
+fmm_create_lock_failed(const struct fmm_opening *o, const char *what)
+{
+    if (errno != ENOLCK) {
+        return fmm_error_os(o->error, what);
+    }
+    return fmm_error_set(o->error, FMM_ERR_OS, ENOLCK,
+                         "there are no locks of open file descriptions here "
+                         "(fcntl F_OFD_SETLK), by which processes know of "
+                         "each other: this system, a sandbox like gVisor, or "
+                         "the file system has none");
+}
+
+enum fmm_status
+fmm_create_join(const struct fmm_opening *o, struct fmm_client *client)
+{
+    if (fmm_client_join(client)) {
+        return FMM_OK;
+    }
+    if (errno != EUSERS) {
+        return fmm_create_lock_failed(o, "cannot enter the table of clients");
+    }
+    return fmm_error_set(o->error, FMM_ERR_OS, EUSERS,
+                         "%u clients have the file open, and no more can: "
+                         "open it once for each process",
+                         FMM_CLIENTS);
 }
 
 static enum fmm_status
-create_failed(const struct fmm_opening *o, const struct fmm_geometry *geometry)
+create_failed(const struct fmm_opening *o)
 {
     if (errno == EAGAIN) { /* a sweep holds the temporary file: again */
         return FMM_EXISTS;
     }
-    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT) {
-        return no_space(o, geometry);
+    if (errno == ENOLCK) {
+        return fmm_create_lock_failed(o, "");
     }
     return fmm_error_os(o->error, "cannot create the file");
+}
+
+/* Files on tmpfs are memory: where a limit forbids that much, the system would
+ * kill a process of the group, now or when the cache fills. */
+static enum fmm_status
+check_memory(const struct fmm_opening *o, enum fmm_filesystem kind)
+{
+    uint64_t bytes = o->cache->geometry.clients_at;
+    const struct fmm_memory_demand demand = {.bytes = bytes,
+                                             .at_once = !o->options->sparse};
+    struct fmm_memory_limit limit;
+    if (kind != FMM_FILESYSTEM_MEMORY ||
+        fmm_memory_allows("/proc", &demand, &limit)) {
+        return FMM_OK;
+    }
+    size_t length = strlen(limit.place);
+    const char *place = limit.place + (length - fmm_min(length, PLACE_SHOWN));
+    return fmm_error_set(o->error, FMM_ERR_OS, ENOMEM,
+                         "the cache takes %" PRIu64
+                         " bytes of memory, for it lies on tmpfs, and the "
+                         "memory limit of its control group is %" PRIu64
+                         ", %" PRIu64 " of them free (%s): make it smaller, "
+                         "or raise the limit",
+                         bytes, limit.bytes, limit.free, place);
+}
+
+/* Give the file its size and its space; a sparse one as much as is read and
+ * cleared where nothing was stored, so that only storing takes more. */
+static enum fmm_status
+reserve(const struct fmm_opening *o, int fd)
+{
+    const struct fmm_geometry *geometry = &o->cache->geometry;
+    bool sparse = o->options->sparse;
+    uint64_t reserved = sparse ? geometry->rings_at : geometry->clients_at;
+    enum fmm_filesystem kind = fmm_filesystem_of(fd);
+    if (kind == FMM_FILESYSTEM_HUGE) {
+        return fmm_error_set(o->error, FMM_ERR_OS, EOPNOTSUPP,
+                             "the directory is on hugetlbfs, whose files "
+                             "cannot be written: choose /dev/shm or a disk");
+    }
+    if (kind == FMM_FILESYSTEM_BTRFS && !fmm_filesystem_keep_place(fd) &&
+        !sparse) {
+        return fmm_error_os(o->error,
+                            "btrfs reserves no space unless a file is not "
+                            "copied on write, and that cannot be set: choose "
+                            "/dev/shm or another file system");
+    }
+    enum fmm_status status = check_memory(o, kind);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (fmm_platform_resize(fd, geometry->file_size, reserved)) {
+        return FMM_OK;
+    }
+    return errno == ENOSPC || errno == EFBIG || errno == EDQUOT
+               ? no_space(o, fd, kind, reserved)
+               : fmm_error_os(o->error, "cannot reserve space for the file");
 }
 
 /* Write the header of a new file, with its identity. */
@@ -54,7 +161,8 @@ fill_new(struct fmm_opening *o, int fd, const struct fmm_geometry *geometry)
 enum fmm_status
 fmm_create_refuse_remote(const struct fmm_opening *o, int fd)
 {
-    if (o->options->allow_network_fs || !fmm_platform_is_remote(fd)) {
+    if (o->options->allow_network_fs ||
+        fmm_filesystem_of(fd) != FMM_FILESYSTEM_REMOTE) {
         return FMM_OK;
     }
     return fmm_error_set(o->error, FMM_ERR_OS, EOPNOTSUPP,
@@ -68,16 +176,24 @@ enum fmm_status
 fmm_create_map(struct fmm_opening *o, int fd)
 {
     struct fmm_cache *cache = o->cache;
-    void *base = fmm_platform_map(fd, cache->geometry.file_size);
+    bool read_only = o->options->read_only;
+    void *base = read_only ? fmm_map_to_read(fd, cache->geometry.file_size)
+                           : fmm_map_file(fd, cache->geometry.file_size);
     if (base == NULL) {
         return fmm_error_os(o->error, "cannot map the file");
     }
+    cache->client.read_only = read_only;
     cache->base = base;
     cache->header = base;
+    fmm_file_view(&cache->client, base, &cache->geometry);
+    cache->client.fd = fd;
+    cache->client.path = o->path;
+    cache->client.device = o->stat.device;
+    cache->client.inode = o->stat.inode;
     if (o->options->sigbus_guard) {
-        cache->guarded = fmm_platform_guard(base, cache->geometry.file_size);
-        if (!cache->guarded) {
-            return fmm_error_os(o->error, "too many guarded files");
+        cache->trapped = fmm_map_trap(base, cache->geometry.file_size);
+        if (!cache->trapped) {
+            return fmm_error_os(o->error, "too many files with sigbus_guard");
         }
     }
     return FMM_OK;
@@ -94,13 +210,30 @@ note_departures(const struct fmm_cache *cache)
     }
 }
 
-/* Fill a new file, map it and give it its name, in this order: with the
+static enum fmm_status
+name_refused(const struct fmm_opening *o)
+{
+    if (errno != EPERM && errno != EACCES && errno != EOPNOTSUPP &&
+        errno != ENOSYS) {
+        return fmm_error_os(o->error, "cannot name the file");
+    }
+    return fmm_error_os(o->error,
+                        "a new file gets its name by a hard link (linkat), "
+                        "and that is refused here: by a file system that has "
+                        "none, such as vfat, or by a security module; choose "
+                        "/dev/shm or another file system");
+}
+
+/* Reserve and fill a new file, map it and give it its name, in this order: with the
  * name there is nothing left that could fail. FMM_EXISTS: the name or the
  * temporary name was taken from us. */
 static enum fmm_status
 complete(struct fmm_opening *o, int fd, char *name, bool replace)
 {
     enum fmm_status status = fmm_create_refuse_remote(o, fd);
+    if (status == FMM_OK) {
+        status = reserve(o, fd);
+    }
     if (status != FMM_OK) {
         return status;
     }
@@ -108,6 +241,9 @@ complete(struct fmm_opening *o, int fd, char *name, bool replace)
         return fmm_error_os(o->error, "cannot write the file");
     }
     status = fmm_create_map(o, fd);
+    if (status == FMM_OK) {
+        status = fmm_create_join(o, &o->cache->client);
+    }
     if (status != FMM_OK) {
         return status;
     }
@@ -118,9 +254,9 @@ complete(struct fmm_opening *o, int fd, char *name, bool replace)
         return FMM_OK;
     }
     /* ENOENT: a sweep took the temporary name before it was locked. */
-    return errno == EEXIST || errno == ENOENT
+    return errno == EEXIST || (errno == ENOENT && name[0] != '\0')
                ? FMM_EXISTS
-               : fmm_error_os(o->error, "cannot name the file");
+               : name_refused(o);
 }
 
 static enum fmm_status
@@ -135,13 +271,13 @@ create(struct fmm_opening *o, bool replace)
     }
     fmm_platform_sweep(options->path);
     int fd = fmm_platform_create(options->path,
-                                 options->mode ? options->mode : 0600,
-                                 geometry->file_size, options->sparse, name);
+                                 options->mode ? options->mode : 0600, name);
     if (fd < 0) {
-        return create_failed(o, geometry);
+        return create_failed(o);
     }
     status = complete(o, fd, name, replace);
     if (status != FMM_OK) {
+        o->cache->client.fd = -1;
         fmm_platform_discard(fd, name);
         return status;
     }
@@ -151,37 +287,124 @@ create(struct fmm_opening *o, bool replace)
     return FMM_OK;
 }
 
-/* Tell those who have the old file open that it was replaced. The new one
- * has the name by now: whoever is killed in between leaves a file without
- * a name, which its users notice within a second. */
-static void
-retire(int fd, const struct fmm_file_stat *stat)
+/* A process without the right to create may be as far as we are. It takes the
+ * space that we miss, and has the name next. */
+static bool
+was_made_meanwhile(const struct fmm_opening *o, enum fmm_status status)
 {
-    struct fmm_header *old =
-        stat->size >= sizeof(*old) ? fmm_platform_map(fd, sizeof(*old)) : NULL;
-    if (old != NULL) {
-        /* Pairs with the acquire in fmm_file_retired(). */
-        atomic_store_explicit(&old->retired, 1, memory_order_release);
-        fmm_writer_lock_drain(old, fmm_platform_owner());
-        fmm_platform_unmap(old, sizeof(*old));
-    }
+    struct fmm_file_stat stat;
+    return status == FMM_ERR_OS &&
+           fmm_platform_stat_path(o->options->path, &stat);
 }
 
 enum fmm_status
 fmm_create_new(struct fmm_opening *o)
 {
-    return create(o, false);
+    struct fmm_creator creator;
+    enum fmm_status status = fmm_creator_take(&creator, o->options->path);
+    if (status != FMM_OK) {
+        return status;
+    }
+    status = create(o, false);
+    if (was_made_meanwhile(o, status)) {
+        status = FMM_EXISTS;
+    }
+    fmm_creator_release(&creator);
+    return status;
+}
+
+/* Whether the locks and the clients of the old file are where this version has
+ * them. */
+static bool
+has_turns(const struct fmm_opening *o, struct fmm_geometry *geometry_out)
+{
+    struct fmm_header header;
+    return fmm_platform_read(o->fd, &header, sizeof(header)) &&
+           fmm_header_check(&header, o->stat.size, geometry_out, NULL) ==
+               FMM_OK;
+}
+
+/* Make the new file, and tell those who have the old one open. It has the name
+ * by then: whoever is killed in between leaves a file without a name, which its
+ * users notice within a second. Those of another version could not read the new
+ * one: they go on with what they have. */
+static enum fmm_status
+replace_old(struct fmm_opening *o)
+{
+    enum fmm_status status = create(o, true);
+    if (status == FMM_OK && o->old != NULL && o->old->version == FMM_VERSION) {
+        /* Pairs with the acquire in fmm_file_retired(). */
+        atomic_store_explicit(&o->old->retired, 1, memory_order_release);
+    }
+    return status;
+}
+
+/* The same while nobody else tells the user's store of what is in the old one:
+ * what is stored in the new one is newer. */
+static enum fmm_status
+replace_in_turn(struct fmm_opening *o, struct fmm_client *old)
+{
+    uint64_t mine = o->options->own_turns;
+    enum fmm_status status =
+        fmm_turn_lock_take_all(old, mine, o->options->turn_wait_ms);
+    if (status == FMM_OK) {
+        status = replace_old(o);
+        fmm_turn_lock_release_all(old, mine);
+    }
+    return status;
+}
+
+/* As a client of the old file: who waits for its locks has to know that we
+ * live. */
+static enum fmm_status
+replace_as_client(struct fmm_opening *o, const struct fmm_geometry *geometry)
+{
+    struct fmm_client *old = calloc(1, sizeof(*old));
+    unsigned char *base = fmm_map_file(o->fd, geometry->file_size);
+    if (old == NULL || base == NULL) {
+        if (base != NULL) {
+            fmm_map_end(base, geometry->file_size);
+        }
+        free(old);
+        return fmm_error_set(o->error, FMM_ERR_MEMORY, 0, "out of memory");
+    }
+    old->device = o->stat.device;
+    old->inode = o->stat.inode;
+    old->fd = o->fd;
+    fmm_file_view(old, base, geometry);
+    fmm_client_begin(old); /* its description is locked, and stays */
+    enum fmm_status status = fmm_create_join(o, old);
+    if (status == FMM_OK) {
+        status = replace_in_turn(o, old);
+    }
+    old->fd = -1; /* it is the caller's */
+    fmm_client_leave(old);
+    free(old);
+    return status;
 }
 
 enum fmm_status
 fmm_create_replacement(struct fmm_opening *o)
 {
-    int old = o->fd;
-    struct fmm_file_stat stat = o->stat;
-    enum fmm_status status = create(o, true);
+    struct fmm_geometry geometry;
+    int fd = o->fd;
+    if (o->stat.size >= sizeof(*o->old)) {
+        o->old = fmm_map_file(fd, sizeof(*o->old));
+        if (o->old == NULL) {
+            return fmm_error_os(o->error, "cannot map the file");
+        }
+    }
+    enum fmm_status status = o->old != NULL && has_turns(o, &geometry)
+                                 ? replace_as_client(o, &geometry)
+                                 : replace_old(o);
+    if (o->old != NULL) {
+        fmm_map_end(o->old, sizeof(*o->old));
+        o->old = NULL;
+    }
     if (status == FMM_OK) {
-        retire(old, &stat);
-        fmm_platform_close(old);
+        /* A child that was forked meanwhile has it open, too. */
+        fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_UNLOCKED);
+        fmm_platform_close(fd);
     }
     return status;
 }

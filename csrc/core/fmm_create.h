@@ -15,14 +15,25 @@ struct fmm_opening {
     char *path;               /* a copy, for the cache */
     struct fmm_header header; /* a private copy */
     struct fmm_file_stat stat;
+    struct fmm_header *old; /* mapped, while its file is replaced; or NULL */
     int fd;
-    bool fresh; /* made by us: nothing in it is to be settled */
+    bool fresh;              /* made by us: nothing in it is to be settled */
+    bool keep;               /* an attempt to replace it failed: follow it */
+    struct fmm_error notice; /* what the log is told, over all attempts */
 };
+
 /* Refuse a file on a network or FUSE file system, unless that is allowed. */
 enum fmm_status fmm_create_refuse_remote(const struct fmm_opening *o, int fd);
 
 /* Map the file, of the geometry that the cache has by now. */
 enum fmm_status fmm_create_map(struct fmm_opening *o, int fd);
+
+/* What to say when a lock could not be had; `what` of the usual reasons. */
+enum fmm_status fmm_create_lock_failed(const struct fmm_opening *o,
+                                       const char *what);
+/* Become a client of a file that is mapped. */
+enum fmm_status fmm_create_join(const struct fmm_opening *o,
+                                struct fmm_client *client);
 
 /* Make a file. FMM_EXISTS: another process was first. */
 enum fmm_status fmm_create_new(struct fmm_opening *o);

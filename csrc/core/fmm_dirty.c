@@ -1,8 +1,9 @@
 /* Dirty entries: handed out by ticket, read, marked clean. */
 #include "fmm.h"
 
-#include "fmm_evict.h"
+#include "fmm_leave.h"
 #include "fmm_hold.h"
+#include "fmm_process.h"
 #include "fmm_read.h"
 
 /* The entry of a ticket, if it is still that version and dirty. */
@@ -101,7 +102,7 @@ fmm_dirty_find_locked(const struct fmm_guard *guard, const struct fmm_key *key,
         (found.word & FMM_SLOT_DIRTY) == 0) {
         return FMM_MISS;
     }
-    fmm_evict_hand_out(&page, &found, ticket_out);
+    fmm_leave_hand_out(&page, &found, ticket_out);
     return FMM_OK;
 }
 
@@ -151,7 +152,7 @@ next_dirty(const struct fmm_hold *hold, const struct fmm_call *call,
             (!only_expired ||
              fmm_read_expired(hold->cache, &found.entry, call->now_ms))) {
             *cursor = index | (slot + 1);
-            fmm_evict_hand_out(page, &found, ticket);
+            fmm_leave_hand_out(page, &found, ticket);
             return FMM_OK;
         }
     }
@@ -171,6 +172,50 @@ fmm_dirty_next(struct fmm_cache *cache, const struct fmm_call *call,
         fmm_hold_release(&hold);
     }
     return status;
+}
+
+static bool
+has_dirty(const struct fmm_index *index)
+{
+    for (uint32_t slot = 0; slot < index->buckets * FMM_BUCKET_SLOTS; slot++) {
+        if (fmm_index_word(index, slot) & FMM_SLOT_DIRTY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a page is certain to have nothing dirty. */
+static bool
+is_clean(struct fmm_cache *cache, const struct fmm_call *call, uint32_t page)
+{
+    struct fmm_hold hold;
+    if (fmm_hold_take(cache, call, page, &hold) != FMM_OK) {
+        return false;
+    }
+    bool clean = !has_dirty(&hold.page.index);
+    fmm_hold_release(&hold);
+    return clean;
+}
+
+/* With a mark of our own in the word: whoever makes a page dirty that we looked
+ * at already, and whoever else looks, puts another there. */
+void
+fmm_dirty_settle(struct fmm_cache *cache, const struct fmm_call *call)
+{
+    fmm_word64 *word = &cache->header->unwritten;
+    uint64_t mark = 0;
+    if (atomic_load(word) == 0 || !fmm_platform_random(&mark, sizeof(mark)) ||
+        mark <= FMM_UNWRITTEN) {
+        return;
+    }
+    atomic_store(word, mark);
+    for (uint32_t page = 0; page < cache->geometry.num_pages; page++) {
+        if (!is_clean(cache, call, page)) {
+            return;
+        }
+    }
+    atomic_compare_exchange_strong(word, &mark, 0);
 }
 
 void

@@ -15,8 +15,7 @@ count_words(const struct fmm_entry_source *source)
 {
     return (is_integer(source) ? 1u : 0u) +
            (source->store->has_modseq ? 1u : 0u) +
-           (source->key->scope != 0 ? 1u : 0u) +
-           FMM_TAG_WORDS * (uint64_t)source->store->tag_count +
+           (source->key->scope != 0 ? 1u : 0u) + source->store->tag_count +
            (source->lease != NULL ? FMM_LEASE_WORDS : 0u);
 }
 
@@ -62,7 +61,7 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
         flags |= FMM_ENTRY_COMPRESSED;
     }
     if (source->value != NULL && source->value->split) {
-        flags |= FMM_ENTRY_SPLIT;
+        flags |= FMM_ENTRY_IN_PARTS;
     }
     return flags;
 }
@@ -71,7 +70,7 @@ source_flags(const struct fmm_entry_source *source, uint64_t pad)
 FMM_NOINLINE static unsigned char *
 write_words(unsigned char *next, const struct fmm_entry_source *source)
 {
-    const struct fmm_store *store = source->store;
+    const struct fmm_store_options *store = source->store;
     if (is_integer(source)) {
         uint64_t word;
         memcpy(&word, source->value->data, sizeof(word));
@@ -86,10 +85,10 @@ write_words(unsigned char *next, const struct fmm_entry_source *source)
         fmm_store_shared(next, source->key->scope);
         next += 8;
     }
-    for (uint32_t i = 0; i < store->tag_count; i++) {
-        fmm_store_shared(next, store->tags[i].id);
-        fmm_store_shared(next + 8, store->tags[i].generation);
-        next += 8 * FMM_TAG_WORDS;
+    for (uint32_t i = 0; i < store->tag_count; i++, next += 8) {
+        uint64_t generation = store->tags[i].generation;
+        fmm_store_shared(next,
+                         store->tags[i].id | generation << FMM_TAG_HIGH_SHIFT);
     }
     if (source->lease != NULL) {
         fmm_store_shared(next, source->lease->token);
@@ -150,8 +149,7 @@ tags_are_sound(const struct fmm_entry *entry)
 {
     unsigned others = words_of_flags(entry);
     unsigned left = (unsigned)entry->words - others;
-    return entry->words > others && left % FMM_TAG_WORDS == 0 &&
-           left <= FMM_TAG_WORDS * FMM_TAGS_MAX &&
+    return entry->words > others && left <= FMM_TAGS_MAX &&
            (entry->flags & FMM_ENTRY_KEY_OWN) == 0;
 }
 
@@ -186,7 +184,7 @@ set_parts(struct fmm_entry *entry)
         entry->value = entry->at + FMM_ENTRY_HEADER;
         value_len = sizeof(int64_t);
     }
-    if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_SPLIT) &&
+    if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_IN_PARTS) &&
         value_len != sizeof(struct fmm_parts)) {
         return false;
     }
@@ -260,13 +258,14 @@ fmm_entry_tags(const struct fmm_entry *entry, struct fmm_tag *out)
         return 0;
     }
     unsigned lease = (entry->flags & FMM_ENTRY_LEASE) ? FMM_LEASE_WORDS : 0u;
-    uint32_t count = (entry->words - words_of_flags(entry)) / FMM_TAG_WORDS;
+    uint32_t count = entry->words - words_of_flags(entry);
     const unsigned char *end =
         entry->at + FMM_ENTRY_HEADER + 8u * (entry->words - lease);
-    const unsigned char *next = end - 8u * FMM_TAG_WORDS * count;
-    for (uint32_t i = 0; i < count; i++, next += 8 * FMM_TAG_WORDS) {
-        out[i].id = fmm_load_shared(next);
-        out[i].generation = fmm_load_shared(next + 8);
+    const unsigned char *next = end - 8u * count;
+    for (uint32_t i = 0; i < count; i++, next += 8) {
+        uint64_t word = fmm_load_shared(next);
+        out[i].id = (uint32_t)word;
+        out[i].generation = (uint32_t)(word >> FMM_TAG_HIGH_SHIFT);
     }
     return count;
 }
@@ -435,8 +434,18 @@ fmm_entry_copy_value(const struct fmm_entry *entry, void *to)
 void
 fmm_entry_parts(const struct fmm_entry *entry, struct fmm_parts *out)
 {
-    if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_SPLIT)) {
+    if (FMM_UNLIKELY(entry->flags & FMM_ENTRY_IN_PARTS)) {
         fmm_copy_out(out, entry->value, sizeof(*out));
+    }
+}
+
+void
+fmm_entry_displace(const struct fmm_entry *entry,
+                   struct fmm_displaced *displaced)
+{
+    bool in_parts = (entry->flags & FMM_ENTRY_IN_PARTS) != 0;
+    if (FMM_UNLIKELY(in_parts) && displaced->count < FMM_DISPLACED_MAX) {
+        fmm_entry_parts(entry, &displaced->parts[displaced->count++]);
     }
 }
 
@@ -455,7 +464,7 @@ fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
         .type = entry->type,
         .has_modseq = (flags & FMM_ENTRY_MODSEQ) != 0,
         .compressed = (flags & FMM_ENTRY_COMPRESSED) != 0,
-        .split = (flags & FMM_ENTRY_SPLIT) != 0,
+        .split = (flags & FMM_ENTRY_IN_PARTS) != 0,
         .tombstone = (flags & FMM_ENTRY_TOMBSTONE) != 0,
         .key_kind = fmm_entry_kind(entry),
         .tagged = (flags & FMM_ENTRY_TAGGED) != 0,

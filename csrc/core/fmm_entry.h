@@ -26,7 +26,7 @@ struct fmm_entry {
 struct fmm_entry_source {
     const struct fmm_key *key;
     const struct fmm_value *value;
-    const struct fmm_store *store;
+    const struct fmm_store_options *store;
     uint32_t stored_at;
     const struct fmm_lease *lease; /* NULL: and no room for one */
 };
@@ -73,7 +73,29 @@ fmm_entry_kind(const struct fmm_entry *entry)
                                FMM_ENTRY_KIND_SHIFT);
 }
 
-/* The generation of the namespace that its key is in, or 0. */
+/* Whether it is a part of a value. */
+static inline bool
+fmm_entry_is_part(const struct fmm_entry *entry)
+{
+    return fmm_entry_kind(entry) == FMM_KEY_INTERNAL &&
+           (entry->flags & FMM_ENTRY_INTEGER) == 0 &&
+           entry->key_len == FMM_PART_NAME;
+}
+/* Whether it is the record of a group. */
+static inline bool
+fmm_entry_is_record(const struct fmm_entry *entry)
+{
+    const uint16_t both = FMM_ENTRY_KEY_OWN | FMM_ENTRY_INTEGER;
+    return (entry->flags & both) == both;
+}
+/* Whether a key is that of a part. */
+static inline bool
+fmm_entry_is_part_key(const struct fmm_key *key)
+{
+    return key->kind == FMM_KEY_INTERNAL && key->len == FMM_PART_NAME;
+}
+
+/* The scope of its key, or 0. */
 uint64_t fmm_entry_load_scope(const struct fmm_entry *entry);
 static inline uint64_t
 fmm_entry_scope(const struct fmm_entry *entry)
@@ -135,6 +157,9 @@ void fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at);
 void fmm_entry_copy_value(const struct fmm_entry *entry, void *to);
 /* Copy out where the parts of its value are, if it is in parts. */
 void fmm_entry_parts(const struct fmm_entry *entry, struct fmm_parts *out);
+/* An entry goes: note those, if there are any. */
+void fmm_entry_displace(const struct fmm_entry *entry,
+                        struct fmm_displaced *displaced);
 /* Describe its value: length, type, compressed. */
 static inline void
 fmm_entry_describe_value(const struct fmm_entry *entry,

@@ -2,18 +2,18 @@
 
 #include "fmm_ghost.h"
 #include "fmm_grow.h"
-#include "fmm_owner.h"
+#include "fmm_leave.h"
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
 #define STAYS_MAX 256u
 #define STAYS_KEPT 64u                 /* of them for what must not leave */
+#define PARTS_KEPT 192u                /* of them for all but parts */
 #define SMALL_MAX (UINT64_C(16) << 10) /* larger entries are large */
 #define USUAL_SHARE 4u /* the average and so much of it is usual */
 #define PRICE 4u
 #define RESERVE_SHARE 100u /* one part in so many is kept free */
 #define DEAD_SHARE 12u     /* more dead bytes than that are cleaned */
 #define GIVEN_UP 64u       /* entries with each set, for the index to grow */
-#define SLOTS_SHARE 16u    /* fewer free slots than one in so many are few */
 
 /* Whether an entry of that length takes much of a page to make room. */
 static bool
@@ -51,122 +51,21 @@ uint32_t
 fmm_evict_choose_ring(const struct fmm_page *page, const struct fmm_key *key,
                       uint64_t length)
 {
-    bool small = !is_large(page, length) ||
-                 (!fmm_owner_is_part_key(key) && is_usual(page, length));
+    bool small = !is_large(page, length) || is_usual(page, length);
     return small && !fmm_ghost_has(page, key->hash) ? FMM_RING_S : FMM_RING_M;
 }
 
-/* ------------------------------------------------------ what is at a tail */
-
-struct tail {
-    struct fmm_found found; /* slot is FMM_SLOT_NONE when dead */
-    struct fmm_ring *ring;
-    uint32_t length;
-    bool orphan; /* a part that no entry names */
-};
-
-bool
-fmm_evict_is_own(const struct fmm_work *work, const struct fmm_entry *entry)
-{
-    unsigned char id[sizeof(((struct fmm_parts *)NULL)->id)];
-    if (FMM_LIKELY(work->own == NULL) || !fmm_owner_is_part(entry)) {
-        return false;
-    }
-    fmm_copy_out(id, entry->key, sizeof(id));
-    return memcmp(id, work->own, sizeof(id)) == 0;
-}
-
-/* A part that a killed writer left, or an entry that was evicted, or that is
- * still on its way: others have no reason to make way for it. */
-static bool
-is_orphan(const struct fmm_work *work, const struct fmm_entry *entry)
-{
-    return FMM_UNLIKELY(fmm_owner_is_part(entry)) &&
-           !fmm_evict_is_own(work, entry) &&
-           !fmm_owner_lives(work->page, entry);
-}
-
-void
-fmm_evict_value_of(const struct fmm_work *work, const struct fmm_entry *entry)
-{
-    struct fmm_parts parts;
-    if (fmm_owner_is_part(entry) &&
-        fmm_owner_evict(work->page, entry, &parts) &&
-        work->ticket->displaced.length == 0) {
-        work->ticket->displaced = parts;
-    }
-}
-
-/* FMM_NO_ROOM: it is of this very set, which has just stored it. */
-static enum fmm_status
-tail_load(const struct fmm_work *work, uint32_t ring_id, struct tail *out)
-{
-    const struct fmm_page *page = work->page;
-    struct fmm_ring *ring = &work->page->ring[ring_id];
-    struct fmm_found *found = &out->found;
-    if (work->tidying && ring->tail >= work->fresh[ring_id]) {
-        return FMM_NO_ROOM;
-    }
-    found->ring = ring_id;
-    found->offset = fmm_ring_offset(ring, ring->tail);
-    found->slot = FMM_SLOT_NONE;
-    found->word = 0;
-    out->ring = ring;
-    if (!fmm_entry_load_any(ring->base, ring->size, found->offset,
-                            &found->entry) ||
-        found->entry.total > fmm_ring_used(ring)) {
-        return FMM_ERR_CORRUPT;
-    }
-    out->length = found->entry.total;
-    if ((found->entry.flags & FMM_ENTRY_PADDING) == 0) {
-        found->slot = fmm_index_find_place(&page->index, found->entry.hash,
-                                           ring_id, found->offset);
-    }
-    out->orphan = false;
-    if (found->slot != FMM_SLOT_NONE) {
-        found->word = fmm_index_word(&page->index, found->slot);
-        out->orphan = is_orphan(work, &found->entry);
-    }
-    return FMM_OK;
-}
-
-/* What is next there is asked for at once: it was written a lap ago, is long
- * out of the processor's caches, and will be looked at soon. */
-static void
-tail_pass(const struct tail *tail)
-{
-    struct fmm_ring *ring = tail->ring;
-    fmm_ring_advance_tail(ring, tail->length);
-    __builtin_prefetch(ring->base + fmm_ring_offset(ring, ring->tail));
-}
-
-/* Let go of what nobody wants: padding, dead, expired. */
-static bool
-tail_is_waste(const struct fmm_work *work, const struct tail *tail)
-{
-    const struct fmm_found *found = &tail->found;
-    if (found->slot == FMM_SLOT_NONE) {
-        return true;
-    }
-    if ((found->word & FMM_SLOT_DIRTY) != 0 ||
-        !fmm_entry_expired(&found->entry, work->now_ms) ||
-        fmm_entry_leased(&found->entry, work->now_ms)) {
-        return false;
-    }
-    fmm_page_clear_slot(work->page, found);
-    fmm_evict_expired(work->page, found);
-    return true;
-}
+/* ------------------------------------------------------- who may stay */
 
 static fmm_word32 *
-hint_of(const struct fmm_work *work, const struct tail *tail)
+hint_of(const struct fmm_work *work, const struct fmm_tail *tail)
 {
     return &work->page->index.hints[tail->found.slot];
 }
 
 /* A second life costs by size, in units of the page's average entry. */
 static uint32_t
-price_of(const struct fmm_work *work, const struct tail *tail)
+price_of(const struct fmm_work *work, const struct fmm_tail *tail)
 {
     uint64_t entries = fmm_max(work->page->control->entries, 1);
     uint64_t average =
@@ -177,101 +76,76 @@ price_of(const struct fmm_work *work, const struct tail *tail)
 /* Whether somebody holds a lease on it, or it is a part of the value that is
  * being stored: then it does not leave. */
 static bool
-must_stay(const struct fmm_work *work, const struct tail *tail)
+must_stay(const struct fmm_work *work, const struct fmm_tail *tail)
 {
     return fmm_entry_leased(&tail->found.entry, work->now_ms) ||
-           fmm_evict_is_own(work, &tail->found.entry);
+           fmm_leave_is_own(work->own, &tail->found.entry);
 }
 
-/* Whether somebody is at work on it, writing it back or computing it anew:
- * then it stays if there is a way, and pays nothing. */
+/* Whether somebody is at work on it, writing it back or computing it anew, or
+ * it is a manifest, whose value leaves by the directory: then it stays if there
+ * is a way, and pays nothing. */
 static bool
-is_wanted(const struct fmm_work *work, const struct tail *tail)
+is_wanted(const struct fmm_work *work, const struct fmm_tail *tail)
 {
-    return (tail->found.word & FMM_SLOT_PENDING) != 0 || must_stay(work, tail);
+    return (tail->found.word & FMM_SLOT_PENDING) != 0 ||
+           (tail->found.entry.flags & FMM_ENTRY_IN_PARTS) != 0 ||
+           must_stay(work, tail);
 }
 
 static bool
-can_pay(const struct fmm_work *work, const struct tail *tail)
+can_pay(const struct fmm_work *work, const struct fmm_tail *tail)
 {
-    return !tail->orphan &&
-           fmm_hint_credit(hint_of(work, tail)) >= price_of(work, tail);
+    return fmm_hint_credit(hint_of(work, tail)) >= price_of(work, tail);
 }
 
 static void
-pay(const struct fmm_work *work, const struct tail *tail)
+pay(const struct fmm_work *work, const struct fmm_tail *tail)
 {
     fmm_hint_pay(hint_of(work, tail), price_of(work, tail));
 }
 
-/* ------------------------------------------------------------ last words */
+/* --------------------------------------------------------------- leaving */
 
-enum fmm_status
-fmm_evict_hand_out(const struct fmm_page *page, const struct fmm_found *found,
-                   struct fmm_ticket *ticket)
-{
-    bool integer = (found->entry.flags & FMM_ENTRY_INTEGER) != 0;
-    fmm_index_publish(&page->index, found->slot,
-                      (found->word | FMM_SLOT_PENDING) & ~FMM_SLOT_FRESH);
-    ticket->hash = found->entry.hash;
-    ticket->removed = (found->word & FMM_SLOT_REMOVED) != 0;
-    ticket->gone = (found->entry.flags & FMM_ENTRY_TOMBSTONE) != 0;
-    ticket->position = fmm_page_position(page, found);
-    ticket->word = integer ? (uint64_t)fmm_entry_integer(&found->entry) : 0;
-    ticket->page = page->number;
-    ticket->ring = found->ring;
-    return FMM_DIRTY;
-}
-
-void
-fmm_evict_expired(const struct fmm_page *page, const struct fmm_found *found)
-{
-    bool internal = fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL;
-    fmm_count_add(&page->control->expirations, internal ? 0 : 1);
-}
-
-void
-fmm_evict_slot(const struct fmm_page *page, const struct fmm_found *found)
-{
-    bool internal = fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL;
-    fmm_page_note_departure(page, found);
-    fmm_ghost_add(page, found->entry.hash);
-    fmm_count_add(&page->control->slot_evictions, 1);
-    fmm_count_add(&page->control->evictions, internal ? 0 : 1);
-}
-
-/* Out: a dirty entry by way of its owner, a clean one as a ghost. */
+/* Out: a dirty entry by way of its ticket, a clean one as a ghost. */
 static enum fmm_status
-tail_evict(struct fmm_work *work, const struct tail *tail)
+tail_evict(struct fmm_work *work, const struct fmm_tail *tail)
 {
     const struct fmm_page *page = work->page;
     if (tail->found.word & FMM_SLOT_DIRTY) {
         return work->tidying
                    ? FMM_NO_ROOM
-                   : fmm_evict_hand_out(page, &tail->found, work->ticket);
+                   : fmm_leave_hand_out(page, &tail->found, work->ticket);
     }
     fmm_page_clear_slot(page, &tail->found);
     if (tail->found.ring == FMM_RING_S) {
         fmm_ghost_add(page, tail->found.entry.hash);
     }
-    if (work->ticket->displaced.length == 0) {
-        fmm_entry_parts(&tail->found.entry, &work->ticket->displaced);
-    }
+    fmm_entry_displace(&tail->found.entry, &work->ticket->displaced);
     bool internal = fmm_entry_kind(&tail->found.entry) == FMM_KEY_INTERNAL;
     fmm_count_add(&page->control->evictions, internal ? 0 : 1);
     if (FMM_UNLIKELY(internal)) {
-        fmm_evict_value_of(work, &tail->found.entry);
+        fmm_leave_value(page, &tail->found.entry, work->ticket);
     }
-    tail_pass(tail);
+    fmm_tail_pass(tail);
     return FMM_OK;
 }
 
 /* ---------------------------------------------------------- second lives */
 
+/* Whether moving it is more than what one set may do. A single entry never is:
+ * else small sets could not but evict a large one. */
+static bool
+is_beyond(const struct fmm_work *work, const struct fmm_tail *tail)
+{
+    return tail->length > work->budget &&
+           (work->moved || tail->length > work->page->geometry->max_entry);
+}
+
 /* Let the slot name the copy at `offset` of a ring. */
 static void
-repoint(const struct fmm_page *page, const struct tail *tail, uint32_t ring,
-        uint64_t offset)
+repoint(const struct fmm_page *page, const struct fmm_tail *tail,
+        uint32_t ring, uint64_t offset)
 {
     const struct fmm_found *found = &tail->found;
     uint64_t kept = found->word & FMM_SLOT_STATE;
@@ -281,12 +155,11 @@ repoint(const struct fmm_page *page, const struct tail *tail, uint32_t ring,
 
 /* Append a copy to a ring and let the slot name that one. */
 static bool
-tail_copy(struct fmm_work *work, const struct tail *tail, uint32_t ring_id)
+tail_copy(struct fmm_work *work, const struct fmm_tail *tail, uint32_t ring_id)
 {
     struct fmm_page *page = work->page;
     struct fmm_ring *ring = &page->ring[ring_id];
-    if (tail->length > work->budget ||
-        !fmm_ring_has_room(ring, tail->length)) {
+    if (is_beyond(work, tail) || !fmm_ring_has_room(ring, tail->length)) {
         return false;
     }
     uint64_t offset = fmm_ring_reserve(ring, tail->length);
@@ -296,25 +169,18 @@ tail_copy(struct fmm_work *work, const struct tail *tail, uint32_t ring_id)
     fmm_entry_follow_lease(&tail->found.entry, ring->base + offset);
     fmm_page_drop_live(page, tail->found.ring, tail->length);
     fmm_page_add_live(page, ring_id, tail->length);
-    work->budget -= tail->length;
+    work->budget -= fmm_min(tail->length, work->budget);
+    work->moved = true;
     fmm_count_add(&page->control->moved_bytes, tail->length);
-    tail_pass(tail);
+    fmm_tail_pass(tail);
     return true;
-}
-
-/* Where slots are what is wanting, entries leave for want of one, whatever the
- * bytes: reclaiming what they leave would be work for nothing. */
-static bool
-lacks_slots(const struct fmm_page *page)
-{
-    uint64_t slots = (uint64_t)page->index.buckets * FMM_BUCKET_SLOTS;
-    return page->control->entries > slots - slots / SLOTS_SHARE;
 }
 
 /* Whether there are dead bytes enough to give up: then they are reclaimed by
  * moving what lives between them, and nobody has to leave the ring or to pay.
  * What one set has moved is not moved again for that: after a lap there are no
- * more to be had, whatever the padding, or a count that a kill left. The cost of
+ * more to be had, whatever the padding, or a count that a kill left. Where slots
+ * are short, what entries leave is not what is short. The cost of
  * cleaning by the share of dead bytes: M. Rosenblum and J. Ousterhout, "The
  * design and implementation of a log-structured file system", 1992. */
 static bool
@@ -323,15 +189,15 @@ is_cleaning(const struct fmm_work *work, uint32_t ring)
     uint64_t size = work->page->ring[ring].size;
     return fmm_page_dead(work->page, ring) > size / DEAD_SHARE &&
            work->page->ring[ring].tail < work->fresh[ring] &&
-           !lacks_slots(work->page);
+           !fmm_page_lacks_slots(work->page);
 }
 
-/* The record of a group: with it all go that name its generation. */
-static bool
-is_record(const struct tail *tail)
+static enum fmm_status
+stay(struct fmm_work *work, const struct fmm_tail *tail)
 {
-    const uint16_t both = FMM_ENTRY_KEY_OWN | FMM_ENTRY_INTEGER;
-    return (tail->found.entry.flags & both) == both;
+    work->stays--;
+    fmm_ring_stay(tail->ring, tail->length);
+    return FMM_OK;
 }
 
 /* Leave it where it is and let it count as the newest. Costs the free
@@ -340,43 +206,64 @@ is_record(const struct tail *tail)
  * the record of a group, and for what somebody is at work on: being written
  * back, it would stop every later set. */
 static bool
-tail_stay(struct fmm_work *work, const struct tail *tail)
+tail_stay(struct fmm_work *work, const struct fmm_tail *tail)
 {
     uint64_t free_bytes = fmm_ring_free(tail->ring);
-    bool spent = work->budget < tail->length;
+    bool spent = is_beyond(work, tail);
     bool wanted = is_wanted(work, tail);
     bool worth =
         free_bytes < tail->length || (spent && free_bytes == tail->length) ||
         (wanted && (spent || !fmm_ring_has_room(tail->ring, tail->length)));
-    bool may = wanted || work->large || is_record(tail) ||
+    bool may = wanted || work->large ||
+               fmm_entry_is_record(&tail->found.entry) ||
                !is_cleaning(work, FMM_RING_M);
     uint32_t kept = wanted ? 0 : STAYS_KEPT;
     if (!worth || !may || work->stays <= kept) {
         return false;
     }
-    work->stays--;
-    fmm_ring_stay(tail->ring, tail->length);
-    return true;
+    return stay(work, tail) == FMM_OK;
+}
+
+/* A part stays where it is: when its value leaves is said by the directory,
+ * which is told that a turn has passed. Only where parts are all there is, the
+ * value has to make way at once. */
+FMM_COLD static enum fmm_status
+part_stay(struct fmm_work *work, const struct fmm_tail *tail)
+{
+    bool own = fmm_leave_is_own(work->own, &tail->found.entry);
+    if (work->tidying || work->stays == 0 ||
+        (work->placing && work->stays <= PARTS_KEPT)) {
+        return FMM_NO_ROOM;
+    }
+    if (work->stays <= PARTS_KEPT && !own) {
+        return tail_evict(work, tail);
+    }
+    /* The smaller the ring, the more often its tail comes by. */
+    work->passed +=
+        tail->length * tail->ring->size / work->page->geometry->rings_size;
+    return stay(work, tail);
 }
 
 /* Retire the entry at the tail of ring M. */
 static enum fmm_status
 retire_main(struct fmm_work *work)
 {
-    struct tail tail;
-    enum fmm_status status = tail_load(work, FMM_RING_M, &tail);
+    struct fmm_tail tail;
+    enum fmm_status status = fmm_tail_load(work, FMM_RING_M, &tail);
     if (status != FMM_OK) {
         return status;
     }
-    if (tail_is_waste(work, &tail)) {
-        tail_pass(&tail);
+    if (fmm_tail_is_waste(work, &tail)) {
+        fmm_tail_pass(&tail);
         return FMM_OK;
     }
-    bool spared = is_wanted(work, &tail) ||
-                  (is_cleaning(work, FMM_RING_M) && !tail.orphan);
+    if (FMM_UNLIKELY(tail.part)) {
+        return part_stay(work, &tail);
+    }
+    bool spared = is_wanted(work, &tail) || is_cleaning(work, FMM_RING_M);
     bool paid = !spared && can_pay(work, &tail);
     if (paid || spared) {
-        if (work->tidying && work->budget < tail.length) {
+        if (work->tidying && is_beyond(work, &tail)) {
             return FMM_NO_ROOM; /* later, with a new budget */
         }
         if (paid) {
@@ -391,11 +278,11 @@ retire_main(struct fmm_work *work)
 
 /* Move the entry at the tail of S into M. FMM_NO_ROOM: beyond the work. */
 static enum fmm_status
-promote(struct fmm_work *work, const struct tail *tail)
+promote(struct fmm_work *work, const struct fmm_tail *tail)
 {
     const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
     while (!fmm_ring_has_room(main, tail->length)) {
-        if (work->budget < tail->length) {
+        if (is_beyond(work, tail)) {
             return FMM_NO_ROOM;
         }
         enum fmm_status status = retire_main(work);
@@ -415,17 +302,22 @@ reserve_of(const struct fmm_ring *ring)
 /* Fill: what has no credit moves on too, as long as M has room to give. Waste
  * at M's tail is such room: letting go of it costs no work. */
 static bool
-may_fill(struct fmm_work *work, const struct tail *probed)
+may_fill(struct fmm_work *work, const struct fmm_tail *probed)
 {
     const struct fmm_ring *main = &work->page->ring[FMM_RING_M];
     uint64_t length = probed->length + reserve_of(main);
-    struct tail tail;
+    struct fmm_tail tail;
     while (!fmm_ring_has_room(main, length)) {
-        if (tail_load(work, FMM_RING_M, &tail) != FMM_OK ||
-            !tail_is_waste(work, &tail)) {
+        if (fmm_tail_load(work, FMM_RING_M, &tail) != FMM_OK) {
             return false;
         }
-        tail_pass(&tail);
+        if (fmm_tail_is_waste(work, &tail)) {
+            fmm_tail_pass(&tail);
+        }
+        else if (FMM_LIKELY(!tail.part) || work->stays <= PARTS_KEPT ||
+                 part_stay(work, &tail) != FMM_OK) {
+            return false;
+        }
     }
     return true;
 }
@@ -434,20 +326,23 @@ may_fill(struct fmm_work *work, const struct tail *probed)
 static enum fmm_status
 retire_probation(struct fmm_work *work)
 {
-    struct tail tail;
-    enum fmm_status status = tail_load(work, FMM_RING_S, &tail);
+    struct fmm_tail tail;
+    enum fmm_status status = fmm_tail_load(work, FMM_RING_S, &tail);
     if (status != FMM_OK) {
         return status;
     }
-    if (tail_is_waste(work, &tail)) {
-        tail_pass(&tail);
+    if (fmm_tail_is_waste(work, &tail)) {
+        fmm_tail_pass(&tail);
         return FMM_OK;
     }
-    if (is_cleaning(work, FMM_RING_S) && !tail.orphan) {
+    if (FMM_UNLIKELY(tail.part)) {
+        return part_stay(work, &tail);
+    }
+    if (is_cleaning(work, FMM_RING_S)) {
         if (tail_copy(work, &tail, FMM_RING_S)) {
             return FMM_OK;
         }
-        if (work->tidying && work->budget < tail.length) {
+        if (work->tidying && is_beyond(work, &tail)) {
             return FMM_NO_ROOM; /* later, with a new budget */
         }
     }
@@ -463,10 +358,10 @@ retire_probation(struct fmm_work *work)
             return status;
         }
     }
-    if (FMM_UNLIKELY(must_stay(work, &tail))) {
-        return tail_stay(work, &tail) ? FMM_OK : FMM_NO_ROOM;
+    if (FMM_UNLIKELY(wanted) && tail_stay(work, &tail)) {
+        return FMM_OK;
     }
-    return tail_evict(work, &tail);
+    return must_stay(work, &tail) ? FMM_NO_ROOM : tail_evict(work, &tail);
 }
 
 FMM_NOINLINE static enum fmm_status
@@ -488,6 +383,52 @@ fmm_evict_make_room(struct fmm_work *work, uint32_t ring, uint64_t length)
     work->fresh[FMM_RING_S] = work->page->ring[FMM_RING_S].head;
     work->fresh[FMM_RING_M] = work->page->ring[FMM_RING_M].head;
     return FMM_OK;
+}
+
+/* More contiguous bytes at the head of a ring. What is there already is not
+ * given up for them. */
+static enum fmm_status
+widen(struct fmm_work *work, uint32_t ring_id, bool enough)
+{
+    struct fmm_tail tail;
+    enum fmm_status status = fmm_tail_load(work, ring_id, &tail);
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (fmm_tail_is_waste(work, &tail)) {
+        fmm_tail_pass(&tail);
+        return FMM_OK;
+    }
+    if (work->ring_left < tail.length) {
+        return FMM_NO_ROOM;
+    }
+    work->ring_left -= tail.length;
+    if (tail.part) {
+        return enough ? FMM_NO_ROOM : part_stay(work, &tail);
+    }
+    if (ring_id == FMM_RING_M) {
+        return retire_main(work);
+    }
+    if (tail_copy(work, &tail, FMM_RING_S)) {
+        return FMM_OK; /* it goes on with its probation */
+    }
+    return work->stays > PARTS_KEPT ? stay(work, &tail) : FMM_NO_ROOM;
+}
+
+enum fmm_status
+fmm_evict_find_hole(struct fmm_work *work, uint32_t ring_id, uint64_t least,
+                    uint64_t most, uint64_t *length_out)
+{
+    const struct fmm_ring *ring = &work->page->ring[ring_id];
+    enum fmm_status status = FMM_OK;
+    uint64_t hole = fmm_ring_hole(ring, least);
+    work->ring_left = ring->size;
+    while (hole < most && status == FMM_OK) {
+        status = widen(work, ring_id, hole >= least);
+        hole = fmm_ring_hole(ring, least);
+    }
+    *length_out = fmm_min(hole, most);
+    return hole >= least ? FMM_OK : status;
 }
 
 /* Whether a ring has fewer free bytes than it is to have: those that are
@@ -522,13 +463,13 @@ refill(struct fmm_work *work, uint32_t ring_id)
 static enum fmm_status
 give_up(struct fmm_work *work)
 {
-    struct tail tail;
-    enum fmm_status status = tail_load(work, FMM_RING_M, &tail);
+    struct fmm_tail tail;
+    enum fmm_status status = fmm_tail_load(work, FMM_RING_M, &tail);
     if (status != FMM_OK) {
         return status;
     }
-    if (tail_is_waste(work, &tail)) {
-        tail_pass(&tail);
+    if (fmm_tail_is_waste(work, &tail)) {
+        fmm_tail_pass(&tail);
         return FMM_OK;
     }
     if (is_wanted(work, &tail) || (tail.found.word & FMM_SLOT_DIRTY) != 0) {

@@ -4,21 +4,21 @@
 #include <stdlib.h>
 
 #include "fmm_header.h"
+#include "fmm_map.h"
 #include "fmm_platform.h"
 #include "fmm_process.h"
 
 #define SWEEP_WAIT_MS 100u /* for one who opens it, or sweeps too */
 
-/* A program that closes descriptors it does not know may have closed ours
- * and been given the number anew: leave alone what is another file. */
-static void
-close_own(const struct fmm_cache *cache)
+void
+fmm_file_view(struct fmm_client *client, unsigned char *base,
+              const struct fmm_geometry *geometry)
 {
-    struct fmm_file_stat stat;
-    if (fmm_platform_stat(cache->fd, &stat) && stat.device == cache->device &&
-        stat.inode == cache->inode) {
-        fmm_platform_close(cache->fd);
-    }
+    client->base = base;
+    client->size = geometry->file_size;
+    client->header = (struct fmm_header *)(void *)base;
+    client->table =
+        (struct fmm_client_entry *)(void *)(base + geometry->clients_at);
 }
 
 void
@@ -27,27 +27,12 @@ fmm_close(struct fmm_cache *cache)
     if (cache == NULL) {
         return;
     }
-    if (cache->guarded) {
-        fmm_platform_unguard(cache->base);
+    if (cache->trapped) {
+        fmm_map_untrap(cache->base);
     }
-    fmm_platform_unmap(cache->base, cache->geometry.file_size);
-    close_own(cache);
-    free(cache->path);
+    fmm_client_leave(&cache->client);
+    free(cache->client.path);
     free(cache);
-}
-
-uint64_t
-fmm_file_owner(struct fmm_cache *cache)
-{
-    uint64_t now = fmm_forks();
-    /* Release and acquire: the owner that is read is not older. */
-    if (FMM_UNLIKELY(atomic_load_explicit(&cache->owner_forks,
-                                          memory_order_acquire) != now)) {
-        atomic_store_explicit(&cache->owner, fmm_platform_owner(),
-                              memory_order_relaxed);
-        atomic_store_explicit(&cache->owner_forks, now, memory_order_release);
-    }
-    return atomic_load_explicit(&cache->owner, memory_order_relaxed);
 }
 
 void
@@ -61,10 +46,10 @@ fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out)
         .slots = g->buckets * FMM_BUCKET_SLOTS,
         .version = FMM_VERSION,
         .created_ms = cache->created_ms,
-        .max_entry = fmm_geometry_max_entry(g),
+        .max_entry = g->max_entry,
         .max_value = fmm_geometry_max_value(g),
-        .device = cache->device,
-        .inode = cache->inode,
+        .device = cache->client.device,
+        .inode = cache->client.inode,
         .created = cache->created,
         .repaired = cache->repaired,
     };
@@ -85,32 +70,57 @@ fmm_replaced(const struct fmm_cache *cache)
     if (fmm_file_retired(cache)) {
         return true;
     }
-    return fmm_platform_stat_path(cache->path, &now) && now.regular &&
-           (now.device != cache->device || now.inode != cache->inode);
+    return fmm_platform_stat_path(cache->client.path, &now) && now.regular &&
+           (now.device != cache->client.device ||
+            now.inode != cache->client.inode);
+}
+
+bool
+fmm_usurped(const struct fmm_cache *cache)
+{
+    struct fmm_file_stat now;
+    return fmm_platform_stat_path(cache->client.path, &now) && now.foreign;
+}
+
+void
+fmm_keep(struct fmm_cache *cache)
+{
+    if (!cache->client.read_only) {
+        atomic_store_explicit(&cache->header->retired, 0,
+                              memory_order_release);
+    }
 }
 
 bool
 fmm_nameless(const struct fmm_cache *cache)
 {
     struct fmm_file_stat now;
-    return !fmm_platform_stat_path(cache->path, &now) && errno == ENOENT;
+    return !fmm_platform_stat_path(cache->client.path, &now) &&
+           errno == ENOENT;
+}
+
+bool
+fmm_lost(const struct fmm_cache *cache)
+{
+    return cache->client.lost;
 }
 
 bool
 fmm_damaged(const struct fmm_cache *cache)
 {
-    return cache->guarded && fmm_platform_damaged(cache->base);
+    return cache->trapped && fmm_map_damaged(cache->base);
 }
 
 enum fmm_status
 fmm_unlink(const struct fmm_cache *cache, struct fmm_error *error)
 {
     struct fmm_file_stat now;
-    if (!fmm_platform_stat_path(cache->path, &now) ||
-        now.device != cache->device || now.inode != cache->inode) {
+    if (!fmm_platform_stat_path(cache->client.path, &now) ||
+        now.device != cache->client.device ||
+        now.inode != cache->client.inode) {
         return FMM_MISS;
     }
-    if (fmm_platform_unlink(cache->path)) {
+    if (fmm_platform_unlink(cache->client.path)) {
         return FMM_OK;
     }
     /* Another process was quicker: what was wanted is done. */

@@ -4,6 +4,7 @@
  * entries. */
 #pragma once
 
+#include "fmm_client.h"
 #include "fmm_format.h"
 #include "fmm_options.h"
 
@@ -15,19 +16,16 @@ struct fmm_cache {
     struct fmm_geometry geometry;
     uint64_t seed[2];
     uint64_t created_ms;
-    uint64_t device, inode;
-    /* Who we are in lock words, and the fork count when that was asked:
-     * two words that any thread may renew after a fork. */
-    _Atomic(uint64_t) owner, owner_forks;
+    struct fmm_client client; /* who we are to others, and the open file */
     char serializer[FMM_NAME_SIZE], compressor[FMM_NAME_SIZE];
-    char *path;
-    int fd;
+    fmm_word64 tokens; /* how many it made, see fmm_lease.c */
     uint32_t repaired;
-    bool created, guarded;
+    bool created, trapped;
 };
 
-/* This process as it stands in lock words; asked anew after a fork. */
-uint64_t fmm_file_owner(struct fmm_cache *cache);
+/* Let a client see a file of this geometry that is mapped. */
+void fmm_file_view(struct fmm_client *client, unsigned char *base,
+                   const struct fmm_geometry *geometry);
 
 /* Whether the file was replaced. Pairs with the release in the replacing
  * process. */

@@ -1,8 +1,11 @@
 /* Everything that is in the file: structs, magic, versions, limits.
  *
  *   header 4 KiB | control block of page 0 | ... of page 1 | ...
+ *                | directory of values in parts
+ *                | bases of the groups of page 0 | ... of page 1 | ...
  *                | index, hints and ghosts of page 0 | ... of page 1 | ...
  *                | rings S and M of page 0 | ... of page 1 | ...
+ *                | clients
  *
  * What is looked up first lies together: pages of a power of two with their
  * index in front would put it on the same few sets of the processor's TLB.
@@ -24,8 +27,8 @@
  *   16  expire_at u64, ms since 1970, 0 = never      (changed by touch)
  *   24  key length u32 | stored_at u32, s since creation
  *   32  `words` extension words u64: [integer] [modseq] [scope]
- *       [tags, 2 words each: id, generation] [lease: token, deadline ms,
- *       owner]      (integer changed by incr, lease by those who compute)
+ *       [tags: id u32 | generation u32] [lease: token, deadline ms, owner]
+ *       (integer changed by incr, lease by those who compute)
  *       key | value | up to 7 bytes of padding, counted in the flags
  *
  * Integers are in the byte order of the machine: a file of another order is
@@ -43,27 +46,39 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 7u
+#define FMM_VERSION 8u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
 #define FMM_PAGES_MAX (1u << 24)
 #define FMM_RING_ALIGN 64u
-#define FMM_WRITERS 64u
+#define FMM_TURNS 64u
+#define FMM_UNWRITTEN UINT64_C(1)
+
+/* -------------------------------------------------------- the machine */
+
+static_assert(
+    sizeof(void *) == 8 && sizeof(size_t) == 8,
+    "fastmmap needs a 64-bit system: sizes in the file have 64 bits");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ||
+                  __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__,
+              "fastmmap knows two byte orders, little-endian and big-endian");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2,
+              "fastmmap needs 64-bit words that change without a lock");
 
 /* ------------------------------------------------------------- header */
 
-/* Where the file is at home; lock words mean nothing elsewhere. */
+/* Where the file is at home: on another machine, after a boot, or as a copy,
+ * it may have been left half-written. */
 struct fmm_identity {
-    unsigned char boot_id[16];
-    uint64_t pid_namespace;
+    unsigned char boot_id[16]; /* zeros: it could not be read */
     uint64_t device;
     uint64_t inode;
 };
 
 /* One of the locks that order what reaches the user's store, see
- * fmm_writer.h. */
-struct fmm_writer_lock {
+ * fmm_turn.h. */
+struct fmm_turn_lock {
     fmm_word64 word; /* as that of a page */
     fmm_word64 hash; /* of the key that its holder writes; advisory */
 };
@@ -86,18 +101,93 @@ struct fmm_header {
     unsigned char reserved0[1024 - 144];
     /* The rest may change while the file is in use. */
     struct fmm_identity identity;
-    unsigned char reserved1[1024 - 40];
+    unsigned char reserved1[1024 - 32];
     fmm_word32 retired; /* 1: replaced by another file, open that */
-    unsigned char reserved2[1024 - 4];
-    struct fmm_writer_lock writers[FMM_WRITERS]; /* by bits of the hash */
+    fmm_word32 clients; /* entries of the table that were ever taken */
+    /* Not 0: changed values may be in the file that the user's store has not.
+     * FMM_UNWRITTEN, or the mark of one who looks whether that is still so. */
+    fmm_word64 unwritten;
+    unsigned char reserved2[1024 - 16];
+    struct fmm_turn_lock turns[FMM_TURNS]; /* by bits of the hash */
 };
 
-static_assert(sizeof(struct fmm_identity) == 40, "identity");
+static_assert(sizeof(struct fmm_identity) == 32, "identity");
 static_assert(offsetof(struct fmm_header, checksum) == 136, "header");
 static_assert(offsetof(struct fmm_header, identity) == 1024, "header");
 static_assert(offsetof(struct fmm_header, retired) == 2048, "header");
-static_assert(offsetof(struct fmm_header, writers) == 3072, "header");
+static_assert(offsetof(struct fmm_header, turns) == 3072, "header");
+/* Where all versions have them, so that each can tell what to do with a file of
+ * another: these, the lock bytes of opening and presence. */
+static_assert(offsetof(struct fmm_header, version) == 8, "all versions");
+static_assert(offsetof(struct fmm_header, byte_order) == 12, "all versions");
+static_assert(offsetof(struct fmm_header, unwritten) == 2056, "all versions");
 static_assert(sizeof(struct fmm_header) == FMM_HEADER_SIZE, "header");
+
+/* ---------------------------------------------------------- lock bytes */
+
+/* Bytes that the system locks, whatever is in them: while the file is opened;
+ * shared by all who have it open; of client 0, and then of the others. */
+enum fmm_lock_byte {
+    FMM_BYTE_OPENING = 0,
+    FMM_BYTE_PRESENCE = 1,
+    FMM_BYTE_CLIENTS = 4096
+};
+
+/* ------------------------------------------------------------- clients */
+
+#define FMM_CLIENTS 2048u
+#define FMM_CLIENT_STRIPES 7u
+
+enum fmm_client_count {
+    FMM_COUNT_HITS = 0,
+    FMM_COUNT_MISSES = 1,
+    FMM_COUNT_STORES = 2,
+    FMM_COUNT_WAITS = 3,
+    FMM_CLIENT_COUNTS = 4
+};
+
+/* Counters of some of the threads of all that ever had the entry. */
+struct fmm_client_stripe {
+    fmm_word64 counts[FMM_CLIENT_COUNTS];
+    uint64_t before[FMM_CLIENT_COUNTS]; /* when it was taken last */
+};
+
+/* One who has the file open: holds the lock of byte FMM_BYTE_CLIENTS + the
+ * number of the entry. But for the generation all is for people to read. */
+struct fmm_client_entry {
+    fmm_word64 generation; /* grows whenever it is taken */
+    uint64_t since_ms;     /* when that was, ms since 1970 */
+    uint32_t pid;          /* as it is where the process lives; 0: left */
+    uint32_t reserved0;
+    char command[FMM_COMMAND_SIZE];
+    uint64_t reserved1[3];
+    struct fmm_client_stripe stripes[FMM_CLIENT_STRIPES];
+};
+
+static_assert(sizeof(struct fmm_client_stripe) == 64, "client stripe");
+static_assert(offsetof(struct fmm_client_entry, stripes) == 64, "client");
+static_assert(sizeof(struct fmm_client_entry) == 512, "client");
+
+/* An owner, in lock words and leases: bit 0 is for waiters in a lock word,
+ * then the entry, then its generation. */
+#define FMM_OWNER_ENTRY_SHIFT 1u
+#define FMM_OWNER_GENERATION_SHIFT 12u
+#define FMM_OWNER_GENERATION_MAX ((UINT64_C(1) << 52) - 1)
+static_assert(FMM_CLIENTS ==
+                  1u << (FMM_OWNER_GENERATION_SHIFT - FMM_OWNER_ENTRY_SHIFT),
+              "owner");
+
+static inline uint32_t
+fmm_owner_entry(uint64_t owner)
+{
+    return (uint32_t)(owner >> FMM_OWNER_ENTRY_SHIFT) & (FMM_CLIENTS - 1);
+}
+
+static inline uint64_t
+fmm_owner_generation(uint64_t owner)
+{
+    return owner >> FMM_OWNER_GENERATION_SHIFT;
+}
 
 /* ------------------------------------------------------ control blocks */
 
@@ -112,11 +202,13 @@ struct fmm_control {
      * u32 | where in the page's rings it begins, in units of 64 bytes, u32:
      * there ring M ends. */
     fmm_word64 index;
-    uint64_t reserved0[5];
+    /* The last generation that a group, or a base, of the page was given. */
+    uint64_t generation;
+    uint64_t reserved0[4];
     /* Line 1, writers: the lock, and what it guards. */
     fmm_word64 lock;
     fmm_word64 head[2];
-    /* Advisory, guarded by the lock, recounted after a death. */
+    /* Advisory, under the lock, recounted after a death. */
     uint64_t live[2]; /* bytes of entries that slots name, per ring */
     uint64_t entries; /* slots in use */
     /* Guarded by the lock. 1: a value that the user's store may have was
@@ -127,12 +219,14 @@ struct fmm_control {
     fmm_word64 reads;
     fmm_word64 hits;
     fmm_word64 lock_waits;
-    /* Rare ones of writers, guarded by the lock. */
+    /* Rare ones of writers, under the lock. */
     uint64_t recoveries;
     uint64_t repaired;
     uint64_t hand; /* the bucket where what has expired is looked for next */
-    uint64_t reserved2[2];
-    /* Line 3, counters of writers, guarded by the lock. */
+    /* Of `internal` the records of groups, and their bytes; advisory. */
+    uint64_t records;
+    uint64_t record_bytes;
+    /* Line 3, counters of writers, under the lock. */
     uint64_t stores;
     uint64_t evictions;
     uint64_t expirations;
@@ -150,6 +244,58 @@ static_assert(offsetof(struct fmm_control, lock) == 64, "control line 1");
 static_assert(offsetof(struct fmm_control, reads) == 128, "control line 2");
 static_assert(offsetof(struct fmm_control, stores) == 192, "control line 3");
 static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
+
+/* ----------------------------------------- directory of values in parts */
+
+/* The lists that a listing may be in. */
+enum fmm_list {
+    FMM_LIST_FREE,   /* it lists nothing */
+    FMM_LIST_NEW,    /* on probation, as ring S */
+    FMM_LIST_MAIN,   /* proved its worth, as ring M */
+    FMM_LIST_COMING, /* being stored: it has no manifest yet */
+    FMM_LIST_GONE,   /* it has left; some of its parts may be there */
+    FMM_LISTS
+};
+
+/* One value in parts; the first FMM_LISTS are the ends of the lists. */
+struct fmm_listing {
+    uint64_t id[2];          /* that of its parts */
+    uint64_t length;         /* of the value, bytes */
+    uint64_t expire_at;      /* ms since 1970, 0: never */
+    uint32_t next, previous; /* in a ring through the end of the list */
+    uint32_t list;
+    uint32_t listed_at;   /* s since creation */
+    uint32_t page, count; /* of its parts, as far as they are there */
+    uint64_t owner;       /* the client that stores it, as in lock words */
+    /* Of another value, which left the new list: 32 bits of the hash of its key,
+     * and the how many-th it was. */
+    uint32_t ghost_hash, ghost_turn;
+};
+
+/* `listings` of the geometry follow. Begins with zeros; the lists are made from
+ * what the listings say when it is used first, and after a death. All of it but
+ * the lock is advice. */
+struct fmm_directory {
+    fmm_word64 lock;
+    fmm_word64 debt;           /* bytes of values in parts that are to leave */
+    uint64_t built;            /* 1: the lists are whole */
+    uint64_t left;             /* values that left the new list, so far */
+    uint64_t bytes[FMM_LISTS]; /* of the values listed */
+    uint64_t values[FMM_LISTS];
+    uint64_t hand; /* the listing where what has expired is looked for */
+    /* The earliest expiry, 0: none; and of what the hand has passed in its
+     * present lap. */
+    uint64_t earliest, passed;
+};
+
+static_assert(sizeof(struct fmm_listing) == 72, "listing");
+static_assert(sizeof(struct fmm_directory) == 136, "directory");
+
+/* --------------------------------------------------------------- groups */
+
+/* A group that has no record has the generation of its base, a u32. A page has
+ * a base for each so many bytes; the low bits of the hash tell which. */
+#define FMM_BASE_SPAN 1024u
 
 /* --------------------------------------------------------------- index */
 
@@ -175,6 +321,7 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 /* A hint word: what readers store. */
 #define FMM_HINT_CREDIT_SHIFT 28u
 #define FMM_HINT_CREDIT_MAX 15u
+/* Seconds since creation, the low bits: the clock goes round in 8.5 years. */
 #define FMM_HINT_ACCESS ((UINT32_C(1) << FMM_HINT_CREDIT_SHIFT) - 1u)
 
 #define FMM_GHOST_BUCKET FMM_BUCKET_SLOTS
@@ -184,10 +331,9 @@ static_assert(sizeof(struct fmm_control) == FMM_CONTROL_SIZE, "control");
 #define FMM_ENTRY_HEADER 32u
 #define FMM_ENTRY_PADDING_MIN 8u
 #define FMM_LEASE_WORDS 3u /* token, deadline, owner */
-#define FMM_TAG_WORDS 2u   /* id, generation */
 /* Integer, modseq, scope, tags, lease. */
-#define FMM_ENTRY_WORDS_MAX \
-    (3u + FMM_TAG_WORDS * FMM_TAGS_MAX + FMM_LEASE_WORDS)
+#define FMM_ENTRY_WORDS_MAX (3u + FMM_TAGS_MAX + FMM_LEASE_WORDS)
+#define FMM_TAG_HIGH_SHIFT 32u /* bit 0 of the generation of a tag */
 
 enum fmm_entry_flag {
     FMM_ENTRY_PAD_BYTES = 7,      /* bits 0-2: bytes after the value */
@@ -199,14 +345,17 @@ enum fmm_entry_flag {
     FMM_ENTRY_INTEGER = 1 << 8,   /* an extension word is the value */
     FMM_ENTRY_LEASE = 1 << 9,     /* three extension words */
     FMM_ENTRY_KEY_OWN = 1 << 10,  /* the key is the engine's own: internal */
-    FMM_ENTRY_SPLIT = 1 << 11,    /* the value says where its parts are */
-    FMM_ENTRY_TAGGED = 1 << 12,   /* two extension words for each tag */
+    FMM_ENTRY_IN_PARTS = 1 << 11, /* the value says where its parts are */
+    FMM_ENTRY_TAGGED = 1 << 12,   /* an extension word for each tag */
     FMM_ENTRY_SCOPED = 1 << 13,   /* an extension word, part of the key */
     FMM_ENTRY_KNOWN = (1 << 14) - 1
 };
 
-/* The key of a part of a value: `id` of struct fmm_parts, number u32. */
-#define FMM_PART_NAME 20u
+/* The key of a part of a value: `id` of struct fmm_parts, number u32, `listing`
+ * of that struct u32. */
+#define FMM_PART_NUMBER 16u /* where the two are in it */
+#define FMM_PART_LISTING 20u
+#define FMM_PART_NAME 24u
 enum fmm_part_id { FMM_PART_RANDOM = 0, FMM_PART_HASH = 1 };
 
 /* The kind of a key is two of the flags. */

@@ -51,7 +51,7 @@ read_page(const struct fmm_cache *cache, const struct fmm_page *page,
     if (read->buffer == NULL) {
         return FMM_OK;
     }
-    if (FMM_UNLIKELY(found.entry.flags & FMM_ENTRY_SPLIT)) {
+    if (FMM_UNLIKELY(found.entry.flags & FMM_ENTRY_IN_PARTS)) {
         enum fmm_status status = assemble_held(cache, page, read, &found);
         if (status != FMM_OK) {
             return status;
@@ -85,11 +85,36 @@ fmm_get_locked(const struct fmm_guard *guard, const struct fmm_call *call,
     return read_page(guard->cache, &page, &read);
 }
 
+#define LOOKS 16 /* of one who may not take the page */
+
+/* What misses a part each time has lost it. */
+static enum fmm_status
+read_again(const struct fmm_cache *cache, const struct fmm_read *read)
+{
+    enum fmm_status status = FMM_BUSY;
+    for (int i = 0; i < LOOKS; i++) {
+        status = fmm_read_entry(cache, read);
+        if (status == FMM_SPLIT) {
+            status = assemble(cache, read);
+        }
+        else if (status != FMM_BUSY) {
+            break;
+        }
+        if (status != FMM_BUSY && status != FMM_MISS) {
+            break;
+        }
+    }
+    return status;
+}
+
 /* A reader that was lapped too often takes the lock once. */
 FMM_COLD static enum fmm_status
 read_locked(struct fmm_cache *cache, const struct fmm_read *read)
 {
     struct fmm_hold hold;
+    if (cache->client.read_only) {
+        return read_again(cache, read);
+    }
     enum fmm_status status =
         fmm_hold_take(cache, read->call, read->key->page, &hold);
     if (status == FMM_OK) {
@@ -117,12 +142,11 @@ read_any(struct fmm_cache *cache, const struct fmm_read *read)
     return status;
 }
 
-/* Count a read once: not when it is to be repeated. */
 FMM_NOINLINE static void
-count_read(struct fmm_cache *cache, uint32_t number, enum fmm_status status)
+count_by_page(struct fmm_cache *cache, uint32_t number, enum fmm_status status)
 {
     struct fmm_page page;
-    if (status != FMM_OK && status != FMM_MISS) {
+    if (cache->client.read_only) {
         return;
     }
     fmm_page_glance(cache->base, &cache->geometry, number, &page);
@@ -137,8 +161,14 @@ void
 fmm_count_read(struct fmm_cache *cache, const struct fmm_call *call,
                const struct fmm_key *key, enum fmm_status status)
 {
-    if (call->count) {
-        count_read(cache, key->page, status);
+    bool done = status == FMM_OK || status == FMM_MISS;
+    if (FMM_UNLIKELY(!done || call->count == FMM_NOT_COUNTED)) {
+        return; /* it is no read, or will be repeated */
+    }
+    fmm_client_count(&cache->client,
+                     status == FMM_OK ? FMM_COUNT_HITS : FMM_COUNT_MISSES);
+    if (FMM_UNLIKELY(call->count == FMM_COUNTED_BY_PAGE)) {
+        count_by_page(cache, key->page, status);
     }
 }
 

@@ -53,9 +53,13 @@ copy_slots(const struct fmm_page *page, const struct fmm_index *larger)
 {
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
     struct fmm_found found;
+    bool noted = false;
     for (uint32_t slot = 0; slot < slots; slot++) {
         fmm_page_fetch_ahead(page, slot);
         if (!fmm_page_load_slot(page, slot, &found)) {
+            if (fmm_index_word(&page->index, slot) != 0) {
+                fmm_page_clear_bad_slot(page, slot, &noted);
+            }
             continue;
         }
         uint32_t to = fmm_index_find_empty(larger, found.entry.hash);

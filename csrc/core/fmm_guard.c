@@ -20,7 +20,14 @@ fmm_guard_take(struct fmm_cache *cache, const struct fmm_call *call,
 bool
 fmm_guard_held(const struct fmm_guard *guard)
 {
-    return guard->owner != 0 && guard->owner == fmm_file_owner(guard->cache);
+    return guard->owner != 0 &&
+           guard->owner == fmm_client_owner(&guard->cache->client);
+}
+
+bool
+fmm_guard_retired(const struct fmm_guard *guard)
+{
+    return fmm_file_retired(guard->cache);
 }
 
 bool

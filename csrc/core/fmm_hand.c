@@ -1,12 +1,11 @@
 #include "fmm_hand.h"
 
-#include "fmm_evict.h"
+#include "fmm_leave.h"
 
 #define STEP_MIN 2u /* buckets with each set */
 #define STEP_MAX 32u
-#define STEP_SPAN 256u  /* bytes that are stored for each */
-#define ROOM_SHARE 16u  /* less of ring M is little room */
-#define SLOTS_SHARE 16u /* fewer free slots than one in so many are few */
+#define STEP_SPAN 256u /* bytes that are stored for each */
+#define ROOM_SHARE 16u /* less of ring M is little room */
 
 static void
 lower(uint64_t *word, uint64_t expire_at)
@@ -25,22 +24,23 @@ fmm_hand_note(const struct fmm_page *page, uint64_t expire_at)
     }
 }
 
-static bool
-is_room_short(const struct fmm_page *page)
+bool
+fmm_hand_is_room_short(const struct fmm_page *page)
 {
     const struct fmm_ring *ring = &page->ring[FMM_RING_M];
-    uint64_t slots = (uint64_t)page->index.buckets * FMM_BUCKET_SLOTS;
     return fmm_ring_free(ring) < ring->size / ROOM_SHARE ||
-           page->control->entries > slots - slots / SLOTS_SHARE;
+           fmm_page_lacks_slots(page);
 }
 
-/* True: it was let go. What is to be written back, or leased, stays. */
+/* True: it was let go. What is to be written back, or leased, stays; values in
+ * parts go by the directory. */
 static bool
 visit(const struct fmm_page *page, uint32_t slot, uint64_t now_ms)
 {
     struct fmm_found found;
     if (!fmm_page_load_slot(page, slot, &found) ||
-        found.entry.expire_at == 0) {
+        found.entry.expire_at == 0 ||
+        (found.entry.flags & FMM_ENTRY_IN_PARTS) != 0) {
         return false;
     }
     if (!fmm_entry_expired(&found.entry, now_ms)) {
@@ -52,7 +52,7 @@ visit(const struct fmm_page *page, uint32_t slot, uint64_t now_ms)
         return false;
     }
     fmm_page_clear_slot(page, &found);
-    fmm_evict_expired(page, &found);
+    fmm_leave_expired(page, &found);
     return true;
 }
 
@@ -82,7 +82,7 @@ fmm_hand_move(struct fmm_page *page, uint64_t now_ms, uint64_t length)
     uint64_t bucket = control->hand;
     uint64_t steps = fmm_min(fmm_max(length / STEP_SPAN, STEP_MIN), STEP_MAX);
     bool cleared = false;
-    if (!is_room_short(page)) {
+    if (!fmm_hand_is_room_short(page)) {
         return false;
     }
     if (bucket == 0) {

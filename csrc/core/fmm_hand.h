@@ -20,3 +20,5 @@ fmm_hand_is_due(const struct fmm_page *page, uint64_t now_ms)
 /* Go on by a few buckets, more for `length` of many bytes, which need more
  * room. True: slots were cleared. */
 bool fmm_hand_move(struct fmm_page *page, uint64_t now_ms, uint64_t length);
+/* Whether a page has few free bytes, or few free slots. */
+bool fmm_hand_is_room_short(const struct fmm_page *page);

@@ -62,6 +62,27 @@ wrong(struct fmm_error *error, const char *what, uint64_t found,
                          what, found, expected);
 }
 
+bool
+fmm_header_is_older(const struct fmm_header *header)
+{
+    return fmm_header_is_ours(header) &&
+           header->byte_order == FMM_BYTE_ORDER && header->version != 0 &&
+           header->version < FMM_VERSION;
+}
+
+static enum fmm_status
+refuse_version(const struct fmm_header *header, struct fmm_error *error)
+{
+    const char *advice =
+        fmm_header_is_older(header)
+            ? "remove the file, or replace it with init_file=True"
+            : "a newer fastmmap made it: upgrade this one, give another path, "
+              "or remove the file when nobody uses it";
+    return fmm_error_set(error, FMM_ERR_VERSION, 0,
+                         "the format version is %" PRIu32 ", expected %u: %s",
+                         header->version, FMM_VERSION, advice);
+}
+
 static enum fmm_status
 check_machine(const struct fmm_header *header, struct fmm_error *error)
 {
@@ -76,8 +97,7 @@ check_machine(const struct fmm_header *header, struct fmm_error *error)
                              "written by a machine of another byte order");
     }
     if (header->version != FMM_VERSION) {
-        return wrong(error, "the format version", header->version,
-                     FMM_VERSION);
+        return refuse_version(header, error);
     }
     if (header->word_size != sizeof(void *)) {
         return wrong(error, "the word size of the machine that wrote it",
@@ -125,9 +145,7 @@ compare_name(const char *what, const char *file, const char *asked,
         return FMM_OK;
     }
     return fmm_error_set(error, FMM_ERR_FORMAT, 0,
-                         "the file has %s \"%s\", but \"%s\" was asked for: "
-                         "leave the option out to follow the file, or "
-                         "replace it with init_file=True",
+                         "the file has %s \"%s\", but \"%s\" was asked for",
                          what, file, asked);
 }
 

@@ -12,13 +12,17 @@ bool fmm_header_make(const struct fmm_options *options,
 /* Whether it begins as our files do, whatever follows. */
 bool fmm_header_is_ours(const struct fmm_header *header);
 
+/* Whether it is of an earlier version, written by a machine like this. */
+bool fmm_header_is_older(const struct fmm_header *header);
+
 /* Check every field of a private copy and lay out the geometry. */
 enum fmm_status fmm_header_check(const struct fmm_header *header,
                                  uint64_t file_size,
                                  struct fmm_geometry *geometry_out,
                                  struct fmm_error *error);
 
-/* Check that the options which were given agree with it. */
+/* Check that the options which were given agree with it. FMM_ERR_FORMAT: they do
+ * not, and the error has no advice yet. */
 enum fmm_status fmm_header_agree(const struct fmm_header *header,
                                  const struct fmm_geometry *geometry,
                                  const struct fmm_options *options,

@@ -46,6 +46,11 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
                   uint32_t page, struct fmm_hold *hold_out)
 {
     struct fmm_lock_result result;
+    if (FMM_UNLIKELY(cache->client.read_only)) {
+        return FMM_ERR_READ_ONLY;
+    }
+    /* First: what a child has lost reads as retired from then on. */
+    hold_out->owner = fmm_client_owner(&cache->client);
     if (FMM_UNLIKELY(fmm_file_retired(cache))) {
         return FMM_RETIRED;
     }
@@ -55,16 +60,21 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     struct fmm_control *control = fmm_page_control(cache->base, page);
     hold_out->cache = cache;
     hold_out->lock = &control->lock;
-    hold_out->owner = fmm_file_owner(cache);
     enum fmm_status status =
-        fmm_lock_take(&control->lock, hold_out->owner, call->wait_ms, &result);
+        fmm_lock_take(&control->lock, hold_out->owner, &cache->client,
+                      call->wait_ms, &result);
     if (status != FMM_OK) {
         return status;
+    }
+    if (FMM_UNLIKELY(result.waited && fmm_file_retired(cache))) {
+        fmm_lock_release(&control->lock, hold_out->owner);
+        return FMM_RETIRED;
     }
     fmm_page_view(cache->base, &cache->geometry, page, &hold_out->page);
     if (FMM_UNLIKELY(result.waited)) {
         atomic_fetch_add_explicit(&control->lock_waits, 1,
                                   memory_order_relaxed);
+        fmm_client_count(&cache->client, FMM_COUNT_WAITS);
     }
     hold_out->owner_died = result.owner_died;
     hold_out->sound = false;
@@ -103,6 +113,28 @@ fmm_hold_view(const struct fmm_guard *guard, struct fmm_page *page_out)
     const struct fmm_cache *cache = guard->cache;
     fmm_page_view(cache->base, &cache->geometry, guard->page, page_out);
     settle(page_out);
+}
+
+enum fmm_status
+fmm_hold_reach(struct fmm_cache *cache, const struct fmm_call *call,
+               const struct fmm_guard *guard, uint32_t page,
+               struct fmm_hold *hold_out)
+{
+    const struct fmm_call once = {.now_ms = call->now_ms};
+    if (guard == NULL || guard->page != page) {
+        return fmm_hold_take(cache, guard == NULL ? call : &once, page,
+                             hold_out);
+    }
+    fmm_hold_view(guard, &hold_out->page);
+    return FMM_OK;
+}
+
+void
+fmm_hold_leave(const struct fmm_hold *hold, const struct fmm_guard *guard)
+{
+    if (guard == NULL || guard->page != hold->page.number) {
+        fmm_hold_release(hold);
+    }
 }
 
 /* The page was found damaged: repair it, and insert into what is left. */

@@ -3,7 +3,8 @@
 #include "fmm_hash.h"
 
 #define CREDIT_PER_HIT 6u
-#define CREDIT_ADMITTED 8u /* two lives */
+#define CREDIT_PER_LIFE 4u
+#define CLOCK_SLACK (UINT64_C(1) << 25) /* s, a year: another may be ahead */
 
 void
 fmm_index_candidates(uint32_t buckets, uint64_t hash,
@@ -75,7 +76,7 @@ static uint32_t
 hint_word(uint32_t credit, uint64_t seconds)
 {
     return credit << FMM_HINT_CREDIT_SHIFT |
-           (uint32_t)fmm_min(seconds, FMM_HINT_ACCESS);
+           (uint32_t)(seconds & FMM_HINT_ACCESS);
 }
 
 /* Hints are advisory: relaxed, and a lost update does no harm. */
@@ -110,9 +111,9 @@ fmm_hint_reset(fmm_word32 *hint, uint64_t seconds)
 }
 
 void
-fmm_hint_admit(fmm_word32 *hint, uint64_t seconds)
+fmm_hint_admit(fmm_word32 *hint, uint32_t lives, uint64_t seconds)
 {
-    hint_store(hint, hint_word(CREDIT_ADMITTED, seconds));
+    hint_store(hint, hint_word(lives * CREDIT_PER_LIFE, seconds));
 }
 
 void
@@ -148,8 +149,11 @@ fmm_hint_copy(fmm_word32 *hint, const fmm_word32 *from)
     hint_store(hint, hint_load(from));
 }
 
-uint32_t
-fmm_hint_seconds(const fmm_word32 *hint)
+uint64_t
+fmm_hint_seconds(const fmm_word32 *hint, uint64_t now)
 {
-    return hint_load(hint) & FMM_HINT_ACCESS;
+    uint64_t low = hint_load(hint) & FMM_HINT_ACCESS;
+    uint64_t latest = now + CLOCK_SLACK;
+    return low > latest ? low
+                        : low + ((latest - low) & ~(uint64_t)FMM_HINT_ACCESS);
 }

@@ -118,8 +118,9 @@ uint32_t fmm_index_find_empty(const struct fmm_index *index, uint64_t hash);
 void fmm_hint_hit(fmm_word32 *hint, uint64_t seconds);
 /* A new hint: no credit. */
 void fmm_hint_reset(fmm_word32 *hint, uint64_t seconds);
-/* A new hint of what was asked for before, and is admitted for that. */
-void fmm_hint_admit(fmm_word32 *hint, uint64_t seconds);
+/* A new hint of what was asked for before: with credit for so many lives of an
+ * entry of average size. */
+void fmm_hint_admit(fmm_word32 *hint, uint32_t lives, uint64_t seconds);
 /* Accessed, but no hit: the credit stays. */
 void fmm_hint_touch(fmm_word32 *hint, uint64_t seconds);
 /* All the credit there is: nobody goes later. */
@@ -127,4 +128,6 @@ void fmm_hint_fill(fmm_word32 *hint, uint64_t seconds);
 uint32_t fmm_hint_credit(const fmm_word32 *hint);
 void fmm_hint_pay(fmm_word32 *hint, uint32_t price);
 void fmm_hint_copy(fmm_word32 *hint, const fmm_word32 *from);
-uint32_t fmm_hint_seconds(const fmm_word32 *hint);
+/* The last access, seconds since creation: of the times that the hint may mean
+ * the last one before `now`, or not long after it. */
+uint64_t fmm_hint_seconds(const fmm_word32 *hint, uint64_t now);

@@ -1,13 +1,22 @@
 #include "fmm_insert.h"
 
+#include "fmm_directory.h"
 #include "fmm_evict.h"
+#include "fmm_ghost.h"
 #include "fmm_grow.h"
 #include "fmm_hand.h"
-#include "fmm_owner.h"
+#include "fmm_manifest.h"
 #include "fmm_victim.h"
 
+#define LIVES 3u /* of what is admitted into ring M */
+#define LIVES_LARGE 2u
+#define KEPT_OF_S 16u /* one part in so many of a ring is not for parts */
+#define KEPT_OF_M 64u
+#define PART_AROUND (FMM_ENTRY_HEADER + 8u + FMM_PART_NAME) /* its modseq */
+
 enum fmm_status
-fmm_insert_allowed(const struct fmm_found *old, const struct fmm_store *store)
+fmm_insert_allowed(const struct fmm_found *old,
+                   const struct fmm_store_options *store)
 {
     bool tombstone = false;
     if (old != NULL) {
@@ -33,7 +42,7 @@ struct place {
     struct fmm_found victim;     /* room for `old` */
     uint32_t slot;
     bool same_key;
-    bool admitted; /* into ring M, for it was asked for before */
+    uint32_t lives; /* in ring M, for what was asked for before */
 };
 
 FMM_COLD static enum fmm_status
@@ -44,9 +53,13 @@ choose_victim(const struct fmm_work *work,
         fmm_victim_choose(work, source->key->hash, &place->victim);
     place->slot = place->victim.slot;
     if (status == FMM_MISS) {
+        fmm_page_note_loss(work->page);
         return FMM_OK; /* take it */
     }
-    place->old = status == FMM_OK ? &place->victim : NULL;
+    if (status == FMM_OK) {
+        fmm_page_note_departure(work->page, &place->victim);
+        place->old = &place->victim;
+    }
     return status;
 }
 
@@ -94,10 +107,18 @@ state_of(const struct fmm_page *page, const struct fmm_entry_source *source,
     if (FMM_LIKELY(!source->store->dirty)) {
         return 0;
     }
+    fmm_page_note_unwritten(page);
     if (source->value == NULL && !source->store->has_modseq) {
         return FMM_SLOT_DIRTY | FMM_SLOT_REMOVED;
     }
     return FMM_SLOT_DIRTY | (is_fresh(page, place) ? FMM_SLOT_FRESH : 0u);
+}
+
+static bool
+is_record(const struct fmm_entry_source *source)
+{
+    return source->key->kind == FMM_KEY_INTERNAL && source->value != NULL &&
+           source->value->type == FMM_TYPE_INT;
 }
 
 /* Write beyond the head, move the head, store the slot: the commit. */
@@ -119,18 +140,20 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
     }
     else {
         fmm_hint_reset(hint, source->stored_at);
-        if (place->admitted) {
-            fmm_hint_admit(hint, source->stored_at);
+        if (place->lives != 0) {
+            fmm_hint_admit(hint, place->lives, source->stored_at);
         }
     }
     fmm_index_publish(&page->index, place->slot, word);
     if (place->old != NULL) {
         fmm_page_count_out(page, place->old);
     }
-    fmm_page_count_in(page, source->key->kind);
-    fmm_page_add_live(page, ring_id, length);
-    if (source->key->kind != FMM_KEY_INTERNAL) {
+    fmm_page_count_in(page, ring_id, length);
+    if (FMM_LIKELY(source->key->kind != FMM_KEY_INTERNAL)) {
         fmm_count_add(&page->control->stores, 1);
+    }
+    else {
+        fmm_page_count_internal(page, is_record(source), length);
     }
 }
 
@@ -152,7 +175,7 @@ choose_ring(const struct fmm_page *page, const struct fmm_key *key,
 static const void *
 parts_of(const struct fmm_entry_source *source)
 {
-    if (FMM_UNLIKELY(fmm_owner_is_part_key(source->key))) {
+    if (FMM_UNLIKELY(fmm_entry_is_part_key(source->key))) {
         return source->key->data;
     }
     return FMM_UNLIKELY(source->value != NULL && source->value->split)
@@ -160,17 +183,39 @@ parts_of(const struct fmm_entry_source *source)
                : NULL;
 }
 
+/* Large entries fill pages unevenly. But parts belong to a key that is found
+ * by its hash. */
+static bool
+belongs_in_parts(const struct fmm_page *page,
+                 const struct fmm_entry_source *source, uint64_t length)
+{
+    return length > page->geometry->max_entry && !source->store->whole;
+}
+
+/* A new working set has to outlive an old one that was read often. A large entry
+ * may be in ring M for its size alone. */
+static inline uint32_t
+lives_in(const struct fmm_work *work, const struct fmm_key *key, uint32_t ring)
+{
+    if (ring == FMM_RING_S) {
+        return 0;
+    }
+    if (FMM_UNLIKELY(work->large)) {
+        return fmm_ghost_has(work->page, key->hash) ? LIVES_LARGE : 0;
+    }
+    return LIVES;
+}
+
 FMM_FLATTEN enum fmm_status
 fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
                  const struct fmm_found *old, uint64_t now_ms,
                  struct fmm_ticket *ticket)
 {
-    uint64_t length =
-        fmm_entry_size(source, fmm_geometry_max_entry(page->geometry));
+    uint64_t length = fmm_entry_size(source, page->geometry->max_part);
     struct fmm_work work;
     struct fmm_found again;
     struct place place;
-    if (length == 0) {
+    if (length == 0 || FMM_UNLIKELY(belongs_in_parts(page, source, length))) {
         return FMM_NO_ROOM;
     }
     uint32_t ring = choose_ring(page, source->key, old, length);
@@ -192,11 +237,85 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
         return status;
     }
     if (place.old != NULL) {
-        fmm_entry_parts(&place.old->entry, &ticket->displaced);
+        fmm_entry_displace(&place.old->entry, &ticket->displaced);
     }
-    /* A large entry is there for its size. */
-    place.admitted = ring == FMM_RING_M && !work.large;
+    place.lives = lives_in(&work, source->key, ring);
     commit(page, source, ring, length, &place);
     fmm_evict_tidy(&work);
+    if (FMM_UNLIKELY(work.passed != 0)) {
+        fmm_directory_pass(fmm_directory_of(page->base, page->geometry),
+                           page->geometry, work.passed);
+    }
     return FMM_OK;
+}
+
+/* The largest part that a ring may take: something of it is kept for small
+ * entries, which have to find room on their own page. */
+uint64_t
+fmm_insert_room(const struct fmm_page *page, uint32_t ring_id)
+{
+    uint64_t size = page->ring_size[ring_id];
+    uint64_t kept = size / (ring_id == FMM_RING_S ? KEPT_OF_S : KEPT_OF_M);
+    uint64_t live = fmm_count_load(&page->control->live[ring_id]) + kept;
+    return size > live ? size - live : 0;
+}
+
+/* Store the end of a value where there is a hole for it in a ring. */
+static enum fmm_status
+insert_part(struct fmm_work *work, const struct fmm_part_source *part,
+            uint32_t ring, uint64_t *taken_out)
+{
+    const uint64_t around = fmm_align8(PART_AROUND);
+    struct fmm_page *page = work->page;
+    struct fmm_value value = *part->value;
+    struct fmm_entry_source source = {part->key, &value, part->store,
+                                      part->stored_at, NULL};
+    struct place place;
+    uint64_t length;
+    uint64_t most =
+        fmm_min(fmm_align8(PART_AROUND + part->left),
+                fmm_min(fmm_max(fmm_insert_room(page, ring), part->press),
+                        page->ring[ring].size / 2)) &
+        ~(uint64_t)7;
+    uint64_t least =
+        fmm_min(part->least, fmm_align8(PART_AROUND + part->left));
+    if (most < least) {
+        return FMM_NO_ROOM;
+    }
+    enum fmm_status status =
+        fmm_evict_find_hole(work, ring, least, most, &length);
+    if (status != FMM_OK || length < around) {
+        return status == FMM_OK ? FMM_NO_ROOM : status;
+    }
+    status = choose_slot(work, &source, NULL, length, &place);
+    if (status != FMM_OK) {
+        return status;
+    }
+    value.len = fmm_min(part->left, (length & ~(uint64_t)7) - PART_AROUND);
+    value.data =
+        (const unsigned char *)part->value->data + part->left - value.len;
+    if (place.old != NULL) {
+        fmm_entry_displace(&place.old->entry, &work->ticket->displaced);
+    }
+    place.lives = 0;
+    commit(page, &source, ring, fmm_align8(PART_AROUND + value.len), &place);
+    fmm_hint_fill(&page->index.hints[place.slot], part->stored_at);
+    *taken_out = value.len;
+    return FMM_OK;
+}
+
+enum fmm_status
+fmm_insert_part(struct fmm_page *page, const struct fmm_part_source *part,
+                uint64_t now_ms, struct fmm_ticket *ticket,
+                uint64_t *taken_out)
+{
+    struct fmm_work work;
+    fmm_evict_begin(&work, page, now_ms, part->left);
+    work.ticket = ticket;
+    work.own = part->key->data;
+    work.placing = true;
+    enum fmm_status status = insert_part(&work, part, FMM_RING_M, taken_out);
+    return status == FMM_NO_ROOM
+               ? insert_part(&work, part, FMM_RING_S, taken_out)
+               : status;
 }

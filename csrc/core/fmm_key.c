@@ -62,23 +62,25 @@ fmm_key_fetch(const struct fmm_cache *cache, const struct fmm_key *key)
     }
 }
 
-uint64_t
+uint32_t
 fmm_tag_id(const struct fmm_cache *cache, const struct fmm_key *name)
 {
     const uint64_t seed[2] = {cache->seed[0] ^ name->scope, ~cache->seed[1]};
-    uint64_t hash = fmm_hash(seed, name->data, name->len);
+    uint32_t hash = (uint32_t)fmm_hash(seed, name->data, name->len);
     return name->kind == FMM_KEY_BYTES ? ~hash : hash;
 }
 
+/* The id is of a secret hash; what is left is to spread it over 64 bits. */
 void
 fmm_tag_key(const struct fmm_cache *cache, const struct fmm_tag *tag,
             struct fmm_key *key_out)
 {
+    uint64_t hash = tag->id * UINT64_C(0x9e3779b97f4a7c15);
     *key_out = (struct fmm_key){
         .data = &tag->id,
         .len = sizeof(tag->id),
-        .hash = tag->id,
-        .page = fmm_hash_page(tag->id, cache->geometry.num_pages),
+        .hash = hash,
+        .page = fmm_hash_page(hash, cache->geometry.num_pages),
         .kind = FMM_KEY_INTERNAL,
     };
 }

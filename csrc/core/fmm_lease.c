@@ -6,12 +6,12 @@
  * found dead is taken over then. */
 #include "fmm.h"
 
-#include "fmm_evict.h"
+#include "fmm_leave.h"
+#include "fmm_hash.h"
 #include "fmm_hold.h"
-#include "fmm_process.h"
 #include "fmm_read.h"
 
-#define TRIES 4       /* while a lease changes hands under our eyes */
+#define TAKE_TRIES 4  /* while a lease changes hands under our eyes */
 #define END_TRIES 256 /* while its page changes under our eyes */
 
 static const struct fmm_lease no_lease;
@@ -34,6 +34,9 @@ read_locked(struct fmm_cache *cache, const struct fmm_read *read)
 {
     struct fmm_hold hold;
     struct fmm_found found;
+    if (cache->client.read_only) {
+        return FMM_BUSY;
+    }
     enum fmm_status status =
         fmm_hold_take(cache, read->call, read->key->page, &hold);
     if (status != FMM_OK) {
@@ -71,8 +74,8 @@ look(struct fmm_cache *cache, const struct fmm_call *call,
 static bool
 lives(struct fmm_cache *cache, const struct fmm_lease *lease)
 {
-    return lease->owner == fmm_file_owner(cache) ||
-           fmm_platform_alive(lease->owner);
+    return lease->owner == fmm_client_owner(&cache->client) ||
+           fmm_client_lives(&cache->client, lease->owner);
 }
 
 enum fmm_status
@@ -89,15 +92,10 @@ fmm_lease_peek(struct fmm_cache *cache, const struct fmm_call *call,
     if (!fmm_lease_runs(&lease, call->now_ms) || !lives(cache, &lease)) {
         return FMM_MISS;
     }
+    lease.pid = fmm_client_pid(&cache->client, lease.owner);
     *lease_out = lease;
     *since_out = meta.stored_at;
     return FMM_OK;
-}
-
-uint32_t
-fmm_lease_pid(const struct fmm_lease *lease)
-{
-    return fmm_platform_pid(lease->owner);
 }
 
 /* --------------------------------------------------------------- taking */
@@ -115,7 +113,7 @@ take_bare(const struct taking *t, struct fmm_page *page,
           const struct fmm_found *old)
 {
     uint64_t now_ms = t->call->now_ms;
-    const struct fmm_store store = {.expire_at = t->ours.deadline};
+    const struct fmm_store_options store = {.expire_at = t->ours.deadline};
     const struct fmm_entry_source source = {
         t->key, NULL, &store, (uint32_t)fmm_hold_seconds(t->cache, now_ms),
         &t->ours};
@@ -148,19 +146,23 @@ take_locked(struct taking *t, struct fmm_page *page)
         return FMM_STALE; /* a tombstone, which would refuse the value */
     }
     if (old.word & FMM_SLOT_DIRTY) { /* expired, and not yet written back */
-        return fmm_evict_hand_out(page, &old, t->ticket);
+        return fmm_leave_hand_out(page, &old, t->ticket);
     }
     return take_bare(t, page, &old);
 }
 
-/* Random, never 0; its lowest bit tells locks from computations. */
-static bool
-make_token(uint64_t *token, bool lock)
+/* As good as random for who does not know the seed, and never 0: the hash of
+ * two numbers that no client of the file has had before. Its lowest bit tells
+ * locks from computations. */
+static uint64_t
+make_token(struct taking *t)
 {
-    bool made = fmm_platform_random(token, sizeof(*token));
-    *token = fmm_max(*token & ~FMM_LEASE_LOCK, FMM_LEASE_LOCK + 1) |
-             (lock ? FMM_LEASE_LOCK : 0);
-    return made;
+    uint64_t count =
+        atomic_fetch_add_explicit(&t->cache->tokens, 1, memory_order_relaxed);
+    const uint64_t numbers[] = {t->ours.owner, count};
+    uint64_t token = fmm_hash(t->cache->seed, numbers, sizeof(numbers));
+    return fmm_max(token & ~FMM_LEASE_LOCK, FMM_LEASE_LOCK + 1) |
+           (t->lock ? FMM_LEASE_LOCK : 0);
 }
 
 /* Look, and take it if nobody alive has it. FMM_LEASED: somebody has, or it
@@ -184,9 +186,7 @@ attempt(struct taking *t, bool *lives_out)
         }
         t->dead = t->theirs.token;
     }
-    if (!make_token(&t->ours.token, t->lock)) {
-        return FMM_ERR_OS;
-    }
+    t->ours.token = make_token(t);
     status = fmm_hold_take(t->cache, t->call, t->key->page, &hold);
     if (status == FMM_OK) {
         status = take_locked(t, &hold.page);
@@ -208,15 +208,21 @@ fmm_lease_take(struct fmm_cache *cache, const struct fmm_call *call,
                        .refresh = request->refresh,
                        .lock = request->lock,
                        .ours = {.deadline = call->now_ms + duration_ms,
-                                .owner = fmm_file_owner(cache)},
+                                .owner = fmm_client_owner(&cache->client)},
                        .ticket = ticket_out};
     enum fmm_status status = FMM_LEASED;
     bool alive = false;
     if (duration_ms == 0 || duration_ms > FMM_LEASE_MS_MAX) {
         return FMM_ERR_ARGUMENT;
     }
-    for (int i = 0; i < TRIES && status == FMM_LEASED && !alive; i++) {
+    if (t.ours.owner == 0) {
+        return fmm_client_refusal(&cache->client);
+    }
+    for (int i = 0; i < TAKE_TRIES && status == FMM_LEASED && !alive; i++) {
         status = attempt(&t, &alive);
+    }
+    if (status == FMM_LEASED) {
+        t.theirs.pid = fmm_client_pid(&cache->client, t.theirs.owner);
     }
     if (status == FMM_OK || status == FMM_LEASED) {
         *lease_out = status == FMM_OK ? t.ours : t.theirs;
@@ -240,26 +246,25 @@ find_own(const struct fmm_page *page, const struct fmm_key *key,
 }
 
 static enum fmm_status
-store_locked(const struct fmm_hold *hold, const struct fmm_call *call,
+store_locked(struct fmm_hold *hold, const struct fmm_call *call,
              const struct fmm_entry_source *source, uint64_t token,
              struct fmm_ticket *ticket)
 {
-    struct fmm_page page = hold->page;
     struct fmm_found old;
-    if (!find_own(&page, source->key, token, &old)) {
+    if (!find_own(&hold->page, source->key, token, &old)) {
         return FMM_MISS;
     }
     bool live = !fmm_entry_bare(&old.entry) &&
                 !fmm_read_expired(hold->cache, &old.entry, call->now_ms);
     enum fmm_status status =
         fmm_insert_allowed(live ? &old : NULL, source->store);
-    return status == FMM_OK
-               ? fmm_hold_insert(&page, source, &old, call->now_ms, ticket)
-               : status;
+    return status == FMM_OK ? fmm_hold_insert(&hold->page, source, &old,
+                                              call->now_ms, ticket)
+                            : status;
 }
 
 enum fmm_status
-fmm_lease_store(struct fmm_cache *cache, const struct fmm_call *call,
+fmm_lease_value(struct fmm_cache *cache, const struct fmm_call *call,
                 const struct fmm_key *key, const struct fmm_value *value,
                 const struct fmm_lease_store *store,
                 struct fmm_ticket *ticket_out)
@@ -274,7 +279,7 @@ fmm_lease_store(struct fmm_cache *cache, const struct fmm_call *call,
         status = store_locked(&hold, call, &source, store->token, ticket_out);
         fmm_hold_release(&hold);
     }
-    return status;
+    return fmm_hold_count_store(cache, key, status);
 }
 
 static void

@@ -1,12 +1,9 @@
 #include "fmm_lock.h"
 
-#include "fmm_process.h"
-
 #define WAITERS UINT64_C(1)
 #define SPINS 100
 #define FIRST_SLEEP_US 1000u /* then the owner's life is asked after */
-#define SLEEP_US 10000u
-#define MAPS_ROUNDS 4u /* each so many rounds its maps are looked at, too */
+#define SLEEP_US 4000u
 
 /* Acquire pairs with the release in fmm_lock_release(). The release fence
  * keeps what the last holder stored to a tail ahead of what this one will
@@ -40,30 +37,26 @@ spin(fmm_word64 *lock, uint64_t owner)
     return false;
 }
 
-/* A process that replaced itself by exec() keeps its pid and start time, but
- * no longer maps the file: nobody is left in it who could give the lock back.
- * That is the dearer question, so it is asked less often. */
-static bool
-is_held(fmm_word64 *lock, uint64_t holder, unsigned round)
-{
-    if (!fmm_platform_alive(holder)) {
-        return false;
-    }
-    return round % MAPS_ROUNDS != 0 || fmm_platform_maps(holder, lock) > 0;
-}
+/* Who wants which lock. */
+struct wish {
+    fmm_word64 *lock;
+    uint64_t owner;
+    const struct fmm_client *client;
+};
 
 /* One round of waiting: take it, take it over, or sleep. Who slept takes it
  * with the waiters bit, for there may be more sleepers. */
 static bool
-wait_round(fmm_word64 *lock, uint64_t owner, uint32_t sleep_us, unsigned round,
+wait_round(const struct wish *wish, uint32_t sleep_us,
            struct fmm_lock_result *result)
 {
-    uint64_t seen = look(lock);
+    fmm_word64 *lock = wish->lock;
+    uint64_t ours = wish->owner | WAITERS, seen = look(lock);
     if (seen == 0) {
-        return swap(lock, 0, owner | WAITERS);
+        return swap(lock, 0, ours);
     }
-    if (round > 0 && !is_held(lock, seen, round)) {
-        result->owner_died = swap(lock, seen, owner | WAITERS);
+    if (result->waited && !fmm_client_lives(wish->client, seen)) {
+        result->owner_died = swap(lock, seen, ours);
         return result->owner_died;
     }
     if ((seen & WAITERS) == 0 && !swap(lock, seen, seen | WAITERS)) {
@@ -88,37 +81,37 @@ sleep_for(const struct fmm_lock_result *result, int64_t wait_ms,
 }
 
 FMM_COLD static enum fmm_status
-wait_for(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
+wait_for(const struct wish *wish, int64_t wait_ms,
          struct fmm_lock_result *result_out)
 {
     uint64_t began = fmm_monotonic_ms();
-    if (spin(lock, owner)) {
-        result_out->waited = true;
-        return FMM_OK;
-    }
-    for (unsigned round = 0;; round++) {
-        uint32_t sleep_us = sleep_for(result_out, wait_ms, began);
-        if (wait_round(lock, owner, sleep_us, round, result_out)) {
-            result_out->waited = true;
-            return FMM_OK;
-        }
-        if (sleep_us == 0) {
-            return FMM_BUSY;
-        }
+    bool done = spin(wish->lock, wish->owner);
+    for (uint32_t sleep_us = 1; !done && sleep_us != 0;) {
+        sleep_us = sleep_for(result_out, wait_ms, began);
+        done = wait_round(wish, sleep_us, result_out);
         result_out->waited = true;
     }
+    result_out->waited = true;
+    return done ? FMM_OK : FMM_BUSY;
+}
+
+bool
+fmm_lock_try(fmm_word64 *lock, uint64_t owner)
+{
+    return swap(lock, 0, owner);
 }
 
 enum fmm_status
-fmm_lock_take(fmm_word64 *lock, uint64_t owner, int64_t wait_ms,
+fmm_lock_take(fmm_word64 *lock, uint64_t owner,
+              const struct fmm_client *client, int64_t wait_ms,
               struct fmm_lock_result *result_out)
 {
     *result_out = (struct fmm_lock_result){false, false};
     if (FMM_LIKELY(swap(lock, 0, owner))) {
         return FMM_OK;
     }
-    return wait_ms == 0 ? FMM_BUSY
-                        : wait_for(lock, owner, wait_ms, result_out);
+    const struct wish wish = {lock, owner, client};
+    return wait_ms == 0 ? FMM_BUSY : wait_for(&wish, wait_ms, result_out);
 }
 
 bool

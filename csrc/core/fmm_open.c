@@ -7,9 +7,11 @@
 
 #include "fmm_create.h"
 #include "fmm_lock.h"
+#include "fmm_map.h"
+#include "fmm_mismatch.h"
 #include "fmm_process.h"
 #include "fmm_verify.h"
-#include "fmm_writer_lock.h"
+#include "fmm_turn_lock.h"
 
 #define ATTEMPTS 1000          /* races lost against other openers */
 #define OPENING_WAIT_MS 10000u /* for another opener of the same file */
@@ -55,8 +57,43 @@ has_name(const struct fmm_opening *o)
            now.device == o->stat.device && now.inode == o->stat.inode;
 }
 
-/* Lock words are by process; they mean something only to processes of the
- * same boot and namespace. Alone with a file from elsewhere, clear them. */
+/* A boot whose id cannot be read may be any. */
+static bool
+is_known(const struct fmm_identity *identity)
+{
+    static const struct fmm_identity nothing;
+    return memcmp(identity->boot_id, nothing.boot_id,
+                  sizeof(nothing.boot_id)) != 0;
+}
+
+/* Whether whoever has the file open runs on another kernel, whose locks are
+ * not seen here, nor ours there. */
+static bool
+is_of_another_kernel(const struct fmm_identity *there,
+                     const struct fmm_identity *here)
+{
+    return is_known(there) && is_known(here) &&
+           memcmp(there->boot_id, here->boot_id, sizeof(here->boot_id)) != 0;
+}
+
+static enum fmm_status
+find_it_in_use(const struct fmm_opening *o, const struct fmm_identity *here)
+{
+    if (errno != EAGAIN && errno != EACCES) {
+        return fmm_error_os(o->error, "cannot lock the file");
+    }
+    if (!is_of_another_kernel(&o->cache->header->identity, here)) {
+        return FMM_OK;
+    }
+    return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
+                         "the file is in use from another host (or virtual "
+                         "machine), whose processes cannot be seen from "
+                         "here: give each its own file");
+}
+
+/* A file from before the last boot, or the copy of one in use, may have pages
+ * that were written in part. Alone with it, look after them; what is left of
+ * locks names nobody who lives. */
 static enum fmm_status
 settle_identity(struct fmm_opening *o)
 {
@@ -70,20 +107,15 @@ settle_identity(struct fmm_opening *o)
         return FMM_OK;
     }
     if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE)) {
-        if (errno != EAGAIN && errno != EACCES) {
-            return fmm_error_os(o->error, "cannot lock the file");
-        }
-        return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
-                             "the file is in use from another container or "
-                             "host, whose processes cannot be seen from "
-                             "here: give each its own file");
+        return find_it_in_use(o, &here);
     }
     if (o->options->inspect &&
-        !fmm_platform_map_privately(o->cache->base, o->fd,
-                                    o->cache->geometry.file_size)) {
+        !fmm_map_privately(o->cache->base, o->fd,
+                           o->cache->geometry.file_size)) {
         return fmm_error_os(o->error, "cannot map the file");
     }
-    fmm_writer_lock_reset(o->cache->header);
+    o->cache->client.alone = o->options->inspect;
+    fmm_turn_lock_reset(o->cache->header);
     for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
         struct fmm_page page;
         struct fmm_page_report report;
@@ -113,6 +145,10 @@ read_header(struct fmm_opening *o)
     if (o->options->init_file && fmm_header_is_ours(&o->header)) {
         return fmm_create_replacement(o);
     }
+    if (o->options->renew_old && !o->options->inspect &&
+        fmm_header_is_older(&o->header)) {
+        return fmm_mismatch_renew(o);
+    }
     if (fmm_header_is_ours(&o->header) && !whole) {
         return fmm_error_set(o->error, FMM_ERR_FORMAT, 0,
                              "the file is truncated: its size is %" PRIu64
@@ -122,38 +158,23 @@ read_header(struct fmm_opening *o)
     }
     enum fmm_status status = fmm_header_check(&o->header, o->stat.size,
                                               &o->cache->geometry, o->error);
-    if (status != FMM_OK) {
-        return status;
-    }
-    return fmm_header_agree(&o->header, &o->cache->geometry, o->options,
-                            o->error);
+    return status == FMM_OK ? fmm_mismatch_settle(o) : status;
 }
 
-static void
-release_own_lock(const struct fmm_cache *cache, fmm_word64 *lock,
-                 uint64_t owner)
+/* The mark may be from before a rename, but stays: whoever follows it, would
+ * come back here for ever. */
+static enum fmm_status
+attach_to_read(struct fmm_opening *o)
 {
-    if (fmm_lock_is_of(lock, owner) &&
-        fmm_platform_maps(owner, cache->base) == 1) {
-        fmm_lock_release(lock, owner);
+    if (fmm_file_retired(o->cache)) {
+        return fmm_error_set(o->error, FMM_ERR_OS, EBUSY,
+                             "the file was replaced, and has its name again: "
+                             "open it once without read_only=True");
     }
-}
-
-/* A process that replaced itself by exec() while it held a page finds the
- * page held by itself. Where it maps the file for the first time, nobody in
- * it can hold any; and while the opening byte is locked nobody maps it. */
-static void
-release_own(const struct fmm_cache *cache)
-{
-    uint64_t owner = fmm_platform_owner();
-    for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
-        struct fmm_page page;
-        fmm_page_view(cache->base, &cache->geometry, n, &page);
-        release_own_lock(cache, &page.control->lock, owner);
+    if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_SHARED)) {
+        return fmm_error_os(o->error, "cannot lock the file");
     }
-    for (uint32_t n = 0; n < FMM_WRITERS; n++) {
-        release_own_lock(cache, &cache->header->writers[n].word, owner);
-    }
+    return fmm_create_join(o, &o->cache->client);
 }
 
 /* With the opening byte locked. FMM_RETIRED: the name moved on. */
@@ -171,8 +192,8 @@ attach_locked(struct fmm_opening *o)
         return FMM_OK;
     }
     status = fmm_create_map(o, o->fd);
-    if (status != FMM_OK) {
-        return status;
+    if (status != FMM_OK || o->options->read_only) {
+        return status == FMM_OK ? attach_to_read(o) : status;
     }
     status = settle_identity(o);
     if (status == FMM_OK &&
@@ -183,7 +204,7 @@ attach_locked(struct fmm_opening *o)
         /* It has the name: a mark from before a rename means nothing. */
         atomic_store_explicit(&o->cache->header->retired, 0,
                               memory_order_relaxed);
-        release_own(o->cache);
+        status = fmm_create_join(o, &o->cache->client);
     }
     return status;
 }
@@ -202,11 +223,12 @@ attach(struct fmm_opening *o)
     if (status != FMM_OK) {
         return status;
     }
-    if (!fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING, FMM_EXCLUSIVE,
+    enum fmm_lock_kind kind =
+        o->options->read_only ? FMM_SHARED : FMM_EXCLUSIVE;
+    if (!fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING, kind,
                                      OPENING_WAIT_MS)) {
-        return fmm_error_os(o->error,
-                            "another process is opening the file and "
-                            "does not finish");
+        return fmm_create_lock_failed(o, "another process is opening the "
+                                         "file and does not finish");
     }
     /* While we waited it may have been written. */
     if (!fmm_platform_stat(o->fd, &o->stat)) {
@@ -223,7 +245,9 @@ attach(struct fmm_opening *o)
 static enum fmm_status
 open_once(struct fmm_opening *o)
 {
-    o->fd = fmm_platform_open(o->options->path);
+    fmm_client_begin(&o->cache->client);
+    o->fd = (o->options->read_only ? fmm_platform_open_to_read
+                                   : fmm_platform_open)(o->options->path);
     if (o->fd >= 0) {
         return attach(o);
     }
@@ -249,27 +273,22 @@ finish(struct fmm_opening *o)
     static fmm_word64 opened;
     struct fmm_cache *cache = o->cache;
     cache->serial = atomic_fetch_add(&opened, 1) + 1;
-    cache->fd = o->fd;
-    cache->device = o->stat.device;
-    cache->inode = o->stat.inode;
-    cache->owner = fmm_platform_owner();
-    cache->owner_forks = fmm_forks();
     copy_header(cache, &o->header);
-    cache->path = o->path;
+    *o->error = o->notice;
 }
 
 /* Undo an attempt: what it mapped and opened. */
 static void
 undo(struct fmm_opening *o)
 {
-    if (o->cache->guarded) {
-        fmm_platform_unguard(o->cache->base);
+    if (o->cache->trapped) {
+        fmm_map_untrap(o->cache->base);
     }
-    if (o->cache->base != NULL) {
-        fmm_platform_unmap(o->cache->base, o->cache->geometry.file_size);
+    if (o->fd != o->cache->client.fd) {
+        fmm_platform_close(o->fd);
     }
-    fmm_platform_close(o->fd);
-    *o->cache = (struct fmm_cache){.fd = -1};
+    fmm_client_leave(&o->cache->client);
+    *o->cache = (struct fmm_cache){.client = {.fd = -1}};
     o->fd = -1;
     o->fresh = false;
 }
@@ -279,14 +298,18 @@ fmm_open_file(const struct fmm_options *options, struct fmm_cache **cache_out,
               struct fmm_error *error)
 {
     struct fmm_cache *cache = calloc(1, sizeof(*cache));
-    struct fmm_opening o = {
-        .options = options, .error = error, .cache = cache, .fd = -1};
+    struct fmm_error unread;
+    struct fmm_opening o = {.options = options,
+                            .error = error != NULL ? error : &unread,
+                            .cache = cache,
+                            .fd = -1};
     enum fmm_status status = FMM_RETIRED;
     o.path = cache != NULL ? strdup(options->path) : NULL;
     if (o.path == NULL) {
         free(cache);
         return fmm_error_set(error, FMM_ERR_MEMORY, 0, "out of memory");
     }
+    cache->client.fd = -1;
     for (int i = 0; i < ATTEMPTS; i++) {
         status = open_once(&o);
         if (status != FMM_RETIRED && status != FMM_EXISTS) {
@@ -302,6 +325,13 @@ fmm_open_file(const struct fmm_options *options, struct fmm_cache **cache_out,
     undo(&o);
     free(o.path);
     free(cache);
+    if (status == FMM_BUSY) {
+        return fmm_error_set(error, FMM_BUSY, 0,
+                             "the file cannot be replaced while another "
+                             "thread or process hands a changed value of it "
+                             "to write_cb, which did not return in time: try "
+                             "again, or raise lock_timeout");
+    }
     if (status > 0) {
         return fmm_error_set(error, FMM_ERR_OS, EBUSY,
                              "the file is replaced again and again");

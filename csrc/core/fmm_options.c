@@ -5,9 +5,13 @@
 #include "fmm_base.h"
 #include "fmm_format.h"
 
-#define SPLIT_SHARE 4u    /* a value takes one part in so many of the file */
-#define PARTS_PER_PAGE 8u /* and of a page at least so many parts fit in */
-#define PART_MAX (UINT64_C(64) << 10)
+#define SPLIT_SHARE 4u  /* a value takes one part in so many of the file */
+#define WHOLE_SHARE 32u /* of a page: larger values are in parts */
+#define WHOLE_LEAST (UINT64_C(16) << 10)
+#define PART_SHARE 16u   /* of the largest entry: smaller parts are not made */
+#define PARTS_MAX 128u   /* of a value, about */
+#define LISTINGS_MIN 16u /* and as many as there can be values */
+#define LISTINGS_MAX (1u << 24)
 #define CACHE_SIZE_DEFAULT (UINT64_C(16) << 20)
 #define CACHE_SIZE_MAX (UINT64_C(1) << 50)
 /* Few pages are filled more evenly, and many keep writers apart. */
@@ -35,6 +39,21 @@ fmm_geometry_shift(uint64_t size)
     return shift;
 }
 
+uint64_t
+fmm_geometry_max_value(const struct fmm_geometry *geometry)
+{
+    uint64_t share = geometry->page_size / SPLIT_SHARE * geometry->num_pages;
+    return fmm_max(share, geometry->max_part);
+}
+
+uint64_t
+fmm_geometry_min_part(const struct fmm_geometry *geometry, uint64_t length)
+{
+    uint64_t share = geometry->max_entry / PART_SHARE;
+    uint64_t least = fmm_max(share, length / PARTS_MAX);
+    return fmm_align8(fmm_min(least, geometry->max_part));
+}
+
 bool
 fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
                     struct fmm_geometry *out)
@@ -56,34 +75,26 @@ fmm_geometry_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets,
     g.ring_size[FMM_RING_M] = g.rings_size - g.ring_size[FMM_RING_S];
     g.main_least =
         g.ring_size[FMM_RING_M] / 3 * 2 / FMM_RING_ALIGN * FMM_RING_ALIGN;
+    g.max_part = g.main_least / 2 & ~(uint64_t)7u;
+    g.max_entry =
+        fmm_min(fmm_max(page_size / WHOLE_SHARE, WHOLE_LEAST), g.max_part);
     g.ring_shift[FMM_RING_S] = fmm_geometry_shift(g.ring_size[FMM_RING_S]);
     g.ring_shift[FMM_RING_M] = fmm_geometry_shift(g.ring_size[FMM_RING_M]);
-    g.indexes_at =
-        align_up(FMM_HEADER_SIZE + (uint64_t)num_pages * FMM_CONTROL_SIZE,
-                 FMM_HEADER_SIZE);
+    g.directory_at = FMM_HEADER_SIZE + (uint64_t)num_pages * FMM_CONTROL_SIZE;
+    g.listings = (uint32_t)fmm_min(g.rings_size * num_pages / g.max_entry,
+                                   LISTINGS_MAX) +
+                 LISTINGS_MIN;
+    g.bases_at = g.directory_at + sizeof(struct fmm_directory) +
+                 g.listings * sizeof(struct fmm_listing);
+    g.bases = (uint32_t)(page_size / FMM_BASE_SPAN);
+    g.indexes_at = align_up(g.bases_at + (uint64_t)num_pages * g.bases *
+                                             sizeof(fmm_word32),
+                            FMM_HEADER_SIZE);
     g.rings_at = g.indexes_at + g.index_size * num_pages;
-    g.file_size = g.rings_at + g.rings_size * num_pages;
+    g.clients_at = g.rings_at + g.rings_size * num_pages;
+    g.file_size = g.clients_at + FMM_CLIENTS * sizeof(struct fmm_client_entry);
     *out = g;
     return true;
-}
-
-uint64_t
-fmm_geometry_max_entry(const struct fmm_geometry *geometry)
-{
-    return geometry->main_least / 2 & ~(uint64_t)7u;
-}
-
-uint64_t
-fmm_geometry_max_value(const struct fmm_geometry *geometry)
-{
-    uint64_t share = geometry->page_size / SPLIT_SHARE * geometry->num_pages;
-    return fmm_max(share, fmm_geometry_max_entry(geometry));
-}
-
-uint64_t
-fmm_geometry_part(const struct fmm_geometry *geometry)
-{
-    return fmm_min(geometry->page_size / PARTS_PER_PAGE, PART_MAX);
 }
 
 /* The nearest power of two, the lower one half-way. */
@@ -234,8 +245,7 @@ differs(struct fmm_error *error, const char *what, uint64_t file,
 {
     return fmm_error_set(error, FMM_ERR_FORMAT, 0,
                          "the file has %s %" PRIu64 ", but %" PRIu64
-                         " was asked for: leave the option out to follow "
-                         "the file, or replace it with init_file=True",
+                         " was asked for",
                          what, file, asked);
 }
 

@@ -10,6 +10,8 @@
 struct fmm_geometry {
     uint64_t file_size;
     uint64_t page_size;
+    uint64_t directory_at; /* file offset of the directory */
+    uint64_t bases_at;     /* file offset of the bases of page 0 */
     uint64_t indexes_at;   /* file offset of the index part of page 0 */
     uint64_t index_size;   /* bytes of each */
     uint64_t hints_at;     /* offset in it */
@@ -17,10 +19,15 @@ struct fmm_geometry {
     uint64_t rings_size;   /* bytes of both */
     uint64_t ring_at[2];   /* offsets in them */
     uint64_t ring_size[2]; /* bytes */
+    uint64_t clients_at;   /* of the table; there what the pages have ends */
     uint64_t main_least;   /* of ring M, the index as large as it may be */
+    uint64_t max_part;     /* the largest entry, bytes with its header */
+    uint64_t max_entry;    /* the same of a value that is not in parts */
     uint32_t ring_shift[2];
     uint32_t num_pages;
-    uint32_t buckets; /* of 8 slots, per page */
+    uint32_t buckets;  /* of 8 slots, per page */
+    uint32_t bases;    /* of groups, per page; a power of two */
+    uint32_t listings; /* in the directory, the ends of its lists included */
 };
 
 /* Lay out pages of these sizes. False when they are out of range; any
@@ -57,9 +64,8 @@ enum fmm_status fmm_geometry_agree(const struct fmm_options *options,
                                    const struct fmm_geometry *file,
                                    struct fmm_error *error);
 
-/* The largest entry that a page takes, bytes with its header. */
-uint64_t fmm_geometry_max_entry(const struct fmm_geometry *geometry);
 /* The largest value: a quarter of all pages when it is in parts. */
 uint64_t fmm_geometry_max_value(const struct fmm_geometry *geometry);
-/* The entry of one part, bytes with its header. */
-uint64_t fmm_geometry_part(const struct fmm_geometry *geometry);
+/* The least entry that is worth a part of a value of `length` bytes. */
+uint64_t fmm_geometry_min_part(const struct fmm_geometry *geometry,
+                               uint64_t length);

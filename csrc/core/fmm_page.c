@@ -102,8 +102,9 @@ fmm_page_describe(const struct fmm_page *page, const struct fmm_found *found,
     const fmm_word32 *hint = &page->index.hints[found->slot];
     fmm_entry_describe(&found->entry, created_ms, now_ms, meta_out);
     meta_out->dirty = (found->word & FMM_SLOT_DIRTY) != 0;
+    uint64_t now = now_ms > created_ms ? (now_ms - created_ms) / 1000 : 0;
     meta_out->accessed_at =
-        created_ms + UINT64_C(1000) * fmm_hint_seconds(hint);
+        created_ms + UINT64_C(1000) * fmm_hint_seconds(hint, now);
 }
 
 void
@@ -127,11 +128,30 @@ fmm_page_drop_live(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 }
 
 void
-fmm_page_count_in(const struct fmm_page *page, enum fmm_key_kind kind)
+fmm_page_count_in(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 {
     fmm_count_add(&page->control->entries, 1);
-    if (FMM_UNLIKELY(kind == FMM_KEY_INTERNAL)) {
-        fmm_count_add(&page->control->internal, 1);
+    fmm_page_add_live(page, ring, bytes);
+}
+
+void
+fmm_page_count_internal(const struct fmm_page *page, bool record,
+                        uint64_t bytes)
+{
+    fmm_count_add(&page->control->internal, 1);
+    if (record) {
+        fmm_count_add(&page->control->records, 1);
+        fmm_count_add(&page->control->record_bytes, bytes);
+    }
+}
+
+static void
+count_internal_out(const struct fmm_page *page, const struct fmm_entry *entry)
+{
+    subtract(&page->control->internal, 1);
+    if (fmm_entry_is_record(entry)) {
+        subtract(&page->control->records, 1);
+        subtract(&page->control->record_bytes, entry->total);
     }
 }
 
@@ -141,19 +161,67 @@ fmm_page_count_out(const struct fmm_page *page, const struct fmm_found *found)
     fmm_page_drop_live(page, found->ring, found->entry.total);
     subtract(&page->control->entries, 1);
     if (FMM_UNLIKELY(fmm_entry_kind(&found->entry) == FMM_KEY_INTERNAL)) {
-        subtract(&page->control->internal, 1);
+        count_internal_out(page, &found->entry);
     }
+}
+
+/* It is spent before it is stored anywhere, by a release: killed then, the next
+ * one is another. */
+uint32_t
+fmm_page_new_generation(const struct fmm_page *page)
+{
+    fmm_count_add(&page->control->generation, 1);
+    return (uint32_t)fmm_count_load(&page->control->generation);
+}
+
+/* Pairs with the fence in fmm_read_base(): the slot of the record is stored
+ * after this, by a release. */
+static void
+set_base(const struct fmm_page *page, uint64_t hash, uint32_t generation)
+{
+    atomic_store_explicit(fmm_page_base(page, hash), generation,
+                          memory_order_release);
+}
+
+void
+fmm_page_end_base(const struct fmm_page *page, uint64_t hash)
+{
+    set_base(page, hash, fmm_page_new_generation(page));
 }
 
 void
 fmm_page_note_departure(const struct fmm_page *page,
                         const struct fmm_found *found)
 {
+    if (FMM_UNLIKELY(fmm_entry_is_record(&found->entry))) {
+        fmm_page_end_base(page, found->entry.hash);
+    }
     bool value = (found->entry.flags & FMM_ENTRY_TOMBSTONE) == 0 &&
                  fmm_entry_kind(&found->entry) != FMM_KEY_INTERNAL;
     if (value && (found->word & FMM_SLOT_FRESH) == 0) {
         page->control->departed = 1;
     }
+}
+
+FMM_COLD void
+fmm_page_note_loss(const struct fmm_page *page)
+{
+    uint32_t generation = fmm_page_new_generation(page);
+    page->control->departed = 1;
+    for (uint32_t base = 0; base < page->geometry->bases; base++) {
+        set_base(page, base, generation);
+    }
+}
+
+void
+fmm_page_clear_bad_slot(const struct fmm_page *page, uint32_t slot,
+                        bool *noted)
+{
+    if (!*noted) {
+        fmm_page_note_loss(page);
+        *noted = true;
+    }
+    fmm_index_publish(&page->index, slot, 0);
 }
 
 void
@@ -182,7 +250,7 @@ void
 fmm_page_reset(struct fmm_page *page)
 {
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
-    page->control->departed = 1;
+    fmm_page_note_loss(page);
     for (uint32_t slot = 0; slot < slots; slot++) {
         fmm_index_publish(&page->index, slot, 0);
     }
@@ -218,7 +286,7 @@ fmm_page_fetch_ahead(const struct fmm_page *page, uint32_t slot)
 /* What the slots of a page name, counted. */
 struct tally {
     uint64_t live[2];
-    uint64_t entries, internal;
+    uint64_t entries, internal, records, record_bytes;
 };
 
 /* The first word of an entry is enough: the counters are advisory. */
@@ -235,6 +303,10 @@ count_slot(const struct fmm_page *page, uint32_t slot, struct tally *tally)
         tally->live[id] += entry.total;
         tally->entries++;
         tally->internal += fmm_entry_kind(&entry) == FMM_KEY_INTERNAL;
+        if (FMM_UNLIKELY(fmm_entry_is_record(&entry))) {
+            tally->records++;
+            tally->record_bytes += entry.total;
+        }
     }
 }
 
@@ -258,6 +330,8 @@ fmm_page_recount(const struct fmm_page *page)
     fmm_count_store(&control->live[FMM_RING_M], tally.live[FMM_RING_M]);
     fmm_count_store(&control->entries, tally.entries);
     fmm_count_store(&control->internal, tally.internal);
+    fmm_count_store(&control->records, tally.records);
+    fmm_count_store(&control->record_bytes, tally.record_bytes);
     control->recount_at = page->ring[FMM_RING_M].tail +
                           (FMM_RECOUNT_LAPS << page->ring[FMM_RING_M].shift);
 }

@@ -22,6 +22,19 @@ struct fmm_page {
     struct fmm_ring ring[2];
 };
 
+/* Before a value becomes dirty: say so in the header. The page is locked: whoever
+ * clears the word has looked at all pages under their locks since. */
+static inline void
+fmm_page_note_unwritten(const struct fmm_page *page)
+{
+    fmm_word64 *word = &((struct fmm_header *)(void *)page->base)->unwritten;
+    if (FMM_UNLIKELY(atomic_load_explicit(word, memory_order_relaxed) !=
+                     FMM_UNWRITTEN)) {
+        /* The slot that follows is stored with release. */
+        atomic_store_explicit(word, FMM_UNWRITTEN, memory_order_relaxed);
+    }
+}
+
 /* A slot and the entry that it names. */
 struct fmm_found {
     struct fmm_entry entry;
@@ -160,16 +173,42 @@ void fmm_page_describe(const struct fmm_page *page,
                        const struct fmm_found *found, uint64_t created_ms,
                        uint64_t now_ms, struct fmm_meta *meta_out);
 
-/* Before an entry goes: from now on a key that is not in the page may be in
- * the user's store all the same. */
+/* The base of a group whose record has that hash, and would be in this page. */
+static inline fmm_word32 *
+fmm_page_base(const struct fmm_page *page, uint64_t hash)
+{
+    const struct fmm_geometry *geometry = page->geometry;
+    void *bases = page->base + geometry->bases_at;
+    return (fmm_word32 *)bases + (uint64_t)page->number * geometry->bases +
+           (hash & (geometry->bases - 1u));
+}
+/* A number that no group of the page has had for its generation. */
+uint32_t fmm_page_new_generation(const struct fmm_page *page);
+/* End the groups without a record that have the base of that hash. */
+void fmm_page_end_base(const struct fmm_page *page, uint64_t hash);
+
+/* Before an entry goes that no other version of its key takes the place of:
+ * from now on a key that is not in the page may be in the user's store all the
+ * same, and without its record a group has another generation than before it
+ * was ended. */
 void fmm_page_note_departure(const struct fmm_page *page,
                              const struct fmm_found *found);
+/* The same before what cannot be read goes: it may have been any entry. */
+void fmm_page_note_loss(const struct fmm_page *page);
+/* Let a slot name nothing that names nothing sound. Of those that are found in
+ * one walk, the first notes the loss. */
+void fmm_page_clear_bad_slot(const struct fmm_page *page, uint32_t slot,
+                             bool *noted);
 /* Let the slot name nothing; the bytes are the ring's to reclaim. */
 void fmm_page_clear_slot(const struct fmm_page *page,
                          const struct fmm_found *found);
-/* Account for an entry that a slot names now, its bytes aside, and for one
- * that none names any more. */
-void fmm_page_count_in(const struct fmm_page *page, enum fmm_key_kind kind);
+/* Account for an entry of `bytes` that a slot names now, and for one that none
+ * names any more. */
+void fmm_page_count_in(const struct fmm_page *page, uint32_t ring,
+                       uint64_t bytes);
+/* Of an internal key: besides. */
+void fmm_page_count_internal(const struct fmm_page *page, bool record,
+                             uint64_t bytes);
 void fmm_page_count_out(const struct fmm_page *page,
                         const struct fmm_found *found);
 /* Account for `bytes` more, or fewer, of named entries in a ring. */
@@ -182,6 +221,15 @@ void fmm_page_drop_live(const struct fmm_page *page, uint32_t ring,
 uint64_t fmm_page_dead(const struct fmm_page *page, uint32_t ring);
 /* Bytes of the entries that slots name, both rings. */
 uint64_t fmm_page_live(const struct fmm_page *page);
+
+/* Whether few slots are free: then entries leave for want of one, whatever the
+ * bytes. */
+static inline bool
+fmm_page_lacks_slots(const struct fmm_page *page)
+{
+    uint64_t slots = (uint64_t)page->index.buckets * FMM_BUCKET_SLOTS;
+    return page->control->entries > slots - slots / 16;
+}
 
 /* Let a larger index, which is complete, take the place of the present one. It
  * begins at that offset in the rings, where no entry is: there ring M ends. */

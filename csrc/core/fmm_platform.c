@@ -6,25 +6,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/file.h>
+#include <sys/param.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifdef __linux__
-#include <sys/vfs.h>
-#endif
 
 #ifndef O_CLOEXEC
 #error "a system without O_CLOEXEC is not supported"
 #endif
 
 #define OPEN_FLAGS (O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+#define READ_FLAGS ((OPEN_FLAGS & ~O_ACCMODE) | O_RDONLY)
 #define TEMPORARY_SUFFIX ".fmmtmp"
 
 /* ---------------------------------------------------------------- files */
@@ -33,6 +28,59 @@ int
 fmm_platform_open(const char *path)
 {
     return open(path, OPEN_FLAGS);
+}
+
+#ifdef F_GETPATH
+/* macOS: the files of /dev/fd are no descriptions of their own. */
+int
+fmm_platform_reopen(int fd)
+{
+    char path[MAXPATHLEN];
+    return fcntl(fd, F_GETPATH, path) < 0 ? -1 : fmm_platform_open(path);
+}
+#else
+int
+fmm_platform_open_to_read(const char *path)
+{
+    return open(path, READ_FLAGS);
+}
+
+int
+fmm_platform_reopen(int fd)
+{
+    char self[64];
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    return open(self, OPEN_FLAGS & ~O_NOFOLLOW);
+}
+#endif
+
+/* As dup2(); no program that is executed has it. */
+static int
+dup_over(int fd, int to)
+{
+#ifdef __linux__
+    return dup3(fd, to, O_CLOEXEC);
+#else
+    int done = dup2(fd, to);
+    fcntl(to, F_SETFD, FD_CLOEXEC);
+    return done;
+#endif
+}
+
+int
+fmm_platform_move(int fd, int to)
+{
+    if (fd == to || dup_over(fd, to) < 0) {
+        return fd;
+    }
+    close(fd);
+    return to;
+}
+
+void
+fmm_platform_spare(int fd)
+{
+    (void)flock(fd, LOCK_SH | LOCK_NB);
 }
 
 /* The directory part of `path`, "." when there is none. */
@@ -51,6 +99,16 @@ directory_of(const char *path, char *out)
     memcpy(out, length ? path : ".", length ? length : 1);
     out[length ? length : 1] = '\0';
     return true;
+}
+
+int
+fmm_platform_open_directory(const char *path)
+{
+    char directory[FMM_PATH_SIZE];
+    if (!directory_of(path, directory)) {
+        return -1;
+    }
+    return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* A name beside `path` that nobody else takes. */
@@ -107,33 +165,76 @@ open_temporary(const char *path, char *name_out)
     return fd;
 }
 
+#ifdef F_PREALLOCATE
+/* macOS gives space only to what lies past the end. */
 static bool
-set_size(int fd, uint64_t size, bool sparse)
+reserve_past_end(int fd, uint64_t more)
 {
-    if (ftruncate(fd, (off_t)size) != 0) {
-        return false;
-    }
-    if (!sparse) {
-        int failure;
-        do {
-            failure = posix_fallocate(fd, 0, (off_t)size);
-        } while (failure == EINTR);
-        errno = failure;
-        return failure == 0;
+    fstore_t store = {
+        .fst_flags = F_ALLOCATEALL,
+        .fst_posmode = F_PEOFPOSMODE,
+        .fst_length = (off_t)more,
+    };
+    return fcntl(fd, F_PREALLOCATE, &store) == 0;
+}
+
+/* A hole gets its space when it is written to: here what it reads as. */
+static bool
+reserve_hole(int fd, uint64_t at, uint64_t end)
+{
+    unsigned char bytes[4096];
+    while (at < end) {
+        size_t length = (size_t)fmm_min(end - at, sizeof(bytes));
+        ssize_t got = pread(fd, bytes, length, (off_t)at);
+        if (got <= 0 || pwrite(fd, bytes, (size_t)got, (off_t)at) != got) {
+            return false;
+        }
+        at += (uint64_t)got;
     }
     return true;
 }
 
+bool
+fmm_platform_reserve(int fd, uint64_t at, uint64_t length)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        return false;
+    }
+    uint64_t end = at + length, size = (uint64_t)status.st_size;
+    return reserve_hole(fd, at, fmm_min(end, size)) &&
+           (end <= size || reserve_past_end(fd, end - size));
+}
+#else
+bool
+fmm_platform_reserve(int fd, uint64_t at, uint64_t length)
+{
+    int failure;
+    do {
+        failure = posix_fallocate(fd, (off_t)at, (off_t)length);
+    } while (failure == EINTR);
+    errno = failure;
+    return failure == 0;
+}
+#endif
+
+/* In this order: macOS reserves nothing in a file that is long enough. */
+bool
+fmm_platform_resize(int fd, uint64_t size, uint64_t reserved)
+{
+    return (reserved == 0 || fmm_platform_reserve(fd, 0, reserved)) &&
+           ftruncate(fd, (off_t)size) == 0;
+}
+
 int
-fmm_platform_create(const char *path, uint32_t mode, uint64_t size,
-                    bool sparse, char *name_out)
+fmm_platform_create(const char *path, uint32_t mode, char *name_out)
 {
     int fd = open_temporary(path, name_out);
     if (fd < 0) {
         return -1;
     }
     if (!fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_SHARED) ||
-        !set_size(fd, size, sparse) || fchmod(fd, (mode_t)mode) != 0) {
+        fchmod(fd, (mode_t)mode) != 0) {
         int saved = errno;
         fmm_platform_discard(fd, name_out);
         errno = saved;
@@ -233,6 +334,7 @@ copy_stat(const struct stat *from, struct fmm_file_stat *out)
         .inode = (uint64_t)from->st_ino,
         .size = (uint64_t)from->st_size,
         .links = (uint64_t)from->st_nlink,
+        .space = (uint64_t)from->st_blocks * 512u,
         .mode = (uint32_t)from->st_mode & 07777u,
         .regular = S_ISREG(from->st_mode),
         .foreign = from->st_uid != geteuid(),
@@ -293,6 +395,12 @@ fmm_platform_unlink(const char *path)
     return unlink(path) == 0;
 }
 
+bool
+fmm_platform_truncate(int fd)
+{
+    return ftruncate(fd, 0) == 0;
+}
+
 void
 fmm_platform_close(int fd)
 {
@@ -301,60 +409,29 @@ fmm_platform_close(int fd)
     }
 }
 
-bool
-fmm_platform_is_remote(int fd)
-{
-#ifdef __linux__
-    /* Magic numbers from statfs(2). */
-    static const uint32_t remote[] = {
-        0x6969u,     /* NFS */
-        0x517bu,     /* SMB */
-        0xfe534d42u, /* SMB2 */
-        0xff534d42u, /* CIFS */
-        0x65735546u, /* FUSE */
-        0x01021997u, /* 9P */
-        0x5346414fu, /* AFS */
-        0x00c36400u, /* Ceph */
-        0x7461636fu, /* OCFS2 */
-        0x01161970u, /* GFS2 */
-        0x0bd00bd0u, /* Lustre */
-    };
-    struct statfs status;
-    if (fstatfs(fd, &status) != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
-        if ((uint32_t)status.f_type == remote[i]) {
-            return true;
-        }
-    }
-#endif
-    (void)fd;
-    return false;
-}
-
-uint64_t
-fmm_platform_free_space(const char *path)
-{
-    char directory[FMM_PATH_SIZE];
-    struct statvfs status;
-    if (!directory_of(path, directory) || statvfs(directory, &status) != 0) {
-        return 0;
-    }
-    return (uint64_t)status.f_bavail * (uint64_t)status.f_frsize;
-}
-
-/* Locks of the open file description; systems without have record locks
- * of the process, which guard less. */
 #ifdef F_OFD_SETLK
 #define SET_LOCK F_OFD_SETLK
-#else
-#define SET_LOCK F_SETLK
+#define GET_LOCK F_OFD_GETLK
+#else /* no such command: EINVAL */
+#define SET_LOCK (-1)
+#define GET_LOCK (-1)
 #endif
 
+static bool
+control_lock(int fd, int command, struct flock *lock)
+{
+    int failed;
+    do {
+        failed = fcntl(fd, command, lock);
+    } while (failed && errno == EINTR);
+    if (failed && errno == EINVAL) {
+        errno = ENOLCK;
+    }
+    return !failed;
+}
+
 bool
-fmm_platform_lock_byte(int fd, enum fmm_lock_byte byte,
-                       enum fmm_lock_kind kind)
+fmm_platform_lock_byte(int fd, uint64_t byte, enum fmm_lock_kind kind)
 {
     static const short types[] = {F_UNLCK, F_RDLCK, F_WRLCK};
     struct flock lock = {
@@ -363,16 +440,24 @@ fmm_platform_lock_byte(int fd, enum fmm_lock_byte byte,
         .l_start = (off_t)byte,
         .l_len = 1,
     };
-    int failed;
-    do {
-        failed = fcntl(fd, SET_LOCK, &lock);
-    } while (failed && errno == EINTR);
-    return !failed;
+    return control_lock(fd, SET_LOCK, &lock);
 }
 
 bool
-fmm_platform_lock_byte_wait(int fd, enum fmm_lock_byte byte,
-                            enum fmm_lock_kind kind, uint64_t wait_ms)
+fmm_platform_byte_taken(int fd, uint64_t byte)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = (off_t)byte,
+        .l_len = 1,
+    };
+    return !control_lock(fd, GET_LOCK, &lock) || lock.l_type != F_UNLCK;
+}
+
+bool
+fmm_platform_lock_byte_wait(int fd, uint64_t byte, enum fmm_lock_kind kind,
+                            uint64_t wait_ms)
 {
     const struct timespec moment = {.tv_nsec = 500 * 1000};
     uint64_t deadline = fmm_monotonic_ms() + wait_ms;
@@ -384,128 +469,4 @@ fmm_platform_lock_byte_wait(int fd, enum fmm_lock_byte byte,
         nanosleep(&moment, NULL);
     }
     return true;
-}
-
-/* ----------------------------------------------------------------- maps */
-
-void *
-fmm_platform_map(int fd, uint64_t size)
-{
-    void *base =
-        mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    return base == MAP_FAILED ? NULL : base;
-}
-
-bool
-fmm_platform_map_privately(void *base, int fd, uint64_t size)
-{
-    return mmap(base, (size_t)size, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_FIXED, fd, 0) != MAP_FAILED;
-}
-
-void
-fmm_platform_unmap(void *base, uint64_t size)
-{
-    munmap(base, (size_t)size);
-}
-
-/* Maps that the SIGBUS handler looks after. The table is process-wide as
- * the handler is; entries are taken and freed by one atomic store. */
-#define GUARDED_MAX 64
-static struct {
-    _Atomic(uintptr_t) base;
-    _Atomic(uint64_t) size;
-    _Atomic(int) damaged;
-} guarded[GUARDED_MAX];
-static struct sigaction previous_sigbus;
-static pthread_once_t sigbus_once = PTHREAD_ONCE_INIT;
-
-static void
-pass_on(int number, siginfo_t *info, void *context)
-{
-    if (previous_sigbus.sa_flags & SA_SIGINFO) {
-        previous_sigbus.sa_sigaction(number, info, context);
-        return;
-    }
-    if (previous_sigbus.sa_handler != SIG_DFL &&
-        previous_sigbus.sa_handler != SIG_IGN) {
-        previous_sigbus.sa_handler(number);
-        return;
-    }
-    signal(number, SIG_DFL); /* the access is tried again, and kills */
-}
-
-/* Put zeros where the file has gone: every reader of the map takes any
- * bytes, so that the interrupted call ends by itself. */
-static void
-on_sigbus(int number, siginfo_t *info, void *context)
-{
-    uintptr_t at = (uintptr_t)info->si_addr;
-    for (int i = 0; i < GUARDED_MAX; i++) {
-        uintptr_t base = guarded[i].base;
-        if (base == 0 || at < base || at - base >= guarded[i].size) {
-            continue;
-        }
-        guarded[i].damaged = 1;
-        if (mmap((void *)base, (size_t)guarded[i].size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-                 0) != MAP_FAILED) {
-            return;
-        }
-    }
-    pass_on(number, info, context);
-}
-
-static void
-install_sigbus(void)
-{
-    struct sigaction action = {.sa_sigaction = on_sigbus,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &previous_sigbus);
-}
-
-bool
-fmm_platform_guard(void *base, uint64_t size)
-{
-    pthread_once(&sigbus_once, install_sigbus);
-    for (int i = 0; i < GUARDED_MAX; i++) {
-        uintptr_t empty = 0;
-        if (atomic_compare_exchange_strong(&guarded[i].base, &empty,
-                                           (uintptr_t)base)) {
-            guarded[i].damaged = 0;
-            guarded[i].size = size;
-            return true;
-        }
-    }
-    errno = EMFILE;
-    return false;
-}
-
-static int
-guarded_slot(const void *base)
-{
-    for (int i = 0; i < GUARDED_MAX; i++) {
-        if (guarded[i].base == (uintptr_t)base) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-bool
-fmm_platform_damaged(const void *base)
-{
-    int slot = guarded_slot(base);
-    return slot >= 0 && guarded[slot].damaged;
-}
-
-void
-fmm_platform_unguard(void *base)
-{
-    int slot = guarded_slot(base);
-    if (slot >= 0) {
-        guarded[slot].size = 0;
-        guarded[slot].base = 0;
-    }
 }

@@ -3,47 +3,140 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
 #include <linux/futex.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#else
+#include <sys/types.h>
+#include <sys/sysctl.h>
 #endif
 
-static _Atomic(uint64_t) forks;
-static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
+/* How often this process was forked, and a page with the same number, which
+ * the kernel clears in each child: also in one that was made without running
+ * the handlers of pthread_atfork(). Without such a page it is the number. */
+static fmm_word64 forks = 1;
+static fmm_word64 *forks_page = &forks;
+static fmm_word64 children; /* that this process forked */
+static pthread_mutex_t forks_lock = PTHREAD_MUTEX_INITIALIZER;
+static void (*_Atomic forks_visitor)(void);
 
-static void
+static uint64_t
 count_fork(void)
 {
-    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+    uint64_t next = forks + 1, seen = 0;
+    if (forks_page == &forks ||
+        atomic_compare_exchange_strong(forks_page, &seen, next)) {
+        forks = next;
+        return next;
+    }
+    return seen;
 }
+
+void
+fmm_forks_hold(void)
+{
+    pthread_mutex_lock(&forks_lock);
+}
+
+void
+fmm_forks_release(void)
+{
+    pthread_mutex_unlock(&forks_lock);
+}
+
+static void
+after_fork_in_parent(void)
+{
+    atomic_fetch_add_explicit(&children, 1, memory_order_relaxed);
+    fmm_forks_release();
+}
+
+static void
+after_fork_in_child(void)
+{
+    if (forks_page == &forks || *forks_page == 0) {
+        count_fork();
+    }
+    forks_visitor();
+    fmm_forks_release();
+}
+
+#ifdef MADV_WIPEONFORK
+static void
+make_page(void)
+{
+    void *page = mmap(NULL, sizeof(*forks_page), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page != MAP_FAILED &&
+        madvise(page, sizeof(*forks_page), MADV_WIPEONFORK) == 0) {
+        fmm_word64 *word = page;
+        *word = forks;
+        forks_page = word;
+    }
+}
+#else
+static void
+make_page(void)
+{
+}
+#endif
 
 static void
 watch_forks(void)
 {
-    pthread_atfork(NULL, NULL, count_fork);
+    make_page();
+    pthread_atfork(fmm_forks_hold, after_fork_in_parent, after_fork_in_child);
+}
+
+void
+fmm_forks_watch(void (*in_child)(void))
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (forks_visitor == NULL) {
+        forks_visitor = in_child;
+    }
+    pthread_once(&once, watch_forks);
+}
+
+uint64_t
+fmm_forks_made(void)
+{
+    return atomic_load_explicit(&children, memory_order_relaxed);
+}
+
+uint64_t
+fmm_forks_seen(void)
+{
+    return atomic_load_explicit(forks_page, memory_order_relaxed);
 }
 
 uint64_t
 fmm_forks(void)
 {
-    return atomic_load_explicit(&forks, memory_order_relaxed);
+    uint64_t count = fmm_forks_seen();
+    return FMM_LIKELY(count != 0) ? count : count_fork();
 }
 
-/* Read a small file whole, as a string. False when that fails. */
+#ifdef __APPLE__
 static bool
-read_text(const char *path, char *out, size_t capacity)
+read_boot(char *out, size_t capacity)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return sysctlbyname("kern.bootsessionuuid", out, &capacity, NULL, 0) == 0;
+}
+#else
+/* What names the boot, 32 digits and 4 hyphens, as a string. */
+static bool
+read_boot(char *out, size_t capacity)
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;
     }
@@ -54,6 +147,7 @@ read_text(const char *path, char *out, size_t capacity)
     out[length > 0 ? length : 0] = '\0';
     return length > 0;
 }
+#endif
 
 /* A file that could not be read for want of descriptors or memory is not
  * one that this system does not have. */
@@ -68,10 +162,9 @@ bool
 fmm_platform_identity(struct fmm_identity *out)
 {
     char text[64];
-    struct stat status;
     memset(out, 0, sizeof(*out));
-    if (read_text("/proc/sys/kernel/random/boot_id", text, sizeof(text))) {
-        /* 32 digits and 4 hyphens: fold them into 16 bytes. */
+    if (read_boot(text, sizeof(text))) {
+        /* Fold them into 16 bytes. */
         for (size_t i = 0; text[i] != '\0' && text[i] != '\n'; i++) {
             unsigned char *byte = &out->boot_id[i % sizeof(out->boot_id)];
             *byte = (unsigned char)(*byte * 31u + (unsigned char)text[i]);
@@ -80,163 +173,27 @@ fmm_platform_identity(struct fmm_identity *out)
     else if (!is_missing()) {
         return false;
     }
-    if (stat("/proc/self/ns/pid", &status) == 0) {
-        out->pid_namespace = (uint64_t)status.st_ino;
-        return true;
-    }
-    return is_missing();
-}
-
-struct process {
-    uint64_t start; /* clock ticks after boot */
-    long threads;
-    char state;
-};
-
-/* What /proc/PID/stat says; the name in it may hold any character. */
-static bool
-read_process(long pid, struct process *out)
-{
-    char path[64], text[1024];
-    unsigned long long start;
-    snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-    if (!read_text(path, text, sizeof(text))) {
-        return false;
-    }
-    const char *after = strrchr(text, ')');
-    if (after == NULL ||
-        sscanf(after + 1,
-               " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d"
-               " %*d %*d %ld %*d %llu",
-               &out->state, &out->threads, &start) != 3) {
-        return false;
-    }
-    out->start = start;
     return true;
 }
 
-/* ------------------------------------------------------- who maps a file */
-
-/* One line of /proc/PID/maps. */
-struct mapping {
-    unsigned long start, end, offset, device[2], inode;
-};
-
-/* False at the end. The line is read whole, however long the path in it is:
- * what stands in a path is never taken for a mapping. */
-static bool
-read_mapping(FILE *maps, struct mapping *out)
-{
-    char *line = NULL;
-    size_t capacity = 0;
-    bool found = getline(&line, &capacity, maps) > 0 &&
-                 sscanf(line, "%lx-%lx %*s %lx %lx:%lx %lu", &out->start,
-                        &out->end, &out->offset, &out->device[0],
-                        &out->device[1], &out->inode) == 6;
-    free(line);
-    return found;
-}
-
-/* What this process has mapped at `address`; false unless it is a file. */
-static bool
-mapping_here(const void *address, struct mapping *out)
-{
-    uintptr_t wanted = (uintptr_t)address;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    bool found = false;
-    while (maps != NULL && !found && read_mapping(maps, out)) {
-        found = out->start <= wanted && wanted < out->end;
-    }
-    if (maps != NULL) {
-        fclose(maps);
-    }
-    return found && out->inode != 0;
-}
-
-/* A map may have been cut into several lines; its first has offset 0. */
-static bool
-is_map_of(const struct mapping *line, const struct mapping *file)
-{
-    return line->offset == 0 && line->inode == file->inode &&
-           line->device[0] == file->device[0] &&
-           line->device[1] == file->device[1];
-}
-
-/* An empty list proves nothing: so it reads when the first thread of a
- * living process has ended. */
-static unsigned
-count_maps(FILE *maps, const struct mapping *file)
-{
-    struct mapping line;
-    unsigned count = 0;
-    bool any = false;
-    while (read_mapping(maps, &line)) {
-        any = true;
-        count += is_map_of(&line, file);
-    }
-    return any ? count : UINT_MAX;
-}
-
-/* A lock word: bit 0 waiters, bits 1-22 pid, bits 23-63 start time. */
-#define PID_SHIFT 1u
-#define PID_MASK UINT64_C(0x3fffff)
-#define START_SHIFT 23u
-#define START_MASK ((UINT64_C(1) << 41) - 1)
-
-uint64_t
-fmm_platform_owner(void)
-{
-    struct process self = {0};
-    long pid = (long)getpid();
-    pthread_once(&forks_once, watch_forks);
-    if (!read_process(pid, &self)) {
-        self.start = 0; /* no /proc: the pid alone has to do */
-    }
-    return ((uint64_t)pid & PID_MASK) << PID_SHIFT | (self.start & START_MASK)
-                                                         << START_SHIFT;
-}
-
 uint32_t
-fmm_platform_pid(uint64_t owner)
+fmm_platform_pid(void)
 {
-    return (uint32_t)(owner >> PID_SHIFT & PID_MASK);
+    return (uint32_t)getpid();
 }
 
-bool
-fmm_platform_alive(uint64_t owner)
+void
+fmm_platform_command(char *out, size_t capacity)
 {
-    struct process process;
-    long pid = (long)fmm_platform_pid(owner);
-    uint64_t start = owner >> START_SHIFT & START_MASK;
-    if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH)) {
-        return false;
-    }
-    if (!read_process(pid, &process)) {
-        return true; /* it may hide its /proc; its life is certain */
-    }
-    if (start != 0 && (process.start & START_MASK) != start) {
-        return false;
-    }
-    /* A zombie whose other threads go on still lives. */
-    bool dead = process.state == 'Z' || process.state == 'X';
-    return !dead || process.threads > 1;
-}
-
-unsigned
-fmm_platform_maps(uint64_t owner, const void *address)
-{
-    char path[64];
-    struct mapping file;
-    snprintf(path, sizeof(path), "/proc/%ld/maps",
-             (long)fmm_platform_pid(owner));
-    FILE *maps = fopen(path, "re");
-    if (maps == NULL) {
-        return UINT_MAX; /* another system, or it may not be looked at */
-    }
-    bool known = mapping_here(address, &file);
-    unsigned count = known ? count_maps(maps, &file) : UINT_MAX;
-    fclose(maps);
-    return count;
+    char name[16] = "";
+#ifdef __linux__
+    prctl(PR_GET_NAME, name);
+#else
+    const char *program = getprogname();
+    memcpy(name, program, strnlen(program, sizeof(name) - 1));
+#endif
+    memset(out, 0, capacity);
+    memcpy(out, name, fmm_min(strnlen(name, sizeof(name)), capacity - 1));
 }
 
 #ifdef __linux__
@@ -246,32 +203,43 @@ low_half(fmm_word64 *word)
     size_t low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 1 : 0;
     return (uint32_t *)(uintptr_t)word + low;
 }
-#endif
 
 void
 fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
 {
     const struct timespec timeout = {.tv_sec = us / 1000000u,
                                      .tv_nsec = us % 1000000u * 1000L};
-#ifdef __linux__
     syscall(SYS_futex, low_half(word), FUTEX_WAIT, (uint32_t)seen, &timeout,
             NULL, 0);
-#else
-    (void)word;
-    (void)seen;
-    nanosleep(&timeout, NULL);
-#endif
 }
 
 void
 fmm_platform_wake(fmm_word64 *word)
 {
-#ifdef __linux__
     syscall(SYS_futex, low_half(word), FUTEX_WAKE, 1, NULL, NULL, 0);
-#else
-    (void)word;
-#endif
 }
+#else
+#define LOOK_US 50u
+
+/* Nobody wakes us: look now and then. */
+void
+fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
+{
+    const struct timespec moment = {.tv_nsec = LOOK_US * 1000L};
+    uint64_t end_ns = fmm_monotonic_ns() + us * UINT64_C(1000);
+    while ((uint32_t)atomic_load_explicit(word, memory_order_relaxed) ==
+               (uint32_t)seen &&
+           fmm_monotonic_ns() < end_ns) {
+        nanosleep(&moment, NULL);
+    }
+}
+
+void
+fmm_platform_wake(fmm_word64 *word)
+{
+    (void)word;
+}
+#endif
 
 void
 fmm_platform_pause(void)
@@ -306,6 +274,12 @@ fmm_platform_random(void *buffer, size_t length)
 #define WALL_CLOCK CLOCK_REALTIME
 #endif
 
+#ifdef __APPLE__ /* the other one has only microseconds */
+#define STEADY_CLOCK CLOCK_MONOTONIC_RAW
+#else
+#define STEADY_CLOCK CLOCK_MONOTONIC
+#endif
+
 static uint64_t
 read_clock(clockid_t clock)
 {
@@ -323,13 +297,25 @@ fmm_now_ms(void)
 uint64_t
 fmm_monotonic_ms(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
+    return read_clock(STEADY_CLOCK);
+}
+
+static uint64_t
+read_clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+fmm_now_ns(void)
+{
+    return read_clock_ns(CLOCK_REALTIME);
 }
 
 uint64_t
 fmm_monotonic_ns(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return read_clock_ns(STEADY_CLOCK);
 }

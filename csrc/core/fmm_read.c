@@ -2,7 +2,7 @@
 
 #include "fmm_hold.h"
 
-#define TRIES 16
+#define OVERRUNS_MAX 16
 #define LAPPED FMM_BUSY
 
 /* One look at one page. The tails are loaded before any slot. */
@@ -25,6 +25,9 @@ static void
 take_hit(const struct look *look, const struct fmm_found *found)
 {
     uint64_t now_ms = look->read->call->now_ms;
+    if (FMM_UNLIKELY(look->cache->client.read_only)) {
+        return;
+    }
     uint64_t since = now_ms > look->created_ms ? now_ms - look->created_ms : 0;
     fmm_hint_hit(&look->page.index.hints[found->slot], since / 1000);
 }
@@ -62,7 +65,8 @@ take_found(const struct look *look, const struct fmm_found *found)
     const struct fmm_entry *entry = &found->entry;
     uint64_t now_ms = read->call->now_ms;
     bool gone = fmm_read_gone(look->cache, entry, now_ms);
-    bool split = (entry->flags & FMM_ENTRY_SPLIT) != 0 && read->parts != NULL;
+    bool split =
+        (entry->flags & FMM_ENTRY_IN_PARTS) != 0 && read->parts != NULL;
     bool fits = entry->value_len <= read->capacity;
     if (FMM_UNLIKELY(split)) {
         fmm_entry_parts(entry, read->parts);
@@ -135,7 +139,7 @@ FMM_COLD static enum fmm_status
 look_again(const struct fmm_cache *cache, const struct fmm_read *read)
 {
     enum fmm_status status = LAPPED;
-    for (int i = 1; i < TRIES && status == LAPPED; i++) {
+    for (int i = 1; i < OVERRUNS_MAX && status == LAPPED; i++) {
         status = look_once(cache, read);
     }
     return status;
@@ -150,12 +154,25 @@ fmm_read_entry(const struct fmm_cache *cache, const struct fmm_read *read)
 
 /* --------------------------------------------------------------- groups */
 
-uint64_t
+/* Who saw the slot of a record empty sees what its base became before; pairs
+ * with the release in fmm_index_publish(). */
+uint32_t
+fmm_read_base(const struct fmm_cache *cache, const struct fmm_key *key)
+{
+    const struct fmm_page page = {.base = cache->base,
+                                  .geometry = &cache->geometry,
+                                  .number = key->page};
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(fmm_page_base(&page, key->hash),
+                                memory_order_relaxed);
+}
+
+bool
 fmm_read_generation(const struct fmm_cache *cache, const struct fmm_key *key,
-                    uint64_t now_ms)
+                    uint64_t now_ms, uint32_t *generation_out)
 {
     const struct fmm_call call = {.now_ms = now_ms, .brief = true};
-    uint64_t generation = 0;
+    uint64_t generation;
     struct fmm_meta meta;
     const struct fmm_read read = {.call = &call,
                                   .key = key,
@@ -163,7 +180,9 @@ fmm_read_generation(const struct fmm_cache *cache, const struct fmm_key *key,
                                   .capacity = sizeof(generation),
                                   .meta = &meta};
     enum fmm_status status = fmm_read_entry(cache, &read);
-    return status == FMM_OK && meta.type == FMM_TYPE_INT ? generation : 0;
+    bool there = status == FMM_OK && meta.type == FMM_TYPE_INT;
+    *generation_out = there ? (uint32_t)generation : fmm_read_base(cache, key);
+    return status != LAPPED;
 }
 
 FMM_NOINLINE bool
@@ -175,8 +194,9 @@ fmm_read_tags_hold(const struct fmm_cache *cache,
     uint32_t count = fmm_entry_tags(entry, tags);
     for (uint32_t i = 0; i < count; i++) {
         fmm_tag_key(cache, &tags[i], &key);
-        uint64_t now = fmm_read_generation(cache, &key, now_ms);
-        if (now == 0 || now != tags[i].generation) {
+        uint32_t now;
+        if (!fmm_read_generation(cache, &key, now_ms, &now) ||
+            now != tags[i].generation) {
             return false;
         }
     }

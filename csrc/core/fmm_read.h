@@ -21,10 +21,15 @@ struct fmm_read {
 enum fmm_status fmm_read_entry(const struct fmm_cache *cache,
                                const struct fmm_read *read);
 
-/* The generation that a record has now, 0 when there is none. Takes no lock,
- * and so may be asked while any page is held. */
-uint64_t fmm_read_generation(const struct fmm_cache *cache,
-                             const struct fmm_key *key, uint64_t now_ms);
+/* The generation of a group whose record was looked for, and is not there. */
+uint32_t fmm_read_base(const struct fmm_cache *cache,
+                       const struct fmm_key *key);
+/* The generation of the group that has its record under `key`. Takes no lock,
+ * and so may be asked while any page is held. False: it cannot be told, since
+ * the record is overwritten faster than it can be read. */
+bool fmm_read_generation(const struct fmm_cache *cache,
+                         const struct fmm_key *key, uint64_t now_ms,
+                         uint32_t *generation_out);
 /* Whether all tags of an entry still have its generations. */
 bool fmm_read_tags_hold(const struct fmm_cache *cache,
                         const struct fmm_entry *entry, uint64_t now_ms);

@@ -77,6 +77,17 @@ fmm_ring_has_room(const struct fmm_ring *ring, uint64_t length)
     return padding + length <= fmm_ring_free(ring);
 }
 
+uint64_t
+fmm_ring_hole(const struct fmm_ring *ring, uint64_t least)
+{
+    uint64_t end = to_the_end(ring);
+    uint64_t free_bytes = fmm_ring_free(ring);
+    if (end >= least || free_bytes <= end) {
+        return fmm_min(end, free_bytes);
+    }
+    return free_bytes - end;
+}
+
 void
 fmm_ring_append(struct fmm_ring *ring, uint64_t length)
 {

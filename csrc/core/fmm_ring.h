@@ -85,6 +85,10 @@ void fmm_ring_reset(struct fmm_ring *ring);
  * the ring's end included. */
 bool fmm_ring_has_room(const struct fmm_ring *ring, uint64_t length);
 
+/* Contiguous bytes beyond the head, or, where those before the ring's end are
+ * fewer than `least`, beyond the end. */
+uint64_t fmm_ring_hole(const struct fmm_ring *ring, uint64_t least);
+
 /* Ask for the lines beyond the head, to be written soon. */
 static inline void
 fmm_ring_prefetch(const struct fmm_ring *ring)

@@ -1,6 +1,7 @@
 /* Whole pages: copy them out, drop. */
 #include "fmm.h"
 
+#include "fmm_directory.h"
 #include "fmm_hold.h"
 #include "fmm_read.h"
 
@@ -50,9 +51,19 @@ record_size(const struct fmm_meta *meta, bool values)
                       (values ? meta->value_len : 0));
 }
 
+/* Of one who may not take the page: `tail` as it was before any slot was
+ * read. */
+static bool
+is_whole(const struct fmm_page *page, const uint64_t tail[2],
+         const struct fmm_found *found)
+{
+    return tail == NULL || fmm_page_is_whole(page, tail[found->ring],
+                                             found->ring, found->offset);
+}
+
 static void
-scan_locked(const struct fmm_hold *hold, const struct fmm_call *call,
-            struct fmm_scan *scan)
+scan_slots(const struct fmm_hold *hold, const uint64_t tail[2],
+           const struct fmm_call *call, struct fmm_scan *scan)
 {
     const struct search search = {hold, call->now_ms, scan->scope};
     struct fmm_found found;
@@ -71,7 +82,7 @@ scan_locked(const struct fmm_hold *hold, const struct fmm_call *call,
             write_record(scan->buffer + scan->used, &found.entry, &meta,
                          scan->values);
         }
-        scan->used += size;
+        scan->used += is_whole(&hold->page, tail, &found) ? size : 0;
     }
 }
 
@@ -83,19 +94,40 @@ largest_scan(const struct fmm_page *page)
     return page->geometry->page_size + slots * (sizeof(struct fmm_meta) + 8);
 }
 
+/* Without the page: what is overwritten meanwhile is left out. */
+static enum fmm_status
+scan_freely(struct fmm_cache *cache, const struct fmm_call *call,
+            uint32_t page, struct fmm_scan *scan)
+{
+    struct fmm_hold view = {.cache = cache};
+    uint64_t tail[2];
+    if (page >= cache->geometry.num_pages) {
+        return FMM_ERR_ARGUMENT;
+    }
+    fmm_page_look(cache->base, &cache->geometry, page, &view.page, tail);
+    scan_slots(&view, tail, call, scan);
+    if (scan->used > largest_scan(&view.page)) {
+        return FMM_ERR_CORRUPT; /* slots that share entries */
+    }
+    return scan->used <= scan->capacity ? FMM_OK : FMM_TOO_SMALL;
+}
+
 enum fmm_status
 fmm_scan_page(struct fmm_cache *cache, const struct fmm_call *call,
               uint32_t page, struct fmm_scan *scan)
 {
     struct fmm_hold hold;
+    if (cache->client.read_only) {
+        return scan_freely(cache, call, page, scan);
+    }
     enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
     if (status != FMM_OK) {
         return status;
     }
-    scan_locked(&hold, call, scan);
+    scan_slots(&hold, NULL, call, scan);
     if (FMM_UNLIKELY(scan->used > largest_scan(&hold.page))) {
         fmm_hold_repair(&hold.page); /* slots that share entries */
-        scan_locked(&hold, call, scan);
+        scan_slots(&hold, NULL, call, scan);
     }
     fmm_hold_release(&hold);
     return scan->used <= scan->capacity ? FMM_OK : FMM_TOO_SMALL;
@@ -124,7 +156,10 @@ struct dropping {
     uint64_t now_ms;
     enum fmm_drop what;
     bool keep_dirty;
-    bool spared; /* a lock */
+    bool spared;  /* a lock */
+    bool damaged; /* a slot that named nothing sound was cleared */
+    bool more;    /* values in parts than can be displaced at once */
+    struct fmm_displaced displaced;
     uint64_t values;
 };
 
@@ -140,6 +175,23 @@ is_in_use(const struct dropping *d, const struct fmm_entry *entry)
             (lease.token & FMM_LEASE_LOCK) != 0);
 }
 
+/* Take a value in parts out of the directory. Where all goes, its parts do. */
+static bool
+displace(struct dropping *d, const struct fmm_entry *entry)
+{
+    struct fmm_parts parts = {.length = 0};
+    struct fmm_cache *cache = d->hold->cache;
+    if (d->what != FMM_DROP_ALL) {
+        d->more |= d->displaced.count == FMM_DISPLACED_MAX;
+        fmm_entry_displace(entry, &d->displaced);
+        return !d->more;
+    }
+    fmm_entry_parts(entry, &parts);
+    parts.count = 0;
+    fmm_directory_forget(&cache->client, &cache->geometry, &parts);
+    return true;
+}
+
 /* Drop one slot's entry if it is meant. */
 static void
 drop_slot(struct dropping *d, uint32_t slot)
@@ -147,7 +199,7 @@ drop_slot(struct dropping *d, uint32_t slot)
     const struct fmm_page *page = &d->hold->page;
     struct fmm_found found;
     if (!fmm_page_load_slot(page, slot, &found)) {
-        fmm_index_publish(&page->index, slot, 0);
+        fmm_page_clear_bad_slot(page, slot, &d->damaged);
         return;
     }
     bool expired = fmm_read_expired(d->hold->cache, &found.entry, d->now_ms);
@@ -163,11 +215,26 @@ drop_slot(struct dropping *d, uint32_t slot)
         d->spared = true;
         return;
     }
+    if (FMM_UNLIKELY(found.entry.flags & FMM_ENTRY_IN_PARTS) &&
+        !displace(d, &found.entry)) {
+        return;
+    }
     fmm_page_clear_slot(page, &found);
     fmm_count_add(&page->control->expirations, expired ? 1 : 0);
     bool value = (found.entry.flags & FMM_ENTRY_TOMBSTONE) == 0 &&
                  fmm_entry_kind(&found.entry) != FMM_KEY_INTERNAL;
     d->values += value ? 1 : 0;
+}
+
+static void
+drop_slots(struct dropping *d, const struct fmm_page *page)
+{
+    for (uint32_t slot = 0; slot < count_slots(page); slot++) {
+        fmm_page_fetch_ahead(page, slot);
+        if (fmm_index_word(&page->index, slot) != 0) {
+            drop_slot(d, slot);
+        }
+    }
 }
 
 enum fmm_status
@@ -176,24 +243,23 @@ fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
               uint64_t *dropped)
 {
     struct fmm_hold hold;
-    enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
-    if (status != FMM_OK) {
-        return status;
-    }
     struct dropping d = {.hold = &hold,
                          .now_ms = call->now_ms,
                          .what = what,
                          .keep_dirty = keep_dirty};
-    for (uint32_t slot = 0; slot < count_slots(&hold.page); slot++) {
-        fmm_page_fetch_ahead(&hold.page, slot);
-        if (fmm_index_word(&hold.page.index, slot) != 0) {
-            drop_slot(&d, slot);
+    do {
+        enum fmm_status status = fmm_hold_take(cache, call, page, &hold);
+        if (status != FMM_OK) {
+            return status;
         }
-    }
-    if (what == FMM_DROP_ALL && !keep_dirty && !d.spared) {
-        fmm_page_reset(&hold.page);
-    }
-    fmm_hold_release(&hold);
+        d.more = false;
+        drop_slots(&d, &hold.page);
+        if (what == FMM_DROP_ALL && !keep_dirty && !d.spared) {
+            fmm_page_reset(&hold.page);
+        }
+        fmm_hold_release(&hold);
+        fmm_displaced_drop(cache, call, NULL, &d.displaced);
+    } while (d.more);
     *dropped += d.values;
     return FMM_OK;
 }

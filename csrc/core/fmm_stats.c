@@ -1,4 +1,4 @@
-/* Counters of all pages. */
+/* Counters of all pages and of all clients. */
 #include "fmm.h"
 
 #include "fmm_file.h"
@@ -34,10 +34,37 @@ add_page(const struct fmm_page *page, struct fmm_stats *stats)
     stats->moved_bytes += fmm_count_load(&c->moved_bytes);
     stats->recoveries += fmm_count_load(&c->recoveries);
     stats->repaired += fmm_count_load(&c->repaired);
-    stats->reads += atomic_load_explicit(&c->reads, memory_order_relaxed);
-    stats->hits += atomic_load_explicit(&c->hits, memory_order_relaxed);
+    stats->page_reads += atomic_load_explicit(&c->reads, memory_order_relaxed);
+    stats->page_hits += atomic_load_explicit(&c->hits, memory_order_relaxed);
     stats->lock_waits +=
         atomic_load_explicit(&c->lock_waits, memory_order_relaxed);
+}
+
+/* What an entry of the table counted, of one kind: `before` it was taken last,
+ * or in all. */
+static uint64_t
+count_of(const struct fmm_client_entry *entry, enum fmm_client_count what,
+         bool before)
+{
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < FMM_CLIENT_STRIPES; s++) {
+        const struct fmm_client_stripe *stripe = &entry->stripes[s];
+        sum += before ? fmm_count_load(&stripe->before[what])
+                      : atomic_load_explicit(&stripe->counts[what],
+                                             memory_order_relaxed);
+    }
+    return sum;
+}
+
+static void
+add_clients(const struct fmm_cache *cache, struct fmm_stats *stats)
+{
+    uint32_t used = fmm_client_used(&cache->client);
+    for (uint32_t n = 0; n < used; n++) {
+        const struct fmm_client_entry *entry = &cache->client.table[n];
+        stats->hits += count_of(entry, FMM_COUNT_HITS, false);
+        stats->misses += count_of(entry, FMM_COUNT_MISSES, false);
+    }
 }
 
 void
@@ -45,8 +72,9 @@ fmm_stats_read(const struct fmm_cache *cache, struct fmm_stats *stats_out)
 {
     struct fmm_page page;
     *stats_out = (struct fmm_stats){
-        .total_bytes = cache->geometry.file_size,
+        .total_bytes = cache->geometry.clients_at,
     };
+    add_clients(cache, stats_out);
     for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
         fmm_page_view(cache->base, &cache->geometry, n, &page);
         add_page(&page, stats_out);
@@ -62,4 +90,42 @@ fmm_stats_clear(struct fmm_cache *cache)
         atomic_store_explicit(&page.control->reads, 0, memory_order_relaxed);
         atomic_store_explicit(&page.control->hits, 0, memory_order_relaxed);
     }
+}
+
+static uint64_t
+count_since(const struct fmm_client_entry *entry, enum fmm_client_count what)
+{
+    return count_of(entry, what, false) - count_of(entry, what, true);
+}
+
+static void
+describe(const struct fmm_client_entry *entry, struct fmm_client_info *out)
+{
+    *out = (struct fmm_client_info){
+        .since_ms = fmm_count_load(&entry->since_ms),
+        .hits = count_since(entry, FMM_COUNT_HITS),
+        .misses = count_since(entry, FMM_COUNT_MISSES),
+        .stores = count_since(entry, FMM_COUNT_STORES),
+        .waits = count_since(entry, FMM_COUNT_WAITS),
+        .pid = __atomic_load_n(&entry->pid, __ATOMIC_RELAXED),
+    };
+    fmm_copy_out(out->command, (const unsigned char *)entry->command,
+                 sizeof(out->command) - 1);
+}
+
+bool
+fmm_clients_next(struct fmm_cache *cache, uint32_t *cursor,
+                 struct fmm_client_info *info_out)
+{
+    uint64_t own = fmm_client_owner(&cache->client);
+    while (*cursor < fmm_client_used(&cache->client)) {
+        uint32_t number = (*cursor)++;
+        uint64_t owner = fmm_client_owner_of(&cache->client, number);
+        if (fmm_client_lives(&cache->client, owner)) {
+            describe(&cache->client.table[number], info_out);
+            info_out->own = owner == own;
+            return true;
+        }
+    }
+    return false;
 }

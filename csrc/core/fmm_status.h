@@ -19,11 +19,13 @@ enum fmm_status {
     FMM_OVERFLOW = 10, /* fmm_incr would leave 64 bits; nothing changed */
     FMM_LEASED = 11,   /* another computes the value of the key */
     FMM_SPLIT = 12,    /* in the core alone: the value is in parts */
-    FMM_ERR_ARGUMENT = -1, /* an option out of its range */
-    FMM_ERR_FORMAT = -2,   /* not such a file, or other than asked for */
-    FMM_ERR_CORRUPT = -3,  /* a page failed its checks beyond saving */
-    FMM_ERR_OS = -4,       /* a system call failed: `errnum` says how */
-    FMM_ERR_MEMORY = -5    /* malloc failed */
+    FMM_ERR_ARGUMENT = -1,  /* an option out of its range */
+    FMM_ERR_FORMAT = -2,    /* not such a file, or other than asked for */
+    FMM_ERR_CORRUPT = -3,   /* a page failed its checks beyond saving */
+    FMM_ERR_OS = -4,        /* a system call failed: `errnum` says how */
+    FMM_ERR_MEMORY = -5,    /* malloc failed */
+    FMM_ERR_READ_ONLY = -6, /* the file was opened to be read */
+    FMM_ERR_VERSION = -7    /* of another version of the format: left alone */
 };
 
 /* Why an open failed, in words for the user. */

@@ -118,10 +118,11 @@ clear_bad_slots(const struct fmm_page *page)
 {
     uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
     struct fmm_found found;
+    bool noted = false;
     for (uint32_t slot = 0; slot < slots; slot++) {
         if (fmm_index_word(&page->index, slot) != 0 &&
             !slot_is_sound(page, slot, &found)) {
-            fmm_index_publish(&page->index, slot, 0);
+            fmm_page_clear_bad_slot(page, slot, &noted);
         }
     }
 }

@@ -1,6 +1,7 @@
 #include "fmm_victim.h"
 
 #include "fmm_hand.h"
+#include "fmm_leave.h"
 
 #define LATE (UINT64_C(1) << 32) /* later than any credit */
 
@@ -10,13 +11,35 @@ struct search {
     struct fmm_candidates candidates;
     uint32_t kept;    /* a bit for each */
     bool with_credit; /* one has some */
+    bool parts;       /* those of values in parts may go, too */
 };
 
 static bool
 is_kept(const struct fmm_work *work, const struct fmm_entry *entry)
 {
     return fmm_entry_leased(entry, work->now_ms) ||
-           fmm_evict_is_own(work, entry);
+           fmm_leave_is_own(work->own, entry);
+}
+
+/* A value in parts has many slots, and leaves by the directory: small entries
+ * go first. */
+static bool
+is_of_parts(const struct fmm_entry *entry)
+{
+    return (entry->flags & FMM_ENTRY_IN_PARTS) != 0 ||
+           fmm_entry_is_part(entry);
+}
+
+/* The access in a hint, less the older it is: as far from that of the first
+ * candidate as it is, for the clock goes round. */
+static uint32_t
+age_rank(const struct search *search, uint32_t hint)
+{
+    const struct fmm_index *index = &search->work->page->index;
+    uint32_t slot = fmm_index_slot(&search->candidates, 0);
+    uint32_t first =
+        atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
+    return (hint - first + (FMM_HINT_ACCESS >> 1)) & FMM_HINT_ACCESS;
 }
 
 /* The number of the candidate with the least credit, and of equal ones the
@@ -29,9 +52,10 @@ find_least(struct search *search)
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < FMM_CANDIDATES; i++) {
         uint32_t slot = fmm_index_slot(&search->candidates, i);
-        uint64_t rank =
+        uint32_t hint =
             atomic_load_explicit(&index->hints[slot], memory_order_relaxed);
-        all |= (uint32_t)rank;
+        uint64_t rank = (hint & ~FMM_HINT_ACCESS) | age_rank(search, hint);
+        all |= hint;
         if (fmm_index_word(index, slot) & FMM_SLOT_DIRTY) {
             rank |= LATE;
         }
@@ -130,14 +154,14 @@ let_go(const struct search *search, const struct fmm_found *victim)
 {
     const struct fmm_work *work = search->work;
     if (victim->word & FMM_SLOT_DIRTY) {
-        return fmm_evict_hand_out(work->page, victim, work->ticket);
+        return fmm_leave_hand_out(work->page, victim, work->ticket);
     }
     if (search->with_credit) {
         age_others(search, victim->slot);
     }
-    fmm_evict_slot(work->page, victim);
+    fmm_leave_slot(work->page, victim);
     if (FMM_UNLIKELY(fmm_entry_kind(&victim->entry) == FMM_KEY_INTERNAL)) {
-        fmm_evict_value_of(work, &victim->entry);
+        fmm_leave_value(work->page, &victim->entry, work->ticket);
     }
     return FMM_OK;
 }
@@ -150,19 +174,26 @@ fmm_victim_choose(const struct fmm_work *work, uint64_t hash,
     fmm_index_candidates(work->page->index.buckets, hash, &search.candidates);
     if (FMM_UNLIKELY(fmm_hand_is_due(work->page, work->now_ms)) &&
         find_expired(&search, victim_out)) {
-        fmm_evict_expired(work->page, victim_out);
+        fmm_leave_expired(work->page, victim_out);
         return FMM_OK;
     }
     for (;;) {
         uint32_t least = find_victim(&search);
-        if (least == FMM_CANDIDATES) {
+        if (least == FMM_CANDIDATES && search.parts) {
             return FMM_NO_ROOM;
+        }
+        if (FMM_UNLIKELY(least == FMM_CANDIDATES)) {
+            search.parts = true;
+            search.kept = 0;
+            continue;
         }
         uint32_t slot = fmm_index_slot(&search.candidates, least);
         if (!fmm_page_load_slot(work->page, slot, victim_out)) {
             return FMM_MISS;
         }
-        if (FMM_LIKELY(!is_kept(work, &victim_out->entry))) {
+        bool kept = is_kept(work, &victim_out->entry) ||
+                    (!search.parts && is_of_parts(&victim_out->entry));
+        if (FMM_LIKELY(!kept)) {
             return let_go(&search, victim_out);
         }
         search.kept |= 1u << least;

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "fmm_process.h"
-
 #define LOOK_EVERY 50u /* operations between two looks at everything */
 #define WRITER_MAX 300u
 
@@ -26,22 +24,6 @@ aftermath_free(struct aftermath *a)
 {
     heap_cache_free(a->copy);
     free(a);
-}
-
-static void
-note_owner(void *words)
-{
-    *(fmm_word64 *)words = fmm_platform_owner();
-}
-
-uint64_t
-dead_owner(void)
-{
-    fmm_word64 *words = shared_words(1);
-    join(spawn(note_owner, (void *)(uintptr_t)words));
-    uint64_t owner = words[0];
-    free_words(words, 1);
-    return owner;
 }
 
 /* ----------------------------------------------------- before and after */
@@ -261,7 +243,7 @@ aftermath_check(struct aftermath *a, const unsigned char *image, uint64_t lock)
 {
     static struct seen now[CHANGE_KEYS];
     struct fmm_page page;
-    memcpy(a->copy->base, image, a->copy->geometry.file_size);
+    memcpy(a->copy->base, image, a->copy->geometry.clients_at);
     view_page(a->copy, 0, &page);
     page.control->lock = lock;
     look(a->copy, now);

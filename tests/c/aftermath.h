@@ -27,5 +27,3 @@ void aftermath_end(struct aftermath *a);
 /* One image, the oldest first, as if its lock word were `lock`. */
 void aftermath_check(struct aftermath *a, const unsigned char *image,
                      uint64_t lock);
-/* A lock word that names a process that has died. */
-uint64_t dead_owner(void);

@@ -38,7 +38,7 @@ set_value(struct fmm_cache *cache, const struct change *c,
           struct fmm_ticket *ticket)
 {
     unsigned char data[VALUE_MAX];
-    const struct fmm_store store = {
+    const struct fmm_store_options store = {
         .dirty = c->kind == SET_DIRTY,
         .expire_at = c->kind == SET_MORTAL ? call.now_ms + SOON : 0,
     };
@@ -69,7 +69,7 @@ write_back(struct fmm_cache *cache, const struct change *c,
 static enum fmm_status
 add(struct fmm_cache *cache, const struct change *c, struct fmm_ticket *ticket)
 {
-    const struct fmm_store store = {.dirty = c->kind == ADD_DIRTY};
+    const struct fmm_store_options store = {.dirty = c->kind == ADD_DIRTY};
     struct fmm_key key = change_key(cache, c->key);
     int64_t result;
     uint64_t expire_at;
@@ -116,7 +116,7 @@ compute(struct fmm_cache *cache, const struct change *c,
         value.len = 8;
         value.type = FMM_TYPE_INT;
     }
-    return fmm_lease_store(cache, &call, &key, &value, &store, ticket);
+    return fmm_lease_value(cache, &call, &key, &value, &store, ticket);
 }
 
 static enum fmm_status
@@ -151,8 +151,7 @@ change_apply(struct fmm_cache *cache, const struct change *c,
     case ADD_DIRTY:
         return add(cache, c, ticket);
     case TOUCH:
-        return fmm_touch(cache, &call, &key, call.now_ms + SOON + c->length,
-                         NULL);
+        return fmm_touch(cache, &call, &key, call.now_ms + SOON + c->length);
     case CLEAR:
         return fmm_drop_page(cache, &call, 0, FMM_DROP_ALL, false, &dropped);
     case PURGE:

@@ -40,11 +40,11 @@ some_page(const struct hostile *h)
     return (uint32_t)check_random_below(h->cache->geometry.num_pages);
 }
 
-static struct fmm_store
+static struct fmm_store_options
 some_store(const struct hostile *h)
 {
     uint64_t bits = check_random_below(1024);
-    return (struct fmm_store){
+    return (struct fmm_store_options){
         .tags = h->tags,
         .tag_count = bits & 512 ? (uint32_t)check_random_below(5) : 0,
         .keep_tags = bits & 256,
@@ -60,7 +60,7 @@ void
 hostile_set(struct hostile *h)
 {
     static const unsigned char data[4096];
-    struct fmm_store store = some_store(h);
+    struct fmm_store_options store = some_store(h);
     struct fmm_key key = some_key(h);
     struct fmm_value value = {
         .data = data, .len = check_random_below(900), .type = 2};
@@ -70,7 +70,7 @@ hostile_set(struct hostile *h)
 static void
 some_change(struct hostile *h)
 {
-    struct fmm_store store = some_store(h);
+    struct fmm_store_options store = some_store(h);
     struct fmm_removal removal = {.has_modseq = store.dirty, .modseq = 5};
     struct fmm_key key = some_key(h);
     int64_t result;
@@ -80,7 +80,7 @@ some_change(struct hostile *h)
         fmm_remove(h->cache, &call, &key, &removal, NULL, &h->ticket);
         break;
     case 1:
-        fmm_touch(h->cache, &call, &key, call.now_ms + SECOND, NULL);
+        fmm_touch(h->cache, &call, &key, call.now_ms + SECOND);
         break;
     default:
         fmm_incr(h->cache, &call, &key, 1, 0, &store, &result, &expire_at,
@@ -171,7 +171,7 @@ some_lease(struct hostile *h)
         take_lease(h->cache, &key, SECOND, pick & 1, &h->lease, &h->ticket);
     }
     else if (pick < 14) {
-        fmm_lease_store(h->cache, &call, &key, &value, &how, &h->ticket);
+        fmm_lease_value(h->cache, &call, &key, &value, &how, &h->ticket);
     }
     else if (pick < 15) {
         fmm_lease_extend(h->cache, &call, &key, h->lease.token, SECOND);
@@ -187,19 +187,16 @@ some_group(struct hostile *h)
 {
     struct fmm_key key = some_key(h);
     struct fmm_tag *tag = &h->tags[check_random_below(4)];
-    uint64_t pick = check_random_below(8), generation;
+    uint64_t pick = check_random_below(8);
     if (pick & 1) {
         tag->id = fmm_tag_id(h->cache, &key);
         fmm_tag_key(h->cache, tag, &key);
     }
-    if (pick < 6) {
-        generation = tag->generation;
-        fmm_group_make(h->cache, &call, &key, &generation, &h->ticket);
-        fmm_group_find(h->cache, &call, &key, &generation);
-        tag->generation = generation;
+    if (pick < 4) {
+        fmm_group_find(h->cache, &call, &key, &tag->generation);
     }
     else {
-        fmm_group_end(h->cache, &call, &key);
+        fmm_group_end(h->cache, &call, &key, pick < 6 ? &h->ticket : NULL);
     }
 }
 
@@ -211,7 +208,7 @@ some_guarded(struct hostile *h)
     struct fmm_key key = some_key(h);
     struct fmm_value value = {
         .data = data, .len = check_random_below(sizeof(data)), .type = 2};
-    struct fmm_store store = some_store(h);
+    struct fmm_store_options store = some_store(h);
     struct fmm_removal removal = {.has_modseq = store.has_modseq};
     struct fmm_guard guard;
     struct fmm_meta meta;

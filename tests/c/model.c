@@ -21,7 +21,8 @@ static struct expected model[MODEL_KEYS];
 /* The lease that was taken last of each key. */
 static struct held_lease {
     uint64_t token, deadline;
-    bool held; /* the key's entry still has it */
+    bool held;   /* the key's entry still has it */
+    bool orphan; /* who took it has closed the file: others may */
 } leases[MODEL_KEYS];
 static uint64_t lost;   /* entries found evicted */
 static uint64_t unique; /* so that no two values are the same */
@@ -169,10 +170,10 @@ some_expiry(void)
     return call.now_ms + (pick ? 5000 : check_random_below(200));
 }
 
-static struct fmm_store
+static struct fmm_store_options
 some_store(void)
 {
-    return (struct fmm_store){
+    return (struct fmm_store_options){
         .mode = check_random_below(4)
                     ? FMM_STORE_SET
                     : (enum fmm_store_mode)check_random_below(3),
@@ -185,7 +186,7 @@ some_store(void)
 
 /* What a store must say, as far as the model knows. */
 static enum fmm_status
-expect_store(const struct expected *e, const struct fmm_store *store)
+expect_store(const struct expected *e, const struct fmm_store_options *store)
 {
     bool tombstone = is_live(e) && e->tombstone;
     uint64_t known = is_live(e) && e->has_modseq ? e->modseq : 0;
@@ -234,7 +235,7 @@ outlasts_leases(enum fmm_status status, bool fits)
 /* Set it, whatever has to be written back for that. */
 static enum fmm_status
 set_value(const struct fmm_key *key, uint32_t length, uint32_t seed,
-          const struct fmm_store *store)
+          const struct fmm_store_options *store)
 {
     const struct fmm_value value = {.data = data, .len = length, .type = 2};
     struct fmm_ticket ticket;
@@ -254,7 +255,7 @@ set_some(uint32_t n)
     static const struct expected nothing;
     struct expected *e = &model[n];
     struct fmm_key key = key_of(n);
-    struct fmm_store store = some_store();
+    struct fmm_store_options store = some_store();
     uint32_t length = some_length(), seed = (uint32_t)++unique;
     bool fits = length + key.len + 48 <= max_length;
     enum fmm_status status = set_value(&key, length, seed, &store);
@@ -285,8 +286,8 @@ add_some(uint32_t n)
 {
     struct expected *e = &model[n];
     struct fmm_key key = key_of(n);
-    struct fmm_store store = {.dirty = check_random_below(6) == 0,
-                              .expire_at = some_expiry()};
+    struct fmm_store_options store = {.dirty = check_random_below(6) == 0,
+                                      .expire_at = some_expiry()};
     struct fmm_ticket ticket;
     int64_t result = 0, delta = (int64_t)check_random_below(1000);
     int64_t initial = (int64_t)(++unique << 32);
@@ -373,7 +374,7 @@ touch_some(uint32_t n)
     struct expected *e = &model[n];
     struct fmm_key key = key_of(n);
     uint64_t expire_at = some_expiry();
-    enum fmm_status status = fmm_touch(cache, &call, &key, expire_at, NULL);
+    enum fmm_status status = fmm_touch(cache, &call, &key, expire_at);
     if (agrees(e, status, is_visible(e) ? FMM_OK : FMM_MISS, FMM_MISS) &&
         status == FMM_OK) {
         e->expire_at = expire_at;
@@ -385,7 +386,8 @@ touch_some(uint32_t n)
 static bool
 is_leased(uint32_t n)
 {
-    return leases[n].held && leases[n].deadline > call.now_ms;
+    return leases[n].held && !leases[n].orphan &&
+           leases[n].deadline > call.now_ms;
 }
 
 /* The lease is not there: its entry was evicted, or had expired. */
@@ -439,7 +441,8 @@ take_some(uint32_t n)
         if (!is_visible(e)) {
             *e = (struct expected){.present = false};
         }
-        leases[n] = (struct held_lease){lease.token, lease.deadline, true};
+        leases[n] =
+            (struct held_lease){lease.token, lease.deadline, true, false};
     }
     CHECK(status != FMM_LEASED || lease.token == leases[n].token);
 }
@@ -452,7 +455,7 @@ compute_value(const struct fmm_key *key, uint32_t length, uint32_t seed,
     struct fmm_ticket ticket;
     enum fmm_status status;
     fill_data(length, seed);
-    while ((status = fmm_lease_store(cache, &call, key, &value, how,
+    while ((status = fmm_lease_value(cache, &call, key, &value, how,
                                      &ticket)) == FMM_DIRTY) {
         write_back(&ticket);
         fill_data(length, seed);
@@ -659,6 +662,9 @@ void
 model_reopened(struct fmm_cache *reopened)
 {
     cache = reopened;
+    for (uint32_t n = 0; n < MODEL_KEYS; n++) {
+        leases[n].orphan = true;
+    }
 }
 
 uint64_t

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fmm_process.h"
-
 #define CHILD_SECONDS 60u
 #define PATH_BYTES 256
 #define FILLER_MAX (1u << 20)
@@ -155,6 +153,16 @@ new_cache(uint64_t page_size, uint32_t num_pages)
     return open_cache(&options);
 }
 
+uint64_t
+dead_owner(void)
+{
+    return UINT64_C(77) << FMM_OWNER_GENERATION_SHIFT |
+           3u << FMM_OWNER_ENTRY_SHIFT;
+}
+
+/* So that nothing of the cache lies behind its last page. */
+static struct fmm_client_entry heap_clients[FMM_CLIENTS];
+
 struct fmm_cache *
 heap_cache(uint64_t page_size, uint32_t num_pages, uint32_t buckets)
 {
@@ -162,16 +170,18 @@ heap_cache(uint64_t page_size, uint32_t num_pages, uint32_t buckets)
     REQUIRE(cache != NULL);
     REQUIRE(
         fmm_geometry_layout(page_size, num_pages, buckets, &cache->geometry));
-    size_t size = cache->geometry.file_size;
+    size_t size = cache->geometry.clients_at;
     cache->base = aligned_alloc(FMM_HEADER_SIZE, size);
     REQUIRE(cache->base != NULL);
     memset(cache->base, 0, size);
     cache->header = (struct fmm_header *)(void *)cache->base;
     cache->seed[0] = 1;
     cache->seed[1] = 2;
-    cache->fd = -1;
-    cache->owner = fmm_platform_owner();
-    cache->owner_forks = fmm_forks();
+    cache->client = (struct fmm_client){.fd = -1,
+                                        .alone = true,
+                                        .base = cache->base,
+                                        .header = cache->header,
+                                        .table = heap_clients};
     cache->created_ms = call.now_ms / 1000 * 1000;
     return cache;
 }
@@ -222,7 +232,7 @@ text_value(const char *text)
 
 enum fmm_status
 set_text_as(struct fmm_cache *cache, const char *key, const char *value,
-            const struct fmm_store *store)
+            const struct fmm_store_options *store)
 {
     struct fmm_key k = text_key(cache, key);
     struct fmm_value v = text_value(value);
@@ -233,7 +243,7 @@ set_text_as(struct fmm_cache *cache, const char *key, const char *value,
 enum fmm_status
 set_text(struct fmm_cache *cache, const char *key, const char *value)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     return set_text_as(cache, key, value, &store);
 }
 
@@ -271,7 +281,7 @@ fill(const char *key, size_t length)
 enum fmm_status
 set_filler(struct fmm_cache *cache, const char *key, size_t length)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key k = text_key(cache, key);
     struct fmm_value v = {.data = filler, .len = length, .type = 2};
     struct fmm_ticket ticket;

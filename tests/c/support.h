@@ -18,6 +18,9 @@
  * moved by tests. */
 extern struct fmm_call call;
 
+/* A lock word that names a client that is gone. */
+uint64_t dead_owner(void);
+
 /* A path in this program's own directory, which goes with the program. */
 const char *scratch(const char *name);
 bool path_exists(const char *path);
@@ -57,7 +60,8 @@ struct fmm_value text_value(const char *text);
 enum fmm_status set_text(struct fmm_cache *cache, const char *key,
                          const char *value);
 enum fmm_status set_text_as(struct fmm_cache *cache, const char *key,
-                            const char *value, const struct fmm_store *store);
+                            const char *value,
+                            const struct fmm_store_options *store);
 /* `length` bytes of which each can be told from the key; see is_filler(). */
 enum fmm_status set_filler(struct fmm_cache *cache, const char *key,
                            size_t length);

@@ -154,6 +154,9 @@ syscalls_run(const struct syscall_plan *plan)
     REQUIRE(ptrace(PTRACE_SETOPTIONS, child, NULL,
                    (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) == 0);
     bool reached = go_to_call(child, plan->at);
+    if (reached && plan->meanwhile != NULL) {
+        plan->meanwhile();
+    }
     if (reached) {
         meet_fate(child, plan);
     }

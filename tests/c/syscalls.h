@@ -22,8 +22,9 @@ struct syscall_plan {
     void (*body)(void *);
     void *argument;
     enum syscall_fate fate;
-    int errnum;  /* for SYSCALL_FAIL */
-    unsigned at; /* which call, from 0 on */
+    int errnum;              /* for SYSCALL_FAIL */
+    unsigned at;             /* which call, from 0 on */
+    void (*meanwhile)(void); /* done while the child is about to make it */
 };
 
 /* In the child, around what counts. */

@@ -44,7 +44,7 @@ a_key_holds_what_was_set_last(void)
 static void
 text_and_bytes_are_two_keys(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key bytes;
     struct fmm_value value = text_value("bytes");
     struct fmm_ticket ticket;
@@ -65,10 +65,11 @@ text_and_bytes_are_two_keys(void)
 static void
 a_description_says_all_about_an_entry(void)
 {
-    const struct fmm_store store = {.expire_at = call.now_ms + 90 * SECOND,
-                                    .modseq = 42,
-                                    .has_modseq = true,
-                                    .dirty = true};
+    const struct fmm_store_options store = {.expire_at =
+                                                call.now_ms + 90 * SECOND,
+                                            .modseq = 42,
+                                            .has_modseq = true,
+                                            .dirty = true};
     struct fmm_value value = {
         .data = "12345", .len = 5, .type = 7, .compressed = true};
     struct fmm_ticket ticket;
@@ -99,7 +100,7 @@ a_description_says_all_about_an_entry(void)
 static void
 a_brief_call_describes_the_value_and_nothing_else(void)
 {
-    const struct fmm_store store = {.modseq = 42, .has_modseq = true};
+    const struct fmm_store_options store = {.modseq = 42, .has_modseq = true};
     struct fmm_value value = {
         .data = "12345", .len = 5, .type = 7, .compressed = true};
     struct fmm_meta meta = {.size = 1000};
@@ -155,7 +156,7 @@ a_removed_key_is_gone(void)
 static enum fmm_status
 set_until(const char *key, uint64_t expire_at)
 {
-    const struct fmm_store store = {.expire_at = expire_at};
+    const struct fmm_store_options store = {.expire_at = expire_at};
     return set_text_as(cache, key, "brief", &store);
 }
 
@@ -182,19 +183,19 @@ touch_changes_the_lifetime_only(void)
     struct fmm_meta meta;
     begin();
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_touch(cache, &call, &key, 1, NULL), FMM_MISS);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 1), FMM_MISS);
     CHECK_EQ(set_until("key", call.now_ms + 500), FMM_OK);
     uint64_t later = call.now_ms + 5000;
-    CHECK_EQ(fmm_touch(cache, &call, &key, later, NULL), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, later), FMM_OK);
     CHECK_EQ(describe("key", &meta), FMM_OK);
     CHECK_EQ(meta.expire_at, later);
     call.now_ms += 4999;
     CHECK(holds(cache, "key", "brief"));
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_OK);
     call.now_ms += UINT64_C(1) << 40;
     CHECK(holds(cache, "key", "brief"));
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms, NULL), FMM_OK);
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_MISS);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_MISS);
     call.now_ms -= UINT64_C(1) << 40;
     end();
 }
@@ -204,7 +205,7 @@ touch_changes_the_lifetime_only(void)
 static enum fmm_status
 store_as(enum fmm_store_mode mode, const char *value)
 {
-    const struct fmm_store store = {.mode = mode};
+    const struct fmm_store_options store = {.mode = mode};
     return set_text_as(cache, "key", value, &store);
 }
 
@@ -257,7 +258,7 @@ what_does_not_fit_leaves_the_old_value(void)
 /* -------------------------------------------------------------- integers */
 
 static enum fmm_status
-add(int64_t delta, const struct fmm_store *store, int64_t *result)
+add(int64_t delta, const struct fmm_store_options *store, int64_t *result)
 {
     struct fmm_key key = text_key(cache, "n");
     struct fmm_ticket ticket;
@@ -269,14 +270,15 @@ add(int64_t delta, const struct fmm_store *store, int64_t *result)
 static void
 an_integer_is_made_and_then_changed_in_place(void)
 {
-    const struct fmm_store store = {.expire_at = call.now_ms + 9 * SECOND};
+    const struct fmm_store_options store = {.expire_at =
+                                                call.now_ms + 9 * SECOND};
     int64_t result = 0;
     begin();
     CHECK_EQ(add(5, &store, &result), FMM_OK);
     CHECK_EQ(result, 105);
     struct fmm_stats before = stats_of(cache);
     for (int i = 0; i < 1000; i++) {
-        CHECK_EQ(add(-1, &(struct fmm_store){.expire_at = 0}, &result),
+        CHECK_EQ(add(-1, &(struct fmm_store_options){.expire_at = 0}, &result),
                  FMM_OK);
         CHECK_EQ(result, 104 - i);
     }
@@ -288,7 +290,8 @@ an_integer_is_made_and_then_changed_in_place(void)
     CHECK_EQ(meta.expire_at, store.expire_at); /* kept */
     CHECK_EQ(meta.type, FMM_TYPE_INT);
     call.now_ms += 10 * SECOND;
-    CHECK_EQ(add(1, &(struct fmm_store){.expire_at = 0}, &result), FMM_OK);
+    CHECK_EQ(add(1, &(struct fmm_store_options){.expire_at = 0}, &result),
+             FMM_OK);
     CHECK_EQ(result, 101); /* it had expired */
     end();
 }
@@ -296,7 +299,7 @@ an_integer_is_made_and_then_changed_in_place(void)
 static void
 an_integer_reads_as_eight_bytes(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_meta meta;
     int64_t result, found = 0;
     begin();
@@ -313,7 +316,7 @@ an_integer_reads_as_eight_bytes(void)
 static void
 an_integer_never_leaves_64_bits(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     int64_t result = 7;
     begin();
     CHECK_EQ(add(INT64_MAX, &store, &result), FMM_OVERFLOW);
@@ -329,7 +332,7 @@ an_integer_never_leaves_64_bits(void)
 static void
 what_is_no_integer_is_not_added_to(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     int64_t result = 7;
     begin();
     CHECK_EQ(set_text(cache, "n", "12"), FMM_OK);
@@ -348,13 +351,13 @@ a_page_that_is_held_is_busy_for_writers(void)
     struct fmm_guard guard;
     begin();
     struct fmm_key key = text_key(cache, "key");
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_value value = text_value("v");
     struct fmm_ticket ticket;
     CHECK_EQ(set_text(cache, "key", "old"), FMM_OK);
     CHECK_EQ(fmm_guard_take(cache, &call, key.page, &guard), FMM_OK);
     CHECK_EQ(fmm_set(cache, &once, &key, &value, &store, &ticket), FMM_BUSY);
-    CHECK_EQ(fmm_touch(cache, &once, &key, 1, NULL), FMM_BUSY);
+    CHECK_EQ(fmm_touch(cache, &once, &key, 1), FMM_BUSY);
     CHECK(holds(cache, "key", "old")); /* readers do not wait */
     CHECK(fmm_guard_release(&guard));
     CHECK_EQ(fmm_set(cache, &once, &key, &value, &store, &ticket), FMM_OK);

@@ -18,7 +18,9 @@
 #include "fmm_process.h"
 
 #define OPENING_S 60u
-#define FILE_BYTES (3u * 4096u) /* header, control blocks, one page */
+#define FILE_BYTES \
+    (3u * 4096u) /* header, control blocks, one page; then the
+                                  table of clients */
 
 static struct fmm_cache *old;
 static unsigned long seen_old, seen_new, named;
@@ -39,7 +41,7 @@ open_child(void *replace)
 static void
 check_new_file(const char *path)
 {
-    static unsigned char bytes[FILE_BYTES + 1];
+    static unsigned char bytes[FILE_BYTES];
     struct fmm_header *header = (void *)bytes;
     struct fmm_geometry geometry;
     struct fmm_error error = {.text = ""};
@@ -50,7 +52,10 @@ check_new_file(const char *path)
     CHECK_EQ(read(fd, bytes, sizeof(bytes)), FILE_BYTES);
     close(fd);
     CHECK_EQ(status.st_mode & 07777, 0600);
-    CHECK_EQ(fmm_header_check(header, FILE_BYTES, &geometry, &error), FMM_OK);
+    CHECK_EQ(
+        fmm_header_check(header, (uint64_t)status.st_size, &geometry, &error),
+        FMM_OK);
+    CHECK_EQ(geometry.clients_at, FILE_BYTES);
     fmm_platform_identity(&here);
     here.device = status.st_dev;
     here.inode = status.st_ino;
@@ -86,7 +91,7 @@ look_at_the_name(void *unused)
         return;
     }
     named++;
-    bool is_old = old != NULL && status.st_ino == old->inode;
+    bool is_old = old != NULL && status.st_ino == old->client.inode;
     *(is_old ? &seen_old : &seen_new) += 1;
     CHECK(!is_old || (!fmm_replaced(old) && seen_new == 0));
     if (!is_old && status.st_ino != known) {
@@ -164,7 +169,7 @@ every_step_of_coming_home_clears_the_locks_first(void)
 {
     const struct stepped child = {NULL, attach_child, NULL, OPENING_S};
     const unsigned char other_boot = 0x5a;
-    const uint64_t lock = fmm_platform_owner(); /* a living process */
+    const uint64_t lock = dead_owner();
     begin();
     struct fmm_cache *cache = new_cache(4096, 1);
     set_text(cache, "key", "value");
@@ -220,7 +225,7 @@ a_replacement_killed_at_any_call_leaves_the_old_or_the_new_file(void)
         set_text(old, "key", "value");
         bool killed = kill_at_call(&child, n);
         struct fmm_cache *cache = open_path(scratch("cache"));
-        bool is_old = cache->inode == old->inode;
+        bool is_old = cache->client.inode == old->client.inode;
         CHECK_EQ(holds(cache, "key", "value"), is_old);
         CHECK_EQ(fmm_replaced(old), !is_old);
         new += !is_old;

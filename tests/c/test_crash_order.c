@@ -52,7 +52,7 @@ static void
 know_oneself(void *change)
 {
     (void)change;
-    fmm_file_owner(aftermath->cache);
+    fmm_client_owner(&aftermath->cache->client);
 }
 
 static bool
@@ -86,7 +86,7 @@ check_change(struct change *change)
     struct steps steps;
     check_deadline(STEPPING_S);
     aftermath_begin(aftermath, change);
-    step_images(&child, cache->base, cache->geometry.file_size, &steps);
+    step_images(&child, cache->base, cache->geometry.clients_at, &steps);
     aftermath_end(aftermath);
     check_images(&steps);
     is = stats_of(cache);
@@ -332,6 +332,208 @@ every_step_of_clearing_leaves_a_sound_page(void)
                            .warm_up = 100});
 }
 
+/* ------------------------------------------------------------- groups */
+
+/* Two pages: "old" has a tag whose record belongs on the other page, and is
+ * ended before the change, or by it. */
+static struct {
+    struct fmm_cache *cache, *copy;
+    struct fmm_tag tag;
+    struct fmm_key record;
+    bool gone; /* the value was not seen any more */
+} grouped;
+
+static uint32_t
+generation_in(struct fmm_cache *cache)
+{
+    uint32_t generation = 0;
+    CHECK_EQ(fmm_group_find(cache, &call, &grouped.record, &generation),
+             FMM_OK);
+    return generation;
+}
+
+static void
+set_tagged(struct fmm_cache *cache, const char *key)
+{
+    grouped.tag.generation = generation_in(cache);
+    const struct fmm_store_options store = {.tags = &grouped.tag,
+                                            .tag_count = 1};
+    CHECK_EQ(set_text_as(cache, key, "value", &store), FMM_OK);
+}
+
+static void
+end_group(struct fmm_cache *cache, bool with_record)
+{
+    struct fmm_ticket ticket = {.hash = 0};
+    CHECK_EQ(fmm_group_end(cache, &call, &grouped.record,
+                           with_record ? &ticket : NULL),
+             FMM_OK);
+}
+
+static void
+end_with_record(void *unused)
+{
+    (void)unused;
+    end_group(grouped.cache, true);
+}
+
+static void
+end_without_record(void *unused)
+{
+    (void)unused;
+    end_group(grouped.cache, false);
+}
+
+/* With values that are asked for. */
+static void
+fill_page_of_record(void *unused)
+{
+    static unsigned filled;
+    char name[24];
+    (void)unused;
+    for (unsigned n = 0; n < 60; n++) {
+        snprintf(name, sizeof(name), "filler %u", filled++);
+        struct fmm_key key = text_key(grouped.cache, name);
+        if (key.page == grouped.record.page) {
+            CHECK_EQ(set_filler(grouped.cache, name, 150), FMM_OK);
+            is_filler(grouped.cache, name, 150);
+        }
+    }
+}
+
+static bool
+has_record(void)
+{
+    return fmm_exists(grouped.cache, &call, &grouped.record, NULL) == FMM_OK;
+}
+
+/* So many that records have to leave. */
+static void
+end_others(void *unused)
+{
+    struct fmm_ticket ticket = {.hash = 0};
+    struct fmm_key record;
+    (void)unused;
+    for (uint32_t id = 1; id <= 200 && has_record(); id++) {
+        struct fmm_tag other = {.id = id};
+        fmm_tag_key(grouped.cache, &other, &record);
+        if (record.page == grouped.record.page) {
+            CHECK_EQ(fmm_group_end(grouped.cache, &call, &record, &ticket),
+                     FMM_OK);
+        }
+    }
+}
+
+static void
+drop_page_of_record(void *unused)
+{
+    uint64_t dropped = 0;
+    (void)unused;
+    CHECK_EQ(fmm_drop_page(grouped.cache, &call, grouped.record.page,
+                           FMM_DROP_ALL, false, &dropped),
+             FMM_OK);
+}
+
+/* Let the record be the first to leave. */
+static void
+disfavour(void)
+{
+    struct fmm_page page;
+    struct fmm_found found;
+    view_page(grouped.cache, grouped.record.page, &page);
+    REQUIRE(fmm_page_find(&page, &grouped.record, &found));
+    fmm_hint_reset(&page.index.hints[found.slot], 0);
+}
+
+static void
+know_member(void *unused)
+{
+    (void)unused;
+    fmm_client_owner(&grouped.cache->client);
+}
+
+static void
+begin_grouped(bool ended)
+{
+    const struct fmm_options options = {.path = scratch("cache"),
+                                        .page_size = 4096,
+                                        .num_pages = 2,
+                                        .init_file = true};
+    struct fmm_cache *cache = open_cache(&options);
+    const struct fmm_geometry *g = &cache->geometry;
+    memset(&grouped, 0, sizeof(grouped));
+    grouped.cache = cache;
+    grouped.copy = heap_cache(g->page_size, 2, g->buckets);
+    memcpy(grouped.copy->seed, cache->seed, sizeof(cache->seed));
+    grouped.copy->created_ms = cache->created_ms;
+    uint32_t page = text_key(cache, "old").page;
+    do {
+        grouped.tag.id = (uint32_t)check_random();
+        fmm_tag_key(cache, &grouped.tag, &grouped.record);
+    } while (grouped.record.page == page);
+    set_tagged(cache, "old");
+    CHECK(has(cache, "old"));
+    if (ended) {
+        fill_page_of_record(NULL);
+        end_group(cache, true);
+        CHECK(!has(cache, "old"));
+        disfavour();
+    }
+    grouped.gone = ended;
+}
+
+/* A fresh process goes on: what was is void, and nothing brings it back. */
+static void
+check_grouped(const unsigned char *image)
+{
+    struct fmm_cache *copy = grouped.copy;
+    memcpy(copy->base, image, copy->geometry.clients_at);
+    for (uint32_t page = 0; page < 2; page++) {
+        fmm_page_control(copy->base, page)->lock = 0;
+    }
+    bool seen = has(copy, "old");
+    CHECK(!seen || !grouped.gone);
+    grouped.gone |= !seen;
+    set_tagged(copy, "new");
+    for (int i = 0; i < 4; i++) {
+        end_group(copy, i % 2 == 0);
+        CHECK(!has(copy, "old") && !has(copy, "new"));
+    }
+}
+
+static void
+step_grouped(void (*change)(void *), bool ended)
+{
+    const struct stepped child = {know_member, change, NULL, STEPPING_S};
+    struct steps steps;
+    begin_grouped(ended);
+    step_images(&child, grouped.cache->base,
+                grouped.cache->geometry.clients_at, &steps);
+    for (const struct image *i = steps.first; i != NULL; i = i->next) {
+        check_grouped(i->bytes);
+    }
+    CHECK(grouped.gone);
+    CHECK_EQ(has_record(), change == end_with_record);
+    printf("steps group: %lu instructions, %lu images\n", steps.instructions,
+           steps.images);
+    free_steps(&steps);
+    heap_cache_free(grouped.copy);
+    fmm_close(grouped.cache);
+}
+
+static void
+no_step_brings_a_group_back_that_was_ended(void)
+{
+    check_deadline(10 * STEPPING_S);
+    step_grouped(end_with_record, false);
+    step_grouped(end_without_record, false);
+    step_grouped(end_with_record, true);
+    step_grouped(end_without_record, true);
+    step_grouped(end_others, true);
+    step_grouped(drop_page_of_record, true);
+    step_grouped(fill_page_of_record, true);
+}
+
 static const struct check_case cases[] = {
     CASE(every_step_of_a_new_key_leaves_a_sound_page),
     CASE(every_step_of_an_overwrite_leaves_a_sound_page),
@@ -346,6 +548,7 @@ static const struct check_case cases[] = {
     CASE(every_step_of_a_lease_that_wants_room_leaves_a_sound_page),
     CASE(every_step_of_adding_to_a_leased_number_leaves_a_sound_page),
     CASE(every_step_of_clearing_leaves_a_sound_page),
+    CASE(no_step_brings_a_group_back_that_was_ended),
 };
 
 int

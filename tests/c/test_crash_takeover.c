@@ -26,7 +26,7 @@ static void
 know_oneself(void *change)
 {
     (void)change;
-    fmm_file_owner(aftermath->cache);
+    fmm_client_owner(&aftermath->cache->client);
 }
 
 static void
@@ -41,7 +41,7 @@ step_change(struct change *change, struct steps *steps)
 {
     struct fmm_cache *cache = aftermath->cache;
     const struct stepped child = {know_oneself, apply, change, STEPPING_S};
-    step_images(&child, cache->base, cache->geometry.file_size, steps);
+    step_images(&child, cache->base, cache->geometry.clients_at, steps);
 }
 
 static bool
@@ -62,7 +62,7 @@ choose_image(const struct steps *steps)
     uint64_t left = check_random_below(steps->images);
     const struct image *chosen = NULL;
     for (const struct image *i = steps->first; i != NULL; i = i->next) {
-        memcpy(cache->base, i->bytes, cache->geometry.file_size);
+        memcpy(cache->base, i->bytes, cache->geometry.clients_at);
         if (is_half_stay(cache)) {
             half_stays++;
             return i;
@@ -84,7 +84,7 @@ die_somewhere(uint64_t dead)
     struct steps steps;
     step_change(&change, &steps);
     const struct image *chosen = choose_image(&steps);
-    memcpy(cache->base, chosen->bytes, cache->geometry.file_size);
+    memcpy(cache->base, chosen->bytes, cache->geometry.clients_at);
     view_page(cache, 0, &page);
     page.control->lock = dead;
     free_steps(&steps);

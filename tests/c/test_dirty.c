@@ -6,7 +6,7 @@
 #include "fmm_hold.h"
 
 static struct fmm_cache *cache;
-static const struct fmm_store dirty = {.dirty = true};
+static const struct fmm_store_options dirty = {.dirty = true};
 
 /* A file that takes no other's place: none of its keys may have left it. */
 static void
@@ -136,7 +136,7 @@ a_clean_value_over_a_dirty_one_is_clean(void)
 static enum fmm_status
 add_one(bool is_change)
 {
-    const struct fmm_store store = {.dirty = is_change};
+    const struct fmm_store_options store = {.dirty = is_change};
     struct fmm_key key = text_key(cache, "n");
     struct fmm_ticket ticket;
     int64_t result;
@@ -177,8 +177,7 @@ a_lifetime_that_changed_leaves_it_dirty_or_done(void)
     begin();
     struct fmm_key key = text_key(cache, "key");
     CHECK_EQ(set_text_as(cache, "key", "value", &dirty), FMM_OK);
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + SECOND, NULL),
-             FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + SECOND), FMM_OK);
     CHECK(is_dirty("key"));
     CHECK_EQ(find("key", &ticket), FMM_OK);
     call.now_ms += 2 * SECOND;
@@ -203,7 +202,7 @@ what_moved_meanwhile_is_still_dirty_and_not_lost(void)
         for (int i = 0; i < 200; i++) {
             char key[16];
             struct fmm_ticket other;
-            const struct fmm_store clean = {.dirty = false};
+            const struct fmm_store_options clean = {.dirty = false};
             snprintf(key, sizeof(key), "%d", i);
             struct fmm_key k = text_key(cache, key);
             struct fmm_value v = text_value("some other value, of no use");
@@ -247,8 +246,8 @@ drain(bool only_expired)
 static void
 every_dirty_entry_of_a_page_is_handed_out_once(void)
 {
-    const struct fmm_store brief = {.dirty = true,
-                                    .expire_at = call.now_ms + SECOND};
+    const struct fmm_store_options brief = {.dirty = true,
+                                            .expire_at = call.now_ms + SECOND};
     begin();
     for (int i = 0; i < 30; i++) {
         char key[24];
@@ -325,7 +324,7 @@ dropping_keeps_dirty_entries_when_asked_to(void)
 static void
 a_ticket_of_an_earlier_lap_marks_nothing_clean(void)
 {
-    const struct fmm_store store = {.dirty = true};
+    const struct fmm_store_options store = {.dirty = true};
     struct fmm_cache *own = new_cache(4096, 1);
     struct fmm_ticket first, now = {.page = 0};
     struct fmm_page view;
@@ -480,7 +479,7 @@ a_removal_ends_what_is_being_computed(void)
     CHECK_EQ(fmm_remove(cache, &call, &key, &removal, NULL, &ticket),
              FMM_MISS);
     const struct fmm_lease_store store = {.token = lease.token};
-    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &store, &ticket),
+    CHECK_EQ(fmm_lease_value(cache, &call, &key, &value, &store, &ticket),
              FMM_MISS);
     CHECK_EQ(fmm_lease_take(cache, &call, &key, &wanted, &lease, &ticket),
              FMM_DIRTY);

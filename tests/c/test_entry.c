@@ -67,7 +67,7 @@ static const struct kind kinds[] = {
 struct made {
     struct fmm_key key;
     struct fmm_value value;
-    struct fmm_store store;
+    struct fmm_store_options store;
     struct fmm_entry_source source;
 };
 
@@ -88,7 +88,7 @@ make(const struct kind *kind, struct made *out)
                   .tag_count = kind->tags},
     };
     for (uint32_t i = 0; i <= FMM_TAGS_MAX; i++) {
-        some_tags[i] = (struct fmm_tag){i + 1, UINT64_MAX - i};
+        some_tags[i] = (struct fmm_tag){i + 1, UINT32_MAX - i};
     }
     out->value.compressed = kind->compressed;
     if (kind->is_integer) {
@@ -304,29 +304,29 @@ flags_that_do_not_fit_together_are_refused(void)
 static void
 what_says_where_parts_are_is_as_long_as_that(void)
 {
-    CHECK(loads(0, first(64, FMM_ENTRY_SPLIT, 2, 0), 0));
-    CHECK(loads(0, first(72, FMM_ENTRY_SPLIT, 2, 0), 8));
-    CHECK(!loads(0, first(56, FMM_ENTRY_SPLIT, 2, 0), 0));
-    CHECK(!loads(0, first(72, FMM_ENTRY_SPLIT, 2, 0), 0));
-    CHECK(!loads(0, first(32, FMM_ENTRY_SPLIT, 2, 0), 0));
-    CHECK(!loads(0, first(40, FMM_ENTRY_SPLIT | FMM_ENTRY_INTEGER, 1, 1), 0));
+    CHECK(loads(0, first(72, FMM_ENTRY_IN_PARTS, 2, 0), 0));
+    CHECK(loads(0, first(80, FMM_ENTRY_IN_PARTS, 2, 0), 8));
+    CHECK(!loads(0, first(64, FMM_ENTRY_IN_PARTS, 2, 0), 0));
+    CHECK(!loads(0, first(80, FMM_ENTRY_IN_PARTS, 2, 0), 0));
+    CHECK(!loads(0, first(32, FMM_ENTRY_IN_PARTS, 2, 0), 0));
+    CHECK(
+        !loads(0, first(40, FMM_ENTRY_IN_PARTS | FMM_ENTRY_INTEGER, 1, 1), 0));
 }
 
 static void
-a_scope_has_a_word_and_each_tag_two(void)
+a_scope_has_a_word_and_so_has_each_tag(void)
 {
     const unsigned both = FMM_ENTRY_SCOPED | FMM_ENTRY_TAGGED;
     const unsigned internal = FMM_ENTRY_KEY_OWN | FMM_ENTRY_TAGGED;
     CHECK(loads(0, first(40, FMM_ENTRY_SCOPED, 2, 1), 0));
     CHECK(!loads(0, first(40, FMM_ENTRY_SCOPED, 2, 0), 0));
-    CHECK(loads(0, first(48, FMM_ENTRY_TAGGED, 2, 2), 0));
-    CHECK(loads(0, first(288, FMM_ENTRY_TAGGED, 2, 2 * FMM_TAGS_MAX), 0));
-    CHECK(!loads(0, first(48, FMM_ENTRY_TAGGED, 2, 0), 0));
-    CHECK(!loads(0, first(48, FMM_ENTRY_TAGGED, 2, 1), 0));
-    CHECK(!loads(0, first(304, FMM_ENTRY_TAGGED, 2, 2 * FMM_TAGS_MAX + 2), 0));
-    CHECK(loads(0, first(56, both, 2, 3), 0));
-    CHECK(!loads(0, first(48, both, 2, 2), 0));
-    CHECK(!loads(0, first(48, internal, 2, 2), 0));
+    CHECK(loads(0, first(40, FMM_ENTRY_TAGGED, 2, 1), 0));
+    CHECK(loads(0, first(160, FMM_ENTRY_TAGGED, 2, FMM_TAGS_MAX), 0));
+    CHECK(!loads(0, first(40, FMM_ENTRY_TAGGED, 2, 0), 0));
+    CHECK(!loads(0, first(168, FMM_ENTRY_TAGGED, 2, FMM_TAGS_MAX + 1), 0));
+    CHECK(loads(0, first(48, both, 2, 2), 0));
+    CHECK(!loads(0, first(40, both, 2, 1), 0));
+    CHECK(!loads(0, first(40, internal, 2, 1), 0));
 }
 
 static void
@@ -357,7 +357,7 @@ a_lease_has_its_words_and_without_a_value_nothing_else(void)
 static void
 a_lease_changes_in_place(void)
 {
-    const struct fmm_lease other = {77, 60000, 99};
+    const struct fmm_lease other = {77, 60000, 99, 0};
     struct made made;
     struct fmm_entry entry;
     struct fmm_lease found;
@@ -383,12 +383,12 @@ a_lease_changes_in_place(void)
 static void
 a_deadline_beyond_twice_the_longest_lease_is_none(void)
 {
-    struct fmm_lease lease = {1, 2 * FMM_LEASE_MS_MAX + 100, 1};
+    struct fmm_lease lease = {1, 2 * FMM_LEASE_MS_MAX + 100, 1, 0};
     CHECK(fmm_lease_runs(&lease, 100));
     CHECK(!fmm_lease_runs(&lease, 99)); /* the clock went back, or damage */
     lease.deadline = UINT64_MAX;
     CHECK(!fmm_lease_runs(&lease, 100));
-    lease = (struct fmm_lease){0, 200, 1};
+    lease = (struct fmm_lease){0, 200, 1, 0};
     CHECK(!fmm_lease_runs(&lease, 100));
 }
 
@@ -466,7 +466,7 @@ static const struct check_case cases[] = {
     CASE(lengths_that_do_not_add_up_are_refused),
     CASE(flags_that_do_not_fit_together_are_refused),
     CASE(what_says_where_parts_are_is_as_long_as_that),
-    CASE(a_scope_has_a_word_and_each_tag_two),
+    CASE(a_scope_has_a_word_and_so_has_each_tag),
     CASE(more_tags_than_may_be_do_not_fit),
     CASE(a_lease_has_its_words_and_without_a_value_nothing_else),
     CASE(a_lease_changes_in_place),

@@ -284,8 +284,6 @@ foreign_header_fields_are_refused(void)
         uint64_t offset;
         uint32_t word;
     } fields[] = {
-        {offsetof(struct fmm_header, version), FMM_VERSION - 1},
-        {offsetof(struct fmm_header, version), FMM_VERSION + 1},
         {offsetof(struct fmm_header, byte_order), 0x04030201},
         {offsetof(struct fmm_header, word_size), 4},
         {offsetof(struct fmm_header, header_size), 8192},
@@ -303,6 +301,17 @@ foreign_header_fields_are_refused(void)
         const char *path = make_file();
         poke_file(path, fields[i].offset, &fields[i].word, 4);
         check_path_refused(path, FMM_ERR_FORMAT, 0);
+    }
+}
+
+static void
+other_versions_are_refused(void)
+{
+    static const uint32_t versions[] = {FMM_VERSION - 1, FMM_VERSION + 1, 0};
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        const char *path = make_file();
+        poke_file(path, offsetof(struct fmm_header, version), &versions[i], 4);
+        check_path_refused(path, FMM_ERR_VERSION, 0);
     }
 }
 
@@ -445,7 +454,7 @@ lock_words_of_another_boot_are_cleared(void)
 {
     const unsigned char boot[16] = {1, 2, 3};
     const char *path = make_file();
-    const uint64_t owner = fmm_platform_owner(); /* alive, yet not holding */
+    const uint64_t owner = dead_owner();
     poke_file(path, IDENTITY, boot, sizeof(boot));
     for (uint64_t n = 0; n < 2; n++) {
         poke_file(path,
@@ -470,9 +479,23 @@ a_file_in_use_elsewhere_is_refused(void)
     struct fmm_cache *cache = open_path(path);
     poke_file(path, IDENTITY, boot, sizeof(boot));
     struct fmm_error error = check_path_refused(path, FMM_ERR_FORMAT, 0);
-    CHECK(strstr(error.text, "container") != NULL);
+    CHECK(strstr(error.text, "another host") != NULL);
     fmm_close(cache);
     fmm_close(open_path(path));
+}
+
+/* A boot id that cannot be read is not another boot. */
+static void
+a_file_in_use_that_says_no_boot_is_shared(void)
+{
+    const unsigned char boot[16] = {0};
+    const char *path = make_file();
+    struct fmm_cache *cache = open_path(path);
+    poke_file(path, IDENTITY, boot, sizeof(boot));
+    struct fmm_cache *other = open_path(path);
+    CHECK(holds(other, "key", "value"));
+    fmm_close(other);
+    fmm_close(cache);
 }
 
 /* --------------------------------------------------------------- damage */
@@ -536,6 +559,7 @@ static const struct check_case cases[] = {
     CASE(an_empty_file_is_taken_over),
     CASE(a_truncated_file_is_refused_until_replaced),
     CASE(foreign_header_fields_are_refused),
+    CASE(other_versions_are_refused),
     CASE(what_others_could_write_is_refused_unless_allowed),
     CASE(a_file_of_another_user_is_refused_unless_allowed),
     CASE(a_replaced_file_is_seen_as_retired_by_its_users),
@@ -546,6 +570,7 @@ static const struct check_case cases[] = {
     CASE(a_copied_file_opens_with_its_entries),
     CASE(lock_words_of_another_boot_are_cleared),
     CASE(a_file_in_use_elsewhere_is_refused),
+    CASE(a_file_in_use_that_says_no_boot_is_shared),
     CASE(verify_empties_bad_pages_and_keeps_the_rest),
     CASE(a_guarded_cache_survives_its_truncation),
 };

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fmm_creator.h"
 #include "fmm_platform.h"
 
 #define RACERS 16
@@ -244,6 +245,91 @@ an_opener_that_waited_attaches_to_what_has_the_name(void)
     join(child);
 }
 
+/* ------------------------------------------------ one creator at a time */
+
+static void
+open_it(void *options)
+{
+    fmm_close(open_cache(options));
+}
+
+static void
+who_finds_a_creator_waits_for_it_and_attaches(void)
+{
+    pid_t children[4];
+    struct fmm_creator creator;
+    struct plan plan = plan_for(scratch("cache"));
+    unlink(plan.options.path);
+    REQUIRE(fmm_creator_take(&creator, plan.options.path) == FMM_OK);
+    for (int i = 0; i < 4; i++) {
+        children[i] = spawn(race, &plan);
+    }
+    words[CREATED] = 0;
+    words[GO] = 1;
+    sleep_ms(100);
+    CHECK(!path_exists(plan.options.path));
+    struct fmm_cache *other = open_cache(
+        &(struct fmm_options){.path = scratch("other"),
+                              .page_size = 16384,
+                              .num_pages = 4}); /* another name: no wait */
+    REQUIRE(rename(scratch("other"), plan.options.path) == 0);
+    for (int i = 0; i < 4; i++) {
+        join(children[i]); /* before the creator says that it is done */
+    }
+    CHECK_EQ(words[CREATED], 0);
+    fmm_creator_release(&creator);
+    fmm_close(other);
+}
+
+static void
+create_for_ever(void *unused)
+{
+    struct fmm_creator creator;
+    (void)unused;
+    REQUIRE(fmm_creator_take(&creator, scratch("cache")) == FMM_OK);
+    words[GO] = 1;
+    for (;;) {
+        pause();
+    }
+}
+
+static void
+a_creator_that_was_killed_is_replaced_at_once(void)
+{
+    struct plan plan = plan_for(scratch("cache"));
+    unlink(plan.options.path);
+    words[GO] = 0;
+    pid_t creator = spawn(create_for_ever, NULL);
+    await_start();
+    pid_t next = spawn(open_it, &plan.options);
+    sleep_ms(50);
+    CHECK(!path_exists(plan.options.path));
+    uint64_t began = fmm_monotonic_ms();
+    kill_child(creator);
+    join(next);
+    CHECK(fmm_monotonic_ms() - began < 2000);
+    CHECK(path_exists(plan.options.path));
+    CHECK_EQ(count_files("cache"), 1);
+}
+
+static void
+a_child_of_a_creator_does_not_keep_its_right(void)
+{
+    struct fmm_creator creator;
+    unlink(scratch("cache"));
+    REQUIRE(fmm_creator_take(&creator, scratch("cache")) == FMM_OK);
+    words[GO] = 1;
+    pid_t child = spawn(open_again_and_again,
+                        &(struct fmm_options){.path = scratch("odd/path")});
+    fmm_creator_release(&creator);
+    uint64_t began = fmm_monotonic_ms();
+    REQUIRE(fmm_creator_take(&creator, scratch("cache")) == FMM_OK);
+    CHECK(creator.fd >= 0);
+    CHECK(fmm_monotonic_ms() - began < 2000);
+    fmm_creator_release(&creator);
+    kill_child(child);
+}
+
 /* ------------------------------------------- replaced under its users */
 
 static void
@@ -297,6 +383,9 @@ static const struct check_case cases[] = {
     CASE(a_replacer_may_be_killed_at_any_time),
     CASE(an_opener_that_was_killed_blocks_nobody),
     CASE(an_opener_that_waited_attaches_to_what_has_the_name),
+    CASE(who_finds_a_creator_waits_for_it_and_attaches),
+    CASE(a_creator_that_was_killed_is_replaced_at_once),
+    CASE(a_child_of_a_creator_does_not_keep_its_right),
     CASE(users_of_a_file_that_is_replaced_go_on_in_the_new_one),
 };
 
@@ -304,8 +393,5 @@ int
 main(int argc, char **argv)
 {
     words = shared_words(WORDS);
-    int status =
-        check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
-    free_words(words, WORDS);
-    return status;
+    return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -80,7 +80,7 @@ check_at_home(const struct fmm_cache *cache, const struct scene *scene)
     CHECK(scene->chrooted ||
           memcmp(here.boot_id, cache->header->identity.boot_id,
                  sizeof(here.boot_id)) == 0);
-    CHECK_EQ(cache->header->identity.inode, cache->inode);
+    CHECK_EQ(cache->header->identity.inode, cache->client.inode);
 }
 
 /* An open that failed leaves what was there. */
@@ -95,18 +95,25 @@ check_kept(const struct scene *scene)
     }
 }
 
-/* In the child. A first open, elsewhere, makes the allocator take from the
- * system what it needs. */
+/* A first open, elsewhere, makes the allocator take from the system what it
+ * needs. */
+static void
+open_elsewhere(void)
+{
+    struct fmm_options first = plain();
+    first.path = scratch("first");
+    fmm_close(open_cache(&first));
+}
+
+/* In the child. */
 static void
 open_it(void *argument)
 {
     const struct scene *scene = argument;
     struct fmm_options options = options_of(scene);
-    struct fmm_options first = plain();
     struct fmm_cache *cache = NULL;
     struct fmm_error error = {.text = ""};
-    first.path = scratch("first");
-    fmm_close(open_cache(&first));
+    open_elsewhere();
     if (scene->chrooted) {
         REQUIRE(chroot(scratch("")) == 0 && chdir("/") == 0);
     }
@@ -183,7 +190,7 @@ check_user(struct fmm_cache *user)
 {
     struct fmm_file_stat stat;
     bool same = fmm_platform_stat_path(scratch("cache"), &stat) &&
-                stat.inode == user->inode;
+                stat.inode == user->client.inode;
     CHECK(same != fmm_replaced(user));
     CHECK(!same || holds(user, "key", "value"));
     fmm_close(user);
@@ -371,6 +378,101 @@ each_system_call_of_the_first_open_after_a_reboot_may_fail(void)
     fail_everywhere(&scene);
 }
 
+/* What is to be said when calls of one kind fail. */
+struct refusal {
+    const char *words;
+    fmm_word64 *told; /* shared */
+};
+
+static void
+open_and_listen(void *argument)
+{
+    const struct refusal *refusal = argument;
+    struct fmm_options options = plain();
+    struct fmm_cache *cache = NULL;
+    struct fmm_error error = {.text = ""};
+    open_elsewhere();
+    syscalls_begin();
+    fmm_open(&options, &cache, &error);
+    syscalls_end();
+    *refusal->told += strstr(error.text, refusal->words) != NULL;
+    fmm_close(cache);
+}
+
+static uint64_t
+count_told(const char *words, int errnum)
+{
+    struct scene scene = creation();
+    struct refusal refusal = {.words = words, .told = shared_words(1)};
+    struct syscall_plan plan = {.body = open_and_listen,
+                                .argument = &refusal,
+                                .fate = SYSCALL_FAIL,
+                                .errnum = errnum};
+    for (bool reached = true; reached && plan.at < CALLS_MAX; plan.at++) {
+        prepare(&scene);
+        reached = syscalls_run(&plan);
+    }
+    uint64_t told = *refusal.told;
+    free_words(refusal.told, 1);
+    return told;
+}
+
+static void
+what_a_system_does_not_have_is_named(void)
+{
+    if (!syscalls_can_fail()) {
+        printf("not run on this architecture: what is not there\n");
+        return;
+    }
+    CHECK(count_told("hard link", EPERM) == 1);
+    CHECK(count_told("F_OFD_SETLK", EINVAL) >= 2);
+}
+
+/* Another process has the space by now, and then the name. */
+static void
+be_faster(void)
+{
+    struct fmm_options options = plain();
+    options.path = scratch("faster");
+    fmm_close(open_cache(&options));
+    REQUIRE(rename(options.path, scratch("cache")) == 0);
+}
+
+static void
+open_without_space(void *unused)
+{
+    struct fmm_options options = plain();
+    struct fmm_cache *cache = NULL;
+    struct fmm_error error = {.text = ""};
+    (void)unused;
+    open_elsewhere();
+    syscalls_begin();
+    enum fmm_status status = fmm_open(&options, &cache, &error);
+    syscalls_end();
+    CHECK(status == FMM_OK || strstr(error.text, "reserve") == NULL);
+    fmm_close(cache);
+}
+
+static void
+who_finds_no_space_attaches_to_what_has_the_name_by_then(void)
+{
+    struct scene scene = creation();
+    struct syscall_plan plan = {.body = open_without_space,
+                                .fate = SYSCALL_FAIL,
+                                .errnum = ENOSPC,
+                                .meanwhile = be_faster};
+    if (!syscalls_can_fail()) {
+        printf("not run on this architecture: faults in %s\n", scene.name);
+        return;
+    }
+    for (bool reached = true; reached && plan.at < CALLS_MAX; plan.at++) {
+        prepare(&scene);
+        reached = syscalls_run(&plan);
+        check_usable(&scene);
+        CHECK_EQ(count_files("cache"), 1);
+    }
+}
+
 /* Two processes that remove the file at their ends: neither fails. */
 static void
 remove_it(void *argument)
@@ -413,6 +515,8 @@ static const struct check_case cases[] = {
     CASE(each_system_call_of_a_replacement_may_fail),
     CASE(each_system_call_of_an_attachment_may_fail),
     CASE(each_system_call_of_the_first_open_after_a_reboot_may_fail),
+    CASE(what_a_system_does_not_have_is_named),
+    CASE(who_finds_no_space_attaches_to_what_has_the_name_by_then),
     CASE(a_file_that_another_removes_at_any_call_is_no_error),
 };
 

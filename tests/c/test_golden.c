@@ -1,7 +1,7 @@
-/* A file of version 7, made once and kept: it opens and reads the same for
+/* A file of version 8, made once and kept: it opens and reads the same for
  * ever.
  *
- *   test_golden                  read tests/golden/version7.fmm
+ *   test_golden                  read tests/golden/version8.fmm
  *   test_golden --make FILE      make such a file; only together with a new
  *                                FMM_VERSION, under that version's name
  *
@@ -12,14 +12,14 @@
 
 #include "golden.h"
 
-#define NAME "version7.fmm"
+#define NAME "version8.fmm"
 #define FILLERS 400u
 #define YEAR_2100 UINT64_C(4102444800000)
 
 /* What must be read. */
 struct expected {
     const char *key, *value;
-    struct fmm_store store;
+    struct fmm_store_options store;
     int64_t number;
     uint64_t scope;
     enum fmm_key_kind kind;
@@ -95,7 +95,7 @@ store_leases(struct fmm_cache *cache)
     CHECK_EQ(take_lease(cache, &key, 1, false, &lease, &ticket), FMM_OK);
     const struct fmm_lease_store store = {.token = lease.token,
                                           .leasable = true};
-    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &store, &ticket),
+    CHECK_EQ(fmm_lease_value(cache, &call, &key, &value, &store, &ticket),
              FMM_OK);
     key = text_key(cache, "computing");
     CHECK_EQ(take_lease(cache, &key, 1, false, &lease, &ticket), FMM_OK);
@@ -115,17 +115,18 @@ large_text(void)
 static void
 store_parts(struct fmm_cache *cache)
 {
-    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options plainly = {.mode = FMM_STORE_SET};
     const struct fmm_value value = text_value(large_text());
-    struct fmm_split split = {.value = &value};
+    struct fmm_parts_job split = {.value = &value};
     struct fmm_key key = text_key(cache, "large");
     struct fmm_ticket ticket;
     const struct fmm_value head = {.data = &split.parts,
                                    .len = sizeof(split.parts),
                                    .type = 5,
                                    .split = true};
-    CHECK_EQ(fmm_split_store(cache, &call, &key, &split, &ticket), FMM_OK);
+    CHECK_EQ(fmm_parts_store(cache, &call, &key, &split, &ticket), FMM_OK);
     CHECK_EQ(fmm_set(cache, &call, &key, &head, &plainly, &ticket), FMM_OK);
+    fmm_parts_finish(cache, &call, &split, true);
 }
 
 /* The tag of a name, without its generation. */
@@ -140,12 +141,12 @@ static void
 store_tagged(struct fmm_cache *cache)
 {
     struct fmm_tag tag = tag_of(cache, "tag");
-    const struct fmm_store store = {.tags = &tag, .tag_count = 1};
-    struct fmm_ticket ticket;
+    const struct fmm_store_options store = {.tags = &tag, .tag_count = 1};
+    struct fmm_ticket ticket = {.hash = 0};
     struct fmm_key record;
     fmm_tag_key(cache, &tag, &record);
-    CHECK_EQ(fmm_group_make(cache, &call, &record, &tag.generation, &ticket),
-             FMM_OK);
+    CHECK_EQ(fmm_group_end(cache, &call, &record, &ticket), FMM_OK);
+    CHECK_EQ(fmm_group_find(cache, &call, &record, &tag.generation), FMM_OK);
     CHECK_EQ(set_text_as(cache, "tagged", "in a group", &store), FMM_OK);
 }
 
@@ -154,7 +155,7 @@ store_tagged(struct fmm_cache *cache)
 static void
 store_removal(struct fmm_cache *cache)
 {
-    const struct fmm_store dirty = {.dirty = true};
+    const struct fmm_store_options dirty = {.dirty = true};
     const struct fmm_removal plainly = {.has_modseq = false};
     struct fmm_key key = text_key(cache, "removed");
     struct fmm_ticket ticket;
@@ -262,7 +263,7 @@ its_header_reads_the_same(void)
     CHECK_EQ(info.page_size, 4096);
     CHECK_EQ(info.num_pages, 3);
     CHECK_EQ(info.slots, 16);
-    CHECK_EQ(info.file_size, 5 * 4096);
+    CHECK_EQ(info.file_size, 5 * 4096 + (1 << 20));
     CHECK(strcmp(info.serializer, "json") == 0);
     CHECK(strcmp(info.compressor, "zlib") == 0);
     CHECK(!info.created && info.repaired == 0);
@@ -351,10 +352,11 @@ its_tags_read_the_same(void)
 {
     struct fmm_cache *cache = open_copy();
     struct fmm_tag tag = tag_of(cache, "tag");
+    struct fmm_ticket ticket = {.hash = 0};
     struct fmm_key record;
     fmm_tag_key(cache, &tag, &record);
     CHECK(holds(cache, "tagged", "in a group"));
-    CHECK_EQ(fmm_group_end(cache, &call, &record), FMM_OK);
+    CHECK_EQ(fmm_group_end(cache, &call, &record, &ticket), FMM_OK);
     CHECK(!has(cache, "tagged"));
     fmm_close(cache);
 }

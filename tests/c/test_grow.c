@@ -2,7 +2,7 @@
 #include "hostile.h"
 
 #include "fmm_grow.h"
-#include "fmm_owner.h"
+#include "fmm_manifest.h"
 
 #define PAGE_SIZE 65536u
 #define HOUR (3600 * SECOND)
@@ -132,7 +132,7 @@ the_entry_that_is_being_stored_keeps_its_room(void)
     look_at_page();
     const struct fmm_ring *main = &page.ring[FMM_RING_M];
     uint64_t room = main->size - fmm_ring_offset(main, main->head);
-    REQUIRE(room > 4900 && room < fmm_geometry_max_entry(&cache->geometry));
+    REQUIRE(room > 4900 && room < cache->geometry.max_entry);
     CHECK_EQ(set_filler(cache, "last", room - 100), FMM_OK);
     check_pages(cache, true);
     CHECK(is_filler(cache, "last", room - 100));
@@ -166,7 +166,7 @@ the_largest_entry_fits_beside_the_largest_index(void)
 {
     begin(PAGE_SIZE, 2);
     set_numbers(0, 5000);
-    uint64_t most = fmm_geometry_max_entry(&cache->geometry);
+    uint64_t most = cache->geometry.max_entry;
     for (unsigned i = 0; i < 50; i++) { /* at every place of the ring */
         set_numbers(0, 20 + i);
         CHECK_EQ(set_filler(cache, "huge", most - 36), FMM_OK);
@@ -209,7 +209,7 @@ static void
 what_is_to_be_written_back_keeps_its_state(void)
 {
     static const char *const names[] = {"fresh", "removed", "pending"};
-    const struct fmm_store dirty = {.dirty = true};
+    const struct fmm_store_options dirty = {.dirty = true};
     const struct fmm_removal plainly = {.has_modseq = false};
     struct fmm_ticket ticket;
     struct fmm_guard guard;
@@ -247,7 +247,7 @@ what_is_to_be_written_back_keeps_its_state(void)
 static void
 a_walk_over_dirty_entries_leaves_none_out_while_it_grows(void)
 {
-    const struct fmm_store dirty = {.dirty = true};
+    const struct fmm_store_options dirty = {.dirty = true};
     struct fmm_ticket ticket;
     uint64_t cursor = 0;
     begin(PAGE_SIZE, 2);
@@ -292,6 +292,38 @@ a_lease_that_runs_goes_on(void)
     end();
 }
 
+static void
+compute(const char *name)
+{
+    const struct fmm_value value = text_value("value");
+    struct fmm_key key = text_key(cache, name);
+    struct fmm_lease lease;
+    struct fmm_ticket ticket;
+    CHECK_EQ(take_lease(cache, &key, HOUR, false, &lease, &ticket), FMM_OK);
+    const struct fmm_lease_store how = {.token = lease.token};
+    key = text_key(cache, name);
+    CHECK_EQ(fmm_lease_value(cache, &call, &key, &value, &how, &ticket),
+             FMM_OK);
+}
+
+/* It grows now with the lease, now with the value. A debug build looks at the
+ * page after each of them. */
+static void
+it_grows_while_computed_values_are_stored(void)
+{
+    for (unsigned before = 0; before < 16; before++) {
+        unsigned n = before;
+        begin(PAGE_SIZE, 2);
+        set_numbers(0, before);
+        while (!has_grown()) {
+            REQUIRE(n < 10000);
+            compute(name_of('n', n++));
+        }
+        CHECK_EQ(count_numbers(0, n), n);
+        end();
+    }
+}
+
 static uint32_t
 hint_of(const char *name)
 {
@@ -320,7 +352,7 @@ credit_and_the_last_access_stay(void)
 static void
 what_expires_does_so_at_its_time(void)
 {
-    const struct fmm_store brief = {.expire_at = call.now_ms + HOUR};
+    const struct fmm_store_options brief = {.expire_at = call.now_ms + HOUR};
     begin(PAGE_SIZE, 2);
     for (unsigned n = 0; n < 10; n++) {
         CHECK_EQ(set_text_as(cache, name_of('b', n), "brief", &brief), FMM_OK);
@@ -367,7 +399,7 @@ what_who_looked_before_writes_changes_nothing(void)
     set_numbers(next, next + 3000);
     check_pages(cache, true);
     for (uint32_t slot = 0; slot < slots; slot++) {
-        CHECK_EQ(fmm_hint_seconds(&old.index.hints[slot]), 4711);
+        CHECK_EQ(fmm_hint_seconds(&old.index.hints[slot], 5000), 4711);
     }
     end();
 }
@@ -504,6 +536,7 @@ static const struct check_case cases[] = {
     CASE(what_is_to_be_written_back_keeps_its_state),
     CASE(a_walk_over_dirty_entries_leaves_none_out_while_it_grows),
     CASE(a_lease_that_runs_goes_on),
+    CASE(it_grows_while_computed_values_are_stored),
     CASE(credit_and_the_last_access_stay),
     CASE(what_expires_does_so_at_its_time),
     CASE(who_looked_before_finds_what_was_there),

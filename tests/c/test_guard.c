@@ -28,7 +28,7 @@ end(void)
 static void
 the_operations_work_under_a_guard(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     const struct fmm_removal removal = {.has_modseq = false};
     struct fmm_guard guard;
     struct fmm_ticket ticket;
@@ -128,7 +128,7 @@ a_page_whose_holder_died_is_recovered_and_counted(void)
 static void
 count_under_guard(void *unused)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     (void)unused;
     struct fmm_key key = text_key(cache, "count");
     for (int i = 0; i < ROUNDS; i++) {
@@ -196,7 +196,7 @@ threads_read_and_write_back_without_a_loss(void)
 static void
 add_many(void *unused)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     (void)unused;
     struct fmm_key key = text_key(cache, "n");
     for (int i = 0; i < ROUNDS; i++) {
@@ -260,8 +260,5 @@ int
 main(int argc, char **argv)
 {
     words = shared_words(1);
-    int status =
-        check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
-    free_words(words, 1);
-    return status;
+    return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

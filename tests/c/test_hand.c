@@ -25,7 +25,7 @@ static void
 set_numbers(char kind, unsigned count, uint64_t expire_at)
 {
     static char text[LENGTH + 1];
-    const struct fmm_store store = {.expire_at = expire_at};
+    const struct fmm_store_options store = {.expire_at = expire_at};
     memset(text, 'x', LENGTH);
     for (unsigned n = 0; n < count; n++) {
         CHECK_EQ(set_text_as(cache, name_of(kind, n), text, &store), FMM_OK);
@@ -84,8 +84,7 @@ a_shorter_lifetime_is_noted(void)
     set_numbers('k', 1, 0);
     CHECK_EQ(page.control->earliest, 0);
     struct fmm_key key = text_key(cache, name_of('k', 0));
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + SECOND, NULL),
-             FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + SECOND), FMM_OK);
     CHECK_EQ(page.control->earliest, call.now_ms + SECOND);
     end();
 }
@@ -94,8 +93,8 @@ a_shorter_lifetime_is_noted(void)
 static void
 a_changed_entry_that_expired_stays_until_it_is_written(void)
 {
-    const struct fmm_store store = {.expire_at = call.now_ms + SECOND,
-                                    .dirty = true};
+    const struct fmm_store_options store = {.expire_at = call.now_ms + SECOND,
+                                            .dirty = true};
     uint64_t cursor = 0;
     struct fmm_ticket ticket;
     begin();

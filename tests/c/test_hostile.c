@@ -33,7 +33,7 @@ spoil_one(void)
         pick < 2   ? some_word(FMM_HEADER_SIZE,
                                g->num_pages * (uint64_t)FMM_CONTROL_SIZE)
         : pick < 5 ? some_word(g->indexes_at, index)
-                   : some_word(g->rings_at, g->file_size - g->rings_at);
+                   : some_word(g->rings_at, g->clients_at - g->rings_at);
     uint64_t in_block = (uint64_t)((unsigned char *)(uintptr_t)word -
                                    cache->base - FMM_HEADER_SIZE) %
                         FMM_CONTROL_SIZE;
@@ -96,7 +96,7 @@ pages_of_random_bytes_do_no_harm(void)
         struct hostile h;
         begin(&h, 1);
         const struct fmm_geometry *g = &cache->geometry;
-        uint64_t end_at = round % 2 ? g->file_size : g->indexes_at + 512;
+        uint64_t end_at = round % 2 ? g->clients_at : g->indexes_at + 512;
         for (uint64_t at = g->indexes_at; at < end_at; at += 8) {
             *(fmm_word64 *)(void *)(cache->base + at) = check_random();
         }

@@ -149,16 +149,16 @@ a_hit_earns_six_of_at_most_fifteen(void)
     fmm_word32 hint = 0;
     fmm_hint_reset(&hint, 9);
     CHECK_EQ(fmm_hint_credit(&hint), 0);
-    CHECK_EQ(fmm_hint_seconds(&hint), 9);
+    CHECK_EQ(fmm_hint_seconds(&hint, 30), 9);
     const uint32_t expected[] = {6, 12, 15, 15};
     for (uint32_t i = 0; i < 4; i++) {
         fmm_hint_hit(&hint, 10 + i);
         CHECK_EQ(fmm_hint_credit(&hint), expected[i]);
-        CHECK_EQ(fmm_hint_seconds(&hint), 10 + i);
+        CHECK_EQ(fmm_hint_seconds(&hint, 30), 10 + i);
     }
     fmm_hint_touch(&hint, 20);
     CHECK_EQ(fmm_hint_credit(&hint), 15);
-    CHECK_EQ(fmm_hint_seconds(&hint), 20);
+    CHECK_EQ(fmm_hint_seconds(&hint, 30), 20);
 }
 
 static void
@@ -170,16 +170,34 @@ credit_is_paid_down_to_nothing(void)
     CHECK_EQ(fmm_hint_credit(&hint), 2);
     fmm_hint_pay(&hint, 4);
     CHECK_EQ(fmm_hint_credit(&hint), 0);
-    CHECK_EQ(fmm_hint_seconds(&hint), 7);
+    CHECK_EQ(fmm_hint_seconds(&hint, 30), 7);
 }
 
 static void
-an_access_beyond_eight_years_is_kept_as_that(void)
+an_access_is_told_however_old_the_file_is(void)
 {
+    const uint64_t lap = (uint64_t)FMM_HINT_ACCESS + 1, day = 86400;
     fmm_word32 hint = 0;
+    for (uint64_t when = 0; when < 20 * lap; when += lap / 3) {
+        fmm_hint_reset(&hint, when);
+        CHECK_EQ(fmm_hint_credit(&hint), 0);
+        CHECK_EQ(fmm_hint_seconds(&hint, when), when);
+        CHECK_EQ(fmm_hint_seconds(&hint, when + 2500 * day), when);
+        /* By the clock of another, or set back since. */
+        uint64_t now = when > 300 * day ? when - 300 * day : 0;
+        CHECK_EQ(fmm_hint_seconds(&hint, now), when);
+    }
     fmm_hint_hit(&hint, UINT64_MAX);
     CHECK_EQ(fmm_hint_credit(&hint), 6);
-    CHECK_EQ(fmm_hint_seconds(&hint), FMM_HINT_ACCESS);
+}
+
+static void
+in_a_young_file_an_access_is_what_it_is(void)
+{
+    fmm_word32 hint = 0;
+    fmm_hint_reset(&hint, 100000000); /* three years */
+    CHECK_EQ(fmm_hint_seconds(&hint, 0), 100000000);
+    CHECK_EQ(fmm_hint_seconds(&hint, 100000001), 100000000);
 }
 
 static const struct check_case cases[] = {
@@ -191,7 +209,8 @@ static const struct check_case cases[] = {
     CASE(a_new_entry_goes_to_the_emptier_bucket),
     CASE(a_hit_earns_six_of_at_most_fifteen),
     CASE(credit_is_paid_down_to_nothing),
-    CASE(an_access_beyond_eight_years_is_kept_as_that),
+    CASE(an_access_is_told_however_old_the_file_is),
+    CASE(in_a_young_file_an_access_is_what_it_is),
 };
 
 CHECK_MAIN(cases)

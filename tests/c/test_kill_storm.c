@@ -68,7 +68,7 @@ static void
 store_next(uint32_t n)
 {
     uint64_t data[WORDS_MAX];
-    const struct fmm_store store = {.dirty = n < DIRTY_KEYS};
+    const struct fmm_store_options store = {.dirty = n < DIRTY_KEYS};
     struct fmm_ticket ticket;
     uint32_t room;
     struct fmm_key key = key_of(n, &room);
@@ -93,7 +93,7 @@ store_next(uint32_t n)
 static void
 add_next(uint32_t n)
 {
-    const struct fmm_store store = {.dirty = true};
+    const struct fmm_store_options store = {.dirty = true};
     struct fmm_ticket ticket;
     uint32_t room;
     struct fmm_key key = key_of(KEYS + n, &room);
@@ -249,10 +249,10 @@ prepare(void)
 static uint64_t
 storm(unsigned seconds)
 {
-    pid_t writers[WRITERS], reader;
+    pid_t turns[WRITERS], reader;
     uint64_t kills = 0, end = fmm_monotonic_ms() + seconds * SECOND;
     for (uintptr_t i = 0; i < WRITERS; i++) {
-        writers[i] = spawn(write_until_killed, (void *)i);
+        turns[i] = spawn(write_until_killed, (void *)i);
     }
     reader = spawn(read_until_stopped, NULL);
     while (fmm_monotonic_ms() < end && check_failures() == 0) {
@@ -260,14 +260,14 @@ storm(unsigned seconds)
             .tv_nsec = (long)check_random_below(1500 * 1000)};
         uintptr_t i = check_random_below(WRITERS);
         nanosleep(&moment, NULL);
-        kill_child(writers[i]);
+        kill_child(turns[i]);
         kills++;
         check_deadline(HUNG_S);
-        writers[i] = spawn(write_until_killed, (void *)i);
+        turns[i] = spawn(write_until_killed, (void *)i);
     }
     shared->stop = 1;
     for (uintptr_t i = 0; i < WRITERS; i++) {
-        join(writers[i]);
+        join(turns[i]);
     }
     join(reader);
     return kills;

@@ -50,7 +50,7 @@ store_as(const char *name, const char *text,
 {
     struct fmm_key key = text_key(cache, name);
     struct fmm_value value = text_value(text);
-    return fmm_lease_store(cache, &call, &key, &value, store, &ticket);
+    return fmm_lease_value(cache, &call, &key, &value, store, &ticket);
 }
 
 static enum fmm_status
@@ -138,7 +138,7 @@ bury(const char *name)
 static enum fmm_status
 add(const char *name)
 {
-    const struct fmm_store plainly = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options plainly = {.mode = FMM_STORE_SET};
     struct fmm_key key = text_key(cache, name);
     int64_t number;
     uint64_t expire_at;
@@ -154,11 +154,11 @@ one_computes_and_the_others_hear_of_it(void)
     struct fmm_lease lease, other;
     begin();
     CHECK_EQ(take("key", &lease), FMM_OK);
-    CHECK(lease.token != 0 && lease.owner == fmm_file_owner(cache));
-    CHECK_EQ(fmm_lease_pid(&lease), getpid());
+    CHECK(lease.token != 0 && lease.owner == fmm_client_owner(&cache->client));
     CHECK_EQ(lease.deadline, call.now_ms + MINUTE);
     CHECK_EQ(take("key", &other), FMM_LEASED);
     CHECK(other.token == lease.token && other.owner == lease.owner);
+    CHECK_EQ(other.pid, getpid());
     CHECK_EQ(take("another key", &other), FMM_OK);
     CHECK(other.token != lease.token);
     CHECK_EQ(store("key", "value", &lease), FMM_OK);
@@ -180,13 +180,13 @@ a_lease_without_a_value_is_a_miss_for_all_others(void)
     struct fmm_key key = text_key(cache, "key");
     CHECK(!has(cache, "key"));
     CHECK_EQ(fmm_get(cache, &call, &key, buffer, 8, &meta), FMM_MISS);
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_MISS);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_MISS);
     CHECK_EQ(fmm_scan_page(cache, &call, 0, &scan), FMM_OK);
     CHECK_EQ(scan.used, 0);
-    const struct fmm_store replace = {.mode = FMM_STORE_REPLACE};
+    const struct fmm_store_options replace = {.mode = FMM_STORE_REPLACE};
     CHECK_EQ(set_text_as(cache, "key", "value", &replace), FMM_MISS);
     CHECK(is_leased("key"));
-    const struct fmm_store added = {.mode = FMM_STORE_ADD};
+    const struct fmm_store_options added = {.mode = FMM_STORE_ADD};
     CHECK_EQ(set_text_as(cache, "key", "value", &added), FMM_OK);
     CHECK(holds(cache, "key", "value"));
     end();
@@ -597,10 +597,10 @@ a_lease_of_the_living_is_taken_over_when_they_are_killed(void)
     }
     CHECK(is_leased("key"));
     CHECK_EQ(take("key", &lease), FMM_LEASED);
-    CHECK(lease.owner != fmm_file_owner(cache));
+    CHECK(lease.owner != fmm_client_owner(&cache->client));
     kill_child(child);
     CHECK_EQ(take("key", &lease), FMM_OK);
-    CHECK_EQ(lease.owner, fmm_file_owner(cache));
+    CHECK_EQ(lease.owner, fmm_client_owner(&cache->client));
     free_words(token, 1);
     end();
 }
@@ -674,8 +674,7 @@ a_changed_value_ends_the_refresh_and_a_lifetime_does_not(void)
     compute("key", "old");
     CHECK_EQ(refresh("key", &lease), FMM_OK);
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + MINUTE, NULL),
-             FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, call.now_ms + MINUTE), FMM_OK);
     CHECK(is_leased("key"));
     CHECK_EQ(set_text(cache, "key", "set"), FMM_OK);
     CHECK_EQ(store("key", "stale", &lease), FMM_MISS);
@@ -694,13 +693,13 @@ a_number_that_is_added_to_ends_the_refresh(void)
     struct fmm_key key = text_key(cache, "key");
     CHECK_EQ(take("key", &lease), FMM_OK);
     struct fmm_lease_store how = {.token = lease.token, .leasable = true};
-    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &how, &ticket),
+    CHECK_EQ(fmm_lease_value(cache, &call, &key, &value, &how, &ticket),
              FMM_OK);
     CHECK_EQ(refresh("key", &lease), FMM_OK);
     CHECK_EQ(add("key"), FMM_OK);
     CHECK(!is_leased("key"));
     how.token = lease.token;
-    CHECK_EQ(fmm_lease_store(cache, &call, &key, &value, &how, &ticket),
+    CHECK_EQ(fmm_lease_value(cache, &call, &key, &value, &how, &ticket),
              FMM_MISS);
     CHECK_EQ(add("key"), FMM_OK);
     CHECK_EQ(fmm_get(cache, &call, &key, &number, 8, &(struct fmm_meta){0}),
@@ -726,8 +725,8 @@ a_value_that_expires_meanwhile_keeps_its_lease(void)
 static void
 a_changed_value_is_written_back_before_its_key_is_computed_anew(void)
 {
-    const struct fmm_store dirty = {.dirty = true,
-                                    .expire_at = call.now_ms + SECOND};
+    const struct fmm_store_options dirty = {.dirty = true,
+                                            .expire_at = call.now_ms + SECOND};
     struct fmm_lease lease;
     begin();
     CHECK_EQ(set_text_as(cache, "key", "changed", &dirty), FMM_OK);

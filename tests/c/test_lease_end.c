@@ -38,7 +38,7 @@ store(const char *text, const struct fmm_lease *lease)
     const struct fmm_lease_store how = {.token = lease->token,
                                         .leasable = true};
     struct fmm_value value = text_value(text);
-    return fmm_lease_store(cache, &call, &key, &value, &how, &ticket);
+    return fmm_lease_value(cache, &call, &key, &value, &how, &ticket);
 }
 
 static bool
@@ -175,7 +175,7 @@ a_lease_that_is_moved_meanwhile_ends_all_the_same(void)
     begin();
     make_places();
     hold_page();
-    lease.owner = fmm_file_owner(cache);
+    lease.owner = fmm_client_owner(&cache->client);
     atomic_store(&moving, 2);
     REQUIRE(pthread_create(&mover, NULL, move_on, NULL) == 0);
     for (uint64_t n = 1; n <= ROUNDS; n++) {

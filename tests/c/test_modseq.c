@@ -19,7 +19,8 @@ end(void)
 static enum fmm_status
 set_numbered(const char *value, uint64_t modseq)
 {
-    const struct fmm_store store = {.modseq = modseq, .has_modseq = true};
+    const struct fmm_store_options store = {.modseq = modseq,
+                                            .has_modseq = true};
     return set_text_as(cache, "key", value, &store);
 }
 
@@ -161,7 +162,7 @@ a_tombstone_expires(void)
 static void
 an_expired_value_refuses_nothing(void)
 {
-    const struct fmm_store store = {
+    const struct fmm_store_options store = {
         .modseq = 9, .has_modseq = true, .expire_at = call.now_ms + SECOND};
     begin();
     CHECK_EQ(set_text_as(cache, "key", "nine", &store), FMM_OK);
@@ -176,9 +177,9 @@ an_expired_value_refuses_nothing(void)
 static void
 add_and_replace_take_a_tombstone_for_nothing(void)
 {
-    const struct fmm_store add = {
+    const struct fmm_store_options add = {
         .mode = FMM_STORE_ADD, .modseq = 8, .has_modseq = true};
-    const struct fmm_store replace = {
+    const struct fmm_store_options replace = {
         .mode = FMM_STORE_REPLACE, .modseq = 8, .has_modseq = true};
     begin();
     CHECK_EQ(bury(7), FMM_MISS);
@@ -193,8 +194,8 @@ add_and_replace_take_a_tombstone_for_nothing(void)
 static enum fmm_status
 add_one(bool has_modseq, uint64_t modseq, int64_t *result)
 {
-    const struct fmm_store store = {.modseq = modseq,
-                                    .has_modseq = has_modseq};
+    const struct fmm_store_options store = {.modseq = modseq,
+                                            .has_modseq = has_modseq};
     struct fmm_key key = text_key(cache, "key");
     struct fmm_ticket ticket;
     uint64_t expire_at;
@@ -246,7 +247,7 @@ tombstones_are_hidden_from_scans(void)
 static void
 a_removal_tells_what_is_left_to_do(void)
 {
-    const struct fmm_store dirty = {.dirty = true};
+    const struct fmm_store_options dirty = {.dirty = true};
     struct fmm_removal removal = {.keep_dirty = true};
     struct fmm_ticket ticket;
     enum fmm_due due;

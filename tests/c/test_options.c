@@ -155,8 +155,9 @@ check_layout(uint64_t page_size, uint32_t num_pages, uint32_t buckets)
     CHECK_EQ(g.index_size + g.rings_size, page_size);
     CHECK(g.ring_size[0] > 0 && g.ring_size[0] * 3 < g.ring_size[1]);
     CHECK(g.ring_size[0] * 6 > g.ring_size[1]);
-    CHECK_EQ(g.file_size, g.indexes_at + page_size * num_pages);
-    CHECK(fmm_geometry_max_entry(&g) <= g.ring_size[1] / 2);
+    CHECK_EQ(g.clients_at, g.indexes_at + page_size * num_pages);
+    CHECK_EQ(g.file_size, g.clients_at + FMM_CLIENTS * UINT64_C(512));
+    CHECK(g.max_entry <= g.ring_size[1] / 2);
 }
 
 static void

@@ -26,7 +26,7 @@ put(const char *key, const char *value, bool dirty)
 {
     struct fmm_key k = text_key(cache, key);
     struct fmm_value v = text_value(value);
-    struct fmm_store store = {.dirty = dirty};
+    struct fmm_store_options store = {.dirty = dirty};
     struct fmm_ticket ticket;
     struct fmm_found old;
     const struct fmm_entry_source source = {&k, &v, &store, 0, NULL};
@@ -47,7 +47,8 @@ the_parts_of_a_page_lie_in_its_bytes(void)
     CHECK((uintptr_t)page.index.hints == (uintptr_t)(at + g->hints_at));
     CHECK(page.ring[0].base == rings);
     CHECK(page.ring[1].base == rings + g->ring_size[0]);
-    CHECK(page.ring[1].base + page.ring[1].size == cache->base + g->file_size);
+    CHECK(page.ring[1].base + page.ring[1].size ==
+          cache->base + g->clients_at);
     CHECK((unsigned char *)page.control ==
           cache->base + FMM_HEADER_SIZE + FMM_CONTROL_SIZE);
     end();

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fmm_map.h"
 #include "fmm_platform.h"
 
 #define SIZE 65536u
@@ -17,7 +18,14 @@
 static int
 create(const char *path, bool sparse, char *name)
 {
-    return fmm_platform_create(path, 0640, SIZE, sparse, name);
+    int fd = fmm_platform_create(path, 0640, name);
+    if (fd >= 0 && !fmm_platform_resize(fd, SIZE, sparse ? 0 : SIZE)) {
+        int saved = errno;
+        fmm_platform_discard(fd, name);
+        errno = saved;
+        return -1;
+    }
+    return fd;
 }
 
 static void
@@ -46,7 +54,7 @@ the_mode_is_exact_whatever_the_umask(void)
     char name[FMM_PATH_SIZE];
     struct fmm_file_stat stat;
     mode_t old = umask(0777);
-    int fd = fmm_platform_create(scratch("cache"), 0664, SIZE, true, name);
+    int fd = fmm_platform_create(scratch("cache"), 0664, name);
     umask(old);
     REQUIRE(fd >= 0);
     CHECK(fmm_platform_stat(fd, &stat));
@@ -297,18 +305,18 @@ a_guarded_map_survives_the_truncation_of_its_file(void)
     char name[FMM_PATH_SIZE];
     int fd = create(scratch("cache"), false, name);
     REQUIRE(fd >= 0);
-    volatile unsigned char *base = fmm_platform_map(fd, SIZE);
+    volatile unsigned char *base = fmm_map_file(fd, SIZE);
     void *map = (void *)(uintptr_t)base;
     REQUIRE(base != NULL);
-    REQUIRE(fmm_platform_guard(map, SIZE));
+    REQUIRE(fmm_map_trap(map, SIZE));
     base[SIZE - 1] = 7;
-    CHECK(!fmm_platform_damaged(map));
+    CHECK(!fmm_map_damaged(map));
     REQUIRE(ftruncate(fd, 4096) == 0);
     CHECK_EQ(base[SIZE - 1], 0);
-    CHECK(fmm_platform_damaged(map));
-    fmm_platform_unguard(map);
-    CHECK(!fmm_platform_damaged(map));
-    fmm_platform_unmap(map, SIZE);
+    CHECK(fmm_map_damaged(map));
+    fmm_map_untrap(map);
+    CHECK(!fmm_map_damaged(map));
+    fmm_map_end(map, SIZE);
     fmm_platform_discard(fd, name);
 }
 
@@ -317,10 +325,10 @@ touch_unguarded(void *unused)
 {
     char name[FMM_PATH_SIZE];
     int fd = create(scratch("cache"), false, name);
-    volatile unsigned char *one = fmm_platform_map(fd, SIZE);
-    volatile unsigned char *two = fmm_platform_map(fd, SIZE);
+    volatile unsigned char *one = fmm_map_file(fd, SIZE);
+    volatile unsigned char *two = fmm_map_file(fd, SIZE);
     (void)unused;
-    REQUIRE(fmm_platform_guard((void *)(uintptr_t)one, SIZE));
+    REQUIRE(fmm_map_trap((void *)(uintptr_t)one, SIZE));
     REQUIRE(ftruncate(fd, 0) == 0);
     close(STDERR_FILENO); /* a sanitizer has its say there */
     two[0] = 1;
@@ -333,17 +341,6 @@ the_guard_of_one_map_hides_no_fault_of_another(void)
     pid_t child = spawn(touch_unguarded, NULL);
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(status != 0); /* killed, or ended by a sanitizer */
-}
-
-static void
-free_space_and_network_are_told(void)
-{
-    touch_file("file");
-    int fd = fmm_platform_open(scratch("file"));
-    CHECK(fmm_platform_free_space(scratch("file")) > 0);
-    CHECK(!fmm_platform_is_remote(fd));
-    close(fd);
-    unlink(scratch("file"));
 }
 
 static const struct check_case cases[] = {
@@ -363,7 +360,6 @@ static const struct check_case cases[] = {
     CASE(waiting_for_a_lock_byte_ends),
     CASE(a_guarded_map_survives_the_truncation_of_its_file),
     CASE(the_guard_of_one_map_hides_no_fault_of_another),
-    CASE(free_space_and_network_are_told),
 };
 
 CHECK_MAIN(cases)

@@ -1,9 +1,8 @@
-/* Who a process is, whether it lives, and its clocks. */
+/* What a process is called, its forks, and its clocks. */
 #include "support.h"
 
-#include <limits.h>
 #include <signal.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fmm_process.h"
@@ -11,138 +10,73 @@
 static fmm_word64 *words;
 
 static void
-an_owner_word_is_stable_and_has_no_waiters_bit(void)
-{
-    uint64_t owner = fmm_platform_owner();
-    CHECK(owner != 0 && (owner & 1) == 0);
-    CHECK(owner == fmm_platform_owner());
-    CHECK_EQ(owner >> 1 & 0x3fffff, getpid());
-}
-
-static void
-tell_owner(void *unused)
+tell_forks(void *unused)
 {
     (void)unused;
-    words[0] = fmm_platform_owner();
-    words[1] = fmm_forks();
+    words[0] = fmm_forks();
 }
 
 static void
-a_child_is_another_owner_and_counts_as_a_fork(void)
+a_child_counts_as_a_fork(void)
 {
-    uint64_t owner = fmm_platform_owner(), forks = fmm_forks();
-    join(spawn(tell_owner, NULL));
-    CHECK(words[0] != owner);
-    CHECK_EQ(words[1], forks + 1);
+    uint64_t forks = fmm_forks();
+    join(spawn(tell_forks, NULL));
+    CHECK_EQ(words[0], forks + 1);
     CHECK_EQ(fmm_forks(), forks);
-    CHECK(!fmm_platform_alive(words[0]));
 }
 
 static void
-a_process_lives_until_it_dies(void)
-{
-    CHECK(fmm_platform_alive(fmm_platform_owner()));
-    CHECK(fmm_platform_alive(fmm_platform_owner() | 1));
-    CHECK(!fmm_platform_alive(0));
-    CHECK(!fmm_platform_alive(1));
-}
-
-static void
-a_pid_with_another_start_time_is_dead(void)
-{
-    uint64_t owner = fmm_platform_owner();
-    CHECK(!fmm_platform_alive(owner + (UINT64_C(1) << 23)));
-    /* no start time was to be had: the pid alone has to do */
-    CHECK(fmm_platform_alive(owner & ((UINT64_C(1) << 23) - 1)));
-}
-
-static void
-wait_for_the_end(void *unused)
+tell_forks_of_a_grandchild(void *unused)
 {
     (void)unused;
-    words[0] = fmm_platform_owner();
-    for (;;) {
-        pause();
+    join(spawn(tell_forks, NULL));
+}
+
+static void
+each_generation_counts(void)
+{
+    uint64_t forks = fmm_forks();
+    join(spawn(tell_forks_of_a_grandchild, NULL));
+    CHECK_EQ(words[0], forks + 2);
+}
+
+/* Without fork(), and so without what pthread_atfork() was told. */
+static void
+a_child_that_the_library_knows_nothing_of_counts(void)
+{
+    uint64_t forks = fmm_forks();
+    pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        words[0] = fmm_forks();
+        words[1] = fmm_forks();
+        _exit(0);
     }
+    join(child);
+    CHECK_EQ(words[0], forks + 1);
+    CHECK_EQ(words[1], forks + 1);
 }
 
 static void
-a_stopped_process_lives_and_a_zombie_does_not(void)
+a_process_has_a_number_and_a_name(void)
 {
-    words[0] = 0;
-    pid_t child = spawn(wait_for_the_end, NULL);
-    while (words[0] == 0) {
-        sleep_ms(1);
-    }
-    kill(child, SIGSTOP);
-    CHECK(fmm_platform_alive(words[0]));
-    kill(child, SIGKILL);
-    siginfo_t info;
-    REQUIRE(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0);
-    CHECK(!fmm_platform_alive(words[0]));
-    kill_child(child);
-    CHECK(!fmm_platform_alive(words[0]));
-}
-
-static void
-maps_of_a_file_are_counted_by_process(void)
-{
-    struct fmm_cache *cache = new_cache(16384, 1);
-    uint64_t owner = fmm_platform_owner();
-    const unsigned char *inside = cache->base + 9000;
-    CHECK_EQ(fmm_platform_maps(owner, inside), 1);
-    struct fmm_cache *again = open_path(scratch("cache"));
-    CHECK_EQ(fmm_platform_maps(owner, inside), 2);
-    fmm_close(again);
-    CHECK_EQ(fmm_platform_maps(owner, inside), 1);
-    fmm_close(cache);
-}
-
-static void
-close_inherited(void *cache)
-{
-    fmm_close(cache);
-    wait_for_the_end(NULL);
-}
-
-static void
-a_process_that_closed_a_file_maps_it_no_more(void)
-{
-    struct fmm_cache *cache = new_cache(16384, 1);
-    words[0] = 0;
-    pid_t child = spawn(close_inherited, cache);
-    while (words[0] == 0) {
-        sleep_ms(1);
-    }
-    CHECK_EQ(fmm_platform_maps(words[0], cache->base), 0);
-    kill_child(child);
-    CHECK_EQ(fmm_platform_maps(words[0], cache->base), UINT_MAX);
-    fmm_close(cache);
-}
-
-static void
-maps_of_plain_memory_cannot_be_told(void)
-{
-    uint64_t here = 0;
-    CHECK_EQ(fmm_platform_maps(fmm_platform_owner(), &here), UINT_MAX);
-}
-
-static void
-the_first_process_lives(void)
-{
-    CHECK(fmm_platform_alive(UINT64_C(1) << 1));
+    char name[16], prefix[5];
+    memset(prefix, 'x', sizeof(prefix));
+    fmm_platform_command(name, sizeof(name));
+    CHECK_EQ(fmm_platform_pid(), getpid());
+    CHECK(strcmp(name, "test_process") == 0);
+    fmm_platform_command(prefix, sizeof(prefix));
+    CHECK(memcmp(prefix, "test", sizeof(prefix)) == 0);
 }
 
 static void
 the_identity_is_the_same_in_every_process_of_a_boot(void)
 {
     struct fmm_identity one, two;
-    const struct fmm_identity nothing = {.pid_namespace = 0};
+    const struct fmm_identity nothing = {.device = 0};
     fmm_platform_identity(&one);
     fmm_platform_identity(&two);
     CHECK(memcmp(&one, &two, sizeof(one)) == 0);
     CHECK(memcmp(one.boot_id, nothing.boot_id, sizeof(one.boot_id)) != 0);
-    CHECK(one.pid_namespace != 0);
     CHECK(one.device == 0 && one.inode == 0); /* the caller's */
 }
 
@@ -197,15 +131,10 @@ clocks_count_milliseconds(void)
 }
 
 static const struct check_case cases[] = {
-    CASE(an_owner_word_is_stable_and_has_no_waiters_bit),
-    CASE(a_child_is_another_owner_and_counts_as_a_fork),
-    CASE(a_process_lives_until_it_dies),
-    CASE(a_pid_with_another_start_time_is_dead),
-    CASE(a_stopped_process_lives_and_a_zombie_does_not),
-    CASE(maps_of_a_file_are_counted_by_process),
-    CASE(a_process_that_closed_a_file_maps_it_no_more),
-    CASE(maps_of_plain_memory_cannot_be_told),
-    CASE(the_first_process_lives),
+    CASE(a_child_counts_as_a_fork),
+    CASE(each_generation_counts),
+    CASE(a_child_that_the_library_knows_nothing_of_counts),
+    CASE(a_process_has_a_number_and_a_name),
     CASE(the_identity_is_the_same_in_every_process_of_a_boot),
     CASE(a_sleeper_is_woken_by_another_process),
     CASE(sleep_ends_by_time_or_when_the_word_differs),
@@ -213,12 +142,15 @@ static const struct check_case cases[] = {
     CASE(clocks_count_milliseconds),
 };
 
+static void
+do_nothing(void)
+{
+}
+
 int
 main(int argc, char **argv)
 {
+    fmm_forks_watch(do_nothing);
     words = shared_words(2);
-    int status =
-        check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
-    free_words(words, 2);
-    return status;
+    return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -44,7 +44,7 @@ static enum fmm_status
 write_value(uint32_t n, uint64_t generation, uint64_t length, bool dirty)
 {
     static uint64_t data[WORDS_MAX];
-    const struct fmm_store store = {.dirty = dirty};
+    const struct fmm_store_options store = {.dirty = dirty};
     struct fmm_ticket ticket;
     uint32_t room;
     struct fmm_key key = numbered_key(n, &room);
@@ -142,7 +142,7 @@ no_value_is_torn_in_a_large_page(void)
 static void
 add_at_full_speed(void *unused)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key key = text_key(cache, "n");
     (void)unused;
     while (words[STOP] == 0) {
@@ -209,10 +209,10 @@ a_stopped_holder_does_not_stop_readers(void)
         CHECK(!has(cache, "other"));
     }
     struct fmm_key key = text_key(cache, "key");
-    CHECK_EQ(fmm_touch(cache, &brief, &key, 0, NULL), FMM_BUSY);
+    CHECK_EQ(fmm_touch(cache, &brief, &key, 0), FMM_BUSY);
     CHECK(stats_of(cache).lock_waits == 0);
     kill_child(child);
-    CHECK_EQ(fmm_touch(cache, &call, &key, 0, NULL), FMM_OK);
+    CHECK_EQ(fmm_touch(cache, &call, &key, 0), FMM_OK);
     fmm_close(cache);
 }
 
@@ -325,8 +325,5 @@ int
 main(int argc, char **argv)
 {
     words = shared_words(WORDS);
-    int status =
-        check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
-    free_words(words, WORDS);
-    return status;
+    return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -6,15 +6,19 @@
  * the key is there all the time.
  *
  *   test_read_order        at about every third instruction, others each time
+ *   test_read_order 60     with up to 60 from one to the next
  *   test_read_order all    at each instruction */
 #include "stepper.h"
 #include "support.h"
 
-#include "fmm_owner.h"
+#include "fmm_manifest.h"
+
+#include <stdlib.h>
 
 #define LENGTH_MIN 64u
 #define OTHERS 0xee /* the bytes of other values */
 #define READING_S 30u
+#define INSTRUCTIONS 400u /* of a reader; there are more */
 
 static struct fmm_cache *cache;
 static fmm_word64 *has_read; /* shared: the child has its value */
@@ -25,7 +29,7 @@ static void
 set_version(void)
 {
     unsigned char data[2 * LENGTH_MIN];
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key key = text_key(cache, "key");
     struct fmm_ticket ticket;
     version = (version + 1) % LENGTH_MIN;
@@ -39,7 +43,7 @@ static void
 set_other(void)
 {
     unsigned char data[2 * LENGTH_MIN];
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     char name[16];
     snprintf(name, sizeof(name), "o%u", (unsigned)check_random_below(40));
     struct fmm_key key = text_key(cache, name);
@@ -89,9 +93,9 @@ own_parts(const struct fmm_key *key)
 
 /* The entry again, elsewhere. */
 static void
-set_owner(void)
+set_manifest(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key key = text_key(cache, "key");
     struct fmm_parts own = own_parts(&key);
     struct fmm_ticket ticket;
@@ -101,7 +105,7 @@ set_owner(void)
 }
 
 static void
-find_owner(void *unused)
+find_manifest(void *unused)
 {
     struct fmm_key key = text_key(cache, "key");
     struct fmm_parts own = own_parts(&key);
@@ -109,15 +113,15 @@ find_owner(void *unused)
     struct fmm_page page;
     (void)unused;
     view_page(cache, 0, &page);
-    bool lives = fmm_owner_lives(&page, &part);
+    bool lives = fmm_manifest_lives(&page, &part, call.now_ms);
     *has_read = 1;
     CHECK(lives);
 }
 
 static void
-find_owner_once(void *unused)
+find_manifest_once(void *unused)
 {
-    find_owner(unused);
+    find_manifest(unused);
     *has_read = 0;
 }
 
@@ -152,7 +156,7 @@ step_through(const struct stepped *child, void (*set_own)(void))
         check_deadline(READING_S);
         n += 1 + check_random_below(stride);
     }
-    CHECK(readers > 100);
+    CHECK(readers > INSTRUCTIONS / stride);
     printf("steps read: %lu instructions, %lu readers\n", n, readers);
     fmm_close(cache);
     free_words(has_read, 1);
@@ -201,7 +205,7 @@ step_through_growth(const struct stepped *child, void (*set_own)(void))
         n += 1 + check_random_below(stride);
         fmm_close(cache);
     }
-    CHECK(readers > 100);
+    CHECK(readers > INSTRUCTIONS / stride);
     printf("steps read: %lu instructions, %lu readers\n", n, readers);
     free_words(has_read, 1);
 }
@@ -214,11 +218,11 @@ while_the_index_grows_a_value_is_read_whole(void)
 }
 
 static void
-while_the_index_grows_an_owner_is_found(void)
+while_the_index_grows_a_manifest_is_found(void)
 {
-    const struct stepped child = {find_owner_once, find_owner, NULL,
+    const struct stepped child = {find_manifest_once, find_manifest, NULL,
                                   READING_S};
-    step_through_growth(&child, set_owner);
+    step_through_growth(&child, set_manifest);
 }
 
 static void
@@ -229,18 +233,94 @@ whatever_is_written_meanwhile_a_value_is_read_whole(void)
 }
 
 static void
-whatever_is_written_meanwhile_an_owner_is_found(void)
+whatever_is_written_meanwhile_a_manifest_is_found(void)
 {
-    const struct stepped child = {find_owner_once, find_owner, NULL,
+    const struct stepped child = {find_manifest_once, find_manifest, NULL,
                                   READING_S};
-    step_through(&child, set_owner);
+    step_through(&child, set_manifest);
+}
+
+/* ------------------------------------------------- whose tag was ended */
+
+static struct fmm_tag ended;
+
+/* The value of a tag that was ended: its record is there, or has been. */
+static void
+find_void(void *unused)
+{
+    struct fmm_key key = text_key(cache, "key");
+    (void)unused;
+    enum fmm_status status = fmm_exists(cache, &call, &key, NULL);
+    *has_read = 1;
+    CHECK_EQ(status, FMM_MISS);
+}
+
+static void
+find_void_once(void *unused)
+{
+    find_void(unused);
+    *has_read = 0;
+}
+
+/* The value has the generation of the base that the record was made after. */
+static void
+end_tag(void)
+{
+    struct fmm_ticket ticket = {.hash = 0};
+    struct fmm_key record;
+    const struct fmm_store_options store = {.tags = &ended, .tag_count = 1};
+    fmm_tag_key(cache, &ended, &record);
+    CHECK_EQ(fmm_group_find(cache, &call, &record, &ended.generation), FMM_OK);
+    CHECK_EQ(set_text_as(cache, "key", "old", &store), FMM_OK);
+    CHECK_EQ(fmm_group_end(cache, &call, &record, &ticket), FMM_OK);
+}
+
+/* The record leaves, by one way or another. */
+static void
+lose_record(void)
+{
+    struct fmm_key record;
+    fmm_tag_key(cache, &ended, &record);
+    if (check_random_below(2)) {
+        CHECK_EQ(fmm_group_end(cache, &call, &record, NULL), FMM_OK);
+    }
+    else {
+        while (fmm_exists(cache, &call, &record, NULL) == FMM_OK) {
+            set_other();
+        }
+    }
+}
+
+static void
+while_its_record_leaves_no_value_of_an_ended_tag_is_seen(void)
+{
+    const struct stepped child = {find_void_once, find_void, NULL, READING_S};
+    unsigned long n = 0, readers = 0;
+    has_read = shared_words(1);
+    cache = new_cache(4096, 1);
+    ended.id = (uint32_t)check_random();
+    for (bool done = false; !done && check_failures() == 0; readers++) {
+        end_tag();
+        pid_t pid = step_to(&child, n);
+        REQUIRE(pid != 0);
+        done = *has_read != 0;
+        lose_record();
+        step_on(pid);
+        check_deadline(READING_S);
+        n += 1 + check_random_below(stride);
+    }
+    CHECK(readers > 100);
+    printf("steps read: %lu instructions, %lu readers\n", n, readers);
+    fmm_close(cache);
+    free_words(has_read, 1);
 }
 
 static const struct check_case cases[] = {
     CASE(whatever_is_written_meanwhile_a_value_is_read_whole),
-    CASE(whatever_is_written_meanwhile_an_owner_is_found),
+    CASE(whatever_is_written_meanwhile_a_manifest_is_found),
     CASE(while_the_index_grows_a_value_is_read_whole),
-    CASE(while_the_index_grows_an_owner_is_found),
+    CASE(while_the_index_grows_a_manifest_is_found),
+    CASE(while_its_record_leaves_no_value_of_an_ended_tag_is_seen),
 };
 
 int
@@ -249,6 +329,9 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[argc - 1], "all") == 0) {
         stride = 1;
         argc--;
+    }
+    else if (argc > 1 && atoi(argv[argc - 1]) > 0) {
+        stride = (unsigned)atoi(argv[--argc]);
     }
     return check_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -99,7 +99,7 @@ a_buffer_of_the_size_that_was_told_is_enough(void)
 static void
 set_of_kind(const char *name, enum fmm_key_kind kind, uint64_t scope)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     const struct fmm_value value = text_value("the value of 1");
     struct fmm_ticket ticket;
     struct fmm_key key;
@@ -154,7 +154,7 @@ an_empty_page_scans_as_nothing(void)
 static void
 a_scan_earns_no_credit_and_integers_come_along(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     unsigned char buffer[512];
     struct fmm_scan scan = {
         .buffer = buffer, .capacity = sizeof(buffer), .values = true};
@@ -205,7 +205,7 @@ slots_that_share_an_entry_do_not_make_a_scan_larger(void)
 static void
 what_expired_is_neither_scanned_nor_counted(void)
 {
-    const struct fmm_store brief = {.expire_at = call.now_ms + SECOND};
+    const struct fmm_store_options brief = {.expire_at = call.now_ms + SECOND};
     struct fmm_scan scan = {.buffer = NULL};
     uint64_t dropped = 0;
     begin();

@@ -7,13 +7,13 @@ static void
 begin(void)
 {
     cache = new_cache(16384, 2);
-    call.count = true;
+    call.count = FMM_COUNTED_BY_PAGE;
 }
 
 static void
 end(void)
 {
-    call.count = false;
+    call.count = FMM_COUNTED;
     check_pages(cache, true);
     fmm_close(cache);
 }
@@ -23,7 +23,7 @@ a_new_cache_has_counted_nothing(void)
 {
     begin();
     struct fmm_stats stats = stats_of(cache);
-    struct fmm_stats nothing = {.total_bytes = cache->geometry.file_size};
+    struct fmm_stats nothing = {.total_bytes = cache->geometry.clients_at};
     CHECK(memcmp(&stats, &nothing, sizeof(stats)) == 0);
     end();
 }
@@ -62,15 +62,30 @@ reads_and_hits_count_when_asked_to(void)
     CHECK_EQ(fmm_get(cache, &call, &key, buffer, 4, &meta), FMM_TOO_SMALL);
     CHECK(has(cache, "key"));
     struct fmm_stats stats = stats_of(cache);
-    CHECK_EQ(stats.reads, 3); /* the one to be repeated is none yet */
-    CHECK_EQ(stats.hits, 2);
-    call.count = false;
+    CHECK_EQ(stats.page_reads, 3); /* the one to be repeated is none yet */
+    CHECK_EQ(stats.page_hits, 2);
+    call.count = FMM_COUNTED;
     CHECK(holds(cache, "key", "longer"));
-    CHECK_EQ(stats_of(cache).reads, 3);
+    CHECK_EQ(stats_of(cache).page_reads, 3);
     fmm_stats_clear(cache);
     stats = stats_of(cache);
-    CHECK(stats.reads == 0 && stats.hits == 0);
+    CHECK(stats.page_reads == 0 && stats.page_hits == 0);
     CHECK_EQ(stats.stores, 1);
+    CHECK(stats.hits == 3 && stats.misses == 1); /* these are for ever */
+    end();
+}
+
+static void
+the_reads_of_a_client_are_always_counted(void)
+{
+    begin();
+    call.count = FMM_COUNTED;
+    CHECK_EQ(set_text(cache, "key", "value"), FMM_OK);
+    CHECK(holds(cache, "key", "value") && !has(cache, "other"));
+    call.count = FMM_NOT_COUNTED;
+    CHECK(holds(cache, "key", "value"));
+    struct fmm_stats stats = stats_of(cache);
+    CHECK(stats.hits == 1 && stats.misses == 1 && stats.page_reads == 0);
     end();
 }
 
@@ -96,6 +111,7 @@ static const struct check_case cases[] = {
     CASE(a_new_cache_has_counted_nothing),
     CASE(entries_and_bytes_follow_every_change),
     CASE(reads_and_hits_count_when_asked_to),
+    CASE(the_reads_of_a_client_are_always_counted),
     CASE(what_was_stored_is_there_or_was_evicted),
 };
 

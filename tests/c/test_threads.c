@@ -109,7 +109,7 @@ is_value(const struct work *work)
 static void
 do_set(struct work *work)
 {
-    const struct fmm_store store = {
+    const struct fmm_store_options store = {
         .mode = FMM_STORE_SET,
         .expire_at = check_random_below(8) ? 0 : call.now_ms + 1,
     };
@@ -124,8 +124,9 @@ do_set(struct work *work)
 static void
 do_get(struct work *work)
 {
-    const struct fmm_call counted = {
-        .now_ms = call.now_ms, .wait_ms = call.wait_ms, .count = true};
+    const struct fmm_call counted = {.now_ms = call.now_ms,
+                                     .wait_ms = call.wait_ms,
+                                     .count = FMM_COUNTED_BY_PAGE};
     struct fmm_meta meta;
     enum fmm_status status = fmm_get(cache, &counted, &work->key, work->value,
                                      sizeof(work->value), &meta);
@@ -150,8 +151,7 @@ static void
 do_touch(struct work *work)
 {
     uint64_t expire_at = call.now_ms + 1 + check_random_below(1000);
-    enum fmm_status status =
-        fmm_touch(cache, &call, &work->key, expire_at, NULL);
+    enum fmm_status status = fmm_touch(cache, &call, &work->key, expire_at);
     CHECK(status == FMM_OK || status == FMM_MISS);
 }
 
@@ -166,7 +166,7 @@ do_exists(struct work *work)
 static void
 do_incr(struct work *work)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_ticket ticket;
     int64_t result;
     uint64_t expire_at;
@@ -245,7 +245,7 @@ do_stats(struct work *work)
     struct fmm_stats stats = stats_of(cache);
     (void)work;
     CHECK(stats.live_bytes <= stats.total_bytes);
-    CHECK(stats.hits <= stats.reads + THREADS);
+    CHECK(stats.page_hits <= stats.page_reads + THREADS);
     CHECK(!fmm_replaced(cache) && !fmm_damaged(cache));
 }
 
@@ -280,16 +280,34 @@ threads_do_everything_on_one_handle(void)
     in_threads(do_everything);
     struct fmm_stats stats = stats_of(cache);
     CHECK(stats.evictions > 0 && stats.moved_bytes > 0);
-    CHECK(stats.reads > 0 && stats.recoveries == 0 && stats.repaired == 0);
+    CHECK(stats.page_reads > 0 && stats.recoveries == 0 &&
+          stats.repaired == 0);
     end();
 }
 
 /* ----------------------------------------------------- no update is lost */
 
 static void
+read_often(void)
+{
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        CHECK(!has(cache, "nothing"));
+    }
+}
+
+static void
+threads_lose_no_count(void)
+{
+    begin();
+    in_threads(read_often);
+    CHECK_EQ(stats_of(cache).misses, THREADS * ROUNDS);
+    end();
+}
+
+static void
 add_one(void)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key key = text_key(cache, "n");
     struct fmm_ticket ticket;
     int64_t result;
@@ -351,7 +369,8 @@ write_one(struct fmm_ticket *ticket)
 static void
 set_change(uint64_t number, uint64_t version)
 {
-    const struct fmm_store store = {.mode = FMM_STORE_SET, .dirty = true};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET,
+                                            .dirty = true};
     const struct change change = {number, version};
     const struct fmm_value value = {
         .data = &change, .len = sizeof(change), .type = 2};
@@ -483,7 +502,7 @@ static void
 open_and_close(void)
 {
     const struct fmm_options options = {
-        .path = cache->path, .must_exist = true, .sigbus_guard = true};
+        .path = cache->client.path, .must_exist = true, .sigbus_guard = true};
     for (int i = 0; i < 150; i++) {
         struct fmm_cache *own = open_cache(&options);
         CHECK_EQ(set_text(own, "key", "value"), FMM_OK);
@@ -533,6 +552,7 @@ static const struct check_case cases[] = {
     /* First: the race detector wants no fork() after threads. */
     CASE(threads_of_a_child_hold_pages_in_its_own_name),
     CASE(threads_do_everything_on_one_handle),
+    CASE(threads_lose_no_count),
     CASE(threads_add_without_a_loss_and_each_store_is_counted),
     CASE(threads_write_back_every_last_change),
     CASE(threads_find_every_key_while_the_index_grows),

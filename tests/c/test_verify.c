@@ -343,7 +343,7 @@ a_check_that_takes_over_from_the_dead_counts_anew(void)
     struct fmm_page page;
     begin(&page);
     page.control->entries = 7;
-    page.control->lock = fmm_platform_owner() ^ UINT64_C(1) << 40;
+    page.control->lock = dead_owner();
     CHECK(check(false).miscounted);
     CHECK_EQ(page.control->entries, 3);
     CHECK_EQ(page.control->recoveries, 1);

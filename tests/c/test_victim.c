@@ -27,7 +27,7 @@ end(void)
 static void
 set_numbers(unsigned from, unsigned to, uint64_t expire_at)
 {
-    const struct fmm_store store = {.expire_at = expire_at};
+    const struct fmm_store_options store = {.expire_at = expire_at};
     for (unsigned n = from; n < to; n++) {
         CHECK_EQ(set_text_as(cache, name_of('n', n), "value", &store), FMM_OK);
     }
@@ -73,9 +73,10 @@ is_leased(unsigned n)
 }
 
 static void
-of_equal_credit_the_oldest_access_goes(void)
+check_oldest_goes(uint64_t age)
 {
     begin(2);
+    call.now_ms += age * SECOND;
     for (unsigned n = 0; n < 16; n++) {
         set_numbers(n, n + 1, 0);
         call.now_ms += SECOND;
@@ -84,6 +85,18 @@ of_equal_credit_the_oldest_access_goes(void)
     CHECK(!has(cache, name_of('n', 0)));
     CHECK_EQ(count_numbers(1, 16), 15);
     end();
+}
+
+static void
+of_equal_credit_the_oldest_access_goes(void)
+{
+    check_oldest_goes(0);
+}
+
+static void
+the_same_when_the_clock_of_accesses_goes_round(void)
+{
+    check_oldest_goes(FMM_HINT_ACCESS - 7);
 }
 
 static void
@@ -163,7 +176,7 @@ a_running_lease_keeps_its_slot(void)
 static enum fmm_status
 add_one(unsigned n, int64_t *result)
 {
-    const struct fmm_store store = {.expire_at = 0};
+    const struct fmm_store_options store = {.expire_at = 0};
     struct fmm_key key = text_key(cache, name_of('n', n));
     struct fmm_ticket ticket;
     uint64_t expire_at;
@@ -186,6 +199,7 @@ a_counter_that_is_counted_on_stays_among_what_is_stored_once(void)
 
 static const struct check_case cases[] = {
     CASE(of_equal_credit_the_oldest_access_goes),
+    CASE(the_same_when_the_clock_of_accesses_goes_round),
     CASE(what_has_expired_goes_first_however_often_it_was_read),
     CASE(what_is_not_asked_for_any_more_makes_way),
     CASE(what_was_stored_last_is_not_the_next_to_go),

@@ -18,8 +18,9 @@
 #define FIXED_SIZE 144u /* of the header: up to its checksum */
 #define IDENTITY_AT (IMAGE_PREFIX + FIXED_SIZE)
 #define RETIRED_AT (IDENTITY_AT + sizeof(struct fmm_identity))
-#define BODY_AT (RETIRED_AT + 4u)
-#define SIZE_MAX_OF_FILE (UINT64_C(1) << 20)
+#define CLIENTS_AT (RETIRED_AT + 4u)
+#define BODY_AT (CLIENTS_AT + 4u)
+#define SIZE_MAX_OF_FILE (UINT64_C(2) << 20)
 
 enum of_file { /* bits of byte 0: what the file is like */
                FILE_IS_AT_HOME = 1,
@@ -57,6 +58,9 @@ load_header(struct fmm_header *header, const uint8_t *data, size_t size)
     uint32_t retired;
     input_copy(&retired, sizeof(retired), data, size, RETIRED_AT);
     header->retired = retired;
+    uint32_t clients;
+    input_copy(&clients, sizeof(clients), data, size, CLIENTS_AT);
+    header->clients = clients;
 }
 
 static uint64_t
@@ -202,9 +206,9 @@ mutate_body(unsigned char *input, size_t size)
     load_header(&header, input, size);
     if (fmm_geometry_layout(header.page_size, header.num_pages, header.buckets,
                             &g) &&
-        g.file_size == FMM_HEADER_SIZE + size - BODY_AT) {
+        g.clients_at == FMM_HEADER_SIZE + size - BODY_AT) {
         uint64_t n = mutate_below(g.num_pages);
-        unsigned char *body = malloc(g.file_size);
+        unsigned char *body = malloc(g.clients_at);
         REQUIRE(body != NULL);
         memcpy(body + FMM_HEADER_SIZE, input + BODY_AT, size - BODY_AT);
         const struct page_parts page = {body + FMM_HEADER_SIZE +

@@ -26,7 +26,7 @@ empty_cache(uint8_t choice)
         caches[n] = heap_cache(shapes[n].page_size, shapes[n].num_pages,
                                shapes[n].buckets);
     }
-    memset(caches[n]->base, 0, caches[n]->geometry.file_size);
+    memset(caches[n]->base, 0, caches[n]->geometry.clients_at);
     return caches[n];
 }
 

@@ -12,7 +12,7 @@
 #include "fuzz.h"
 
 #define FILLS 4u
-#define FILE_INPUT_HEADER 252u /* what fuzz_file.c has before the body */
+#define FILE_INPUT_HEADER 248u /* what fuzz_file.c has before the body */
 
 static const unsigned steps_of_fill[FILLS] = {4, 25, 120, 900};
 static const char *folder;
@@ -60,7 +60,7 @@ seed_pages(size_t script)
             size_t size = IMAGE_PAGE_AT + g->page_size + script;
             uint8_t *input = calloc(1, size);
             REQUIRE(input != NULL);
-            memset(cache->base, 0, g->file_size);
+            memset(cache->base, 0, g->clients_at);
             use_randomly(cache, steps_of_fill[fill]);
             fill_random(input, IMAGE_PREFIX);
             input[0] = shape;
@@ -93,13 +93,13 @@ seed_operations(void)
 static void
 seed_file(const struct fmm_cache *cache, const uint8_t options[16])
 {
-    size_t body = cache->geometry.file_size - FMM_HEADER_SIZE;
+    size_t body = cache->geometry.clients_at - FMM_HEADER_SIZE;
     uint8_t *input = calloc(1, FILE_INPUT_HEADER + body);
     REQUIRE(input != NULL);
     fill_random(input, IMAGE_PREFIX);
     memcpy(input, options, 16);
     memcpy(input + IMAGE_PREFIX, cache->base, 144);
-    memcpy(input + IMAGE_PREFIX + 144, &cache->header->identity, 40);
+    memcpy(input + IMAGE_PREFIX + 144, &cache->header->identity, 32);
     memcpy(input + FILE_INPUT_HEADER, cache->base + FMM_HEADER_SIZE, body);
     write_seed(input, FILE_INPUT_HEADER + body);
     free(input);
