@@ -20,7 +20,7 @@ async def serve(cache: FastMmap) -> int:
     """Answer many requests at once; return how many queries that took here."""
     queries = 0
 
-    @cache.memoize("1m", stale="10s")
+    @cache.memoize("1m", stale="10s", name="top_products")
     async def top_products(category: str) -> list[str]:
         nonlocal queries
         queries += 1

@@ -27,7 +27,7 @@ def make_app(path: str) -> FastAPI:
     limiter = RateLimiter(cache, "reports", 100, "1h")
     queries = Counter(cache, "queries")
 
-    @cache.memoize("10m", stale="1m")
+    @cache.memoize("10m", stale="1m", name="sales")
     async def sales(year: int) -> int:
         queries.add()
         await asyncio.sleep(0.3)  # the database

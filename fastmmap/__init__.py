@@ -9,11 +9,15 @@ from fastmmap.errors import (
     FormatError,
     LockError,
     LockTimeout,
+    VersionError,
 )
 from fastmmap.namespace import Namespace
+from fastmmap.registered import register_argument
 from fastmmap.types import (
     KEEP,
+    CacheInfo,
     CheckReport,
+    Client,
     Entry,
     GetAndSetResult,
     RemoveResult,
@@ -25,7 +29,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "KEEP",
+    "CacheInfo",
     "CheckReport",
+    "Client",
     "ClosedError",
     "CorruptError",
     "Entry",
@@ -40,5 +46,7 @@ __all__ = [
     "RemoveResult",
     "Stats",
     "Store",
+    "VersionError",
     "__version__",
+    "register_argument",
 ]

@@ -1,12 +1,21 @@
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Final, Optional, TypeVar, Union, final
+from typing import Any, Final, Optional, TypeVar, Union, final, overload
 
 from typing_extensions import disjoint_base
 
-from fastmmap.types import Entry, GetAndSetResult, Key, Lifetime, RemoveResult
+from fastmmap.types import (
+    Entry,
+    GetAndSetResult,
+    Key,
+    Lifetime,
+    LifetimeOf,
+    RemoveResult,
+)
 
 _Moment = Union[int, float, None]
 _Self = TypeVar("_Self")
+_Result = TypeVar("_Result")
+_Value = TypeVar("_Value")
 
 LEASE_TAKEN: Final = 0
 LEASE_LEASED: Final = 1
@@ -21,6 +30,8 @@ KIND_SEMAPHORE: Final = 2
 
 SCAN_ITEMS: Final = 3
 SCAN_VALUES: Final = 4
+SCAN_RECORDS: Final = 5
+SCAN_ENTRIES: Final = 6
 
 @disjoint_base
 class Keyspace:
@@ -41,11 +52,45 @@ class Keyspace:
     def expire_time(self) -> Union[float, str]: ...
     @property
     def closed(self) -> bool: ...
-    def get(self, key: Key, default: Any = None) -> Any: ...
+    def get(self, key: Key, default: Any = None, *, touch: Lifetime = None) -> Any: ...
     def get_entry(self, key: Key) -> Optional[Entry]: ...
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]: ...
+    @overload
+    def get_or_set(
+        self,
+        key: Key,
+        default: Callable[[], Coroutine[Any, Any, _Value]],
+        expire_time: LifetimeOf = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = 60,
+        tags: Iterable[Key] = (),
+    ) -> Coroutine[Any, Any, _Value]: ...
+    @overload
+    def get_or_set(
+        self,
+        key: Key,
+        default: Callable[[], _Value],
+        expire_time: LifetimeOf = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = 60,
+        tags: Iterable[Key] = (),
+    ) -> _Value: ...
+    @overload
+    def get_or_set(
+        self,
+        key: Key,
+        default: _Value,
+        expire_time: LifetimeOf = None,
+        *,
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = 60,
+        tags: Iterable[Key] = (),
+    ) -> _Value: ...
     def multi_get(self, page_key: Key, keys: Iterable[Key]) -> dict[Key, Any]: ...
     def exists(self, key: Key) -> bool: ...
+    def ttl(self, key: Key) -> Optional[float]: ...
     def set(
         self,
         key: Key,
@@ -165,6 +210,12 @@ class Cache(Keyspace):
         allow_network_fs: bool = False,
         sigbus_guard: bool = False,
         inspect: bool = False,
+        read_only: bool = False,
+        lock_timeout_ms: int = -1,
+        serializer_follows: bool = False,
+        compressor_follows: bool = False,
+        renew_old: bool = False,
+        on_mismatch: int = 0,
     ) -> None: ...
     @property
     def _created(self) -> bool: ...
@@ -197,6 +248,9 @@ class Cache(Keyspace):
     ) -> None: ...
     def _set_exit_work(self, *, unlink: bool, empty: bool, last: bool) -> None: ...
     def _detach(self) -> None: ...
+    def _clients(
+        self,
+    ) -> list[tuple[int, str, float, int, int, int, int, int]]: ...
     def _stats(self) -> tuple[int, ...]: ...
     def _check_page(
         self, page: int, repair: bool = False, timeout_ms: int = -1, /
@@ -254,6 +308,32 @@ class Lease:
 class Holdings:
     def __init__(self, cache: Keyspace, keys: tuple[str, ...], kind: int) -> None: ...
 
+@final
+class Counts:
+    hits: int
+    misses: int
+
+@final
+class Memoized:
+    def __init__(
+        self,
+        cache: Keyspace,
+        counts: Counts,
+        key_of: Callable[..., Key],
+        settle: Callable[[Key, Any, Any, Any], Any],
+        absent: object,
+        unknown: object,
+        ignored: Optional[int],
+    ) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def call_packed(self, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> Any: ...
+    def __get__(self, instance: object, owner: Any = None, /) -> Any: ...
+
+@disjoint_base
+class Limiter:
+    def __init__(self, cache: Keyspace, limit: int, burst: int, cost: int) -> None: ...
+    def take(self, key: str = "", tokens: int = 1) -> bool: ...
+
 @disjoint_base
 class Acquirable:
     def __init__(
@@ -283,9 +363,12 @@ class Acquirable:
 
 def sweep(path: str, /) -> bool: ...
 def monotonic() -> float: ...
-def monotonic_ns() -> int: ...
 def now() -> float: ...
+def now_ns() -> int: ...
 def get_travel() -> int: ...
 def set_travel(ms: int, /) -> None: ...
 def get_waiters() -> int: ...
+def attempt(
+    ms: int, func: Callable[..., _Result], /, *args: Any, **kwargs: Any
+) -> _Result: ...
 def share(cache: Keyspace, keys: tuple[str, ...], kind: int, /) -> Holdings: ...

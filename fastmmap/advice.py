@@ -25,13 +25,22 @@ def _text(size: int) -> str:
     return f'"{size // 1024}k"' if size < 1 << 20 else f'"{-(-size // (1 << 20))}m"'
 
 
-def _slots(stats: Stats, mean: int) -> Iterator[str]:
-    """Tell of entries that are too small for the index, and for what it grew to.
+def shortages(stats: Stats) -> list[str]:
+    """Say what it is for want of which values had to leave: "bytes", "slots".
 
     While an index grows, a few leave for want of a slot: that says nothing.
     """
+    if not stats.evictions:
+        return []
     share = stats.slot_evictions * 100 // stats.evictions
-    if share >= _SLOTS_PERCENT and stats.evictions >= stats.entries:
+    found = {"bytes": share < 100, "slots": share >= _SLOTS_PERCENT}
+    return [name for name, short in found.items() if short]
+
+
+def _slots(stats: Stats, mean: int) -> Iterator[str]:
+    """Tell of entries that are too small for the index, and for what it grew to."""
+    share = stats.slot_evictions * 100 // stats.evictions
+    if "slots" in shortages(stats) and stats.evictions >= stats.entries:
         yield (
             f"{share} % of the evictions are for want of index slots: make the file "
             f"again with entry_size={max(mean - _OVERHEAD, 1)}"

@@ -9,15 +9,18 @@ import dataclasses
 import hashlib
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePath
-from typing import Any
+from pathlib import PurePath, PureWindowsPath
+from typing import Any, Optional, Union
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from fastmmap import argument_kinds, registered
+from fastmmap.code_digest import code_digest
+from fastmmap.names import Unstable, name_of, name_of_function
 
 #: Longer keys, bytes, are shortened to a name and a digest.
 KEY_MAX = 200
@@ -29,24 +32,8 @@ _POSITIONAL = (
 )
 
 
-class Unstable(Exception):
-    """Something in an argument has no spelling; its type is the argument."""
-
-
-# ----------------------------------------------------------------------- names
-
-
-def name_of(thing: Any) -> str:
-    """Return module and name of a function or a class, the same everywhere.
-
-    A program has other module names when it is run, imported or spawned by
-    multiprocessing; there its file stands for the module.
-    """
-    module = thing.__module__
-    if module in ("__main__", "__mp_main__"):
-        path = getattr(sys.modules.get(module), "__file__", None)
-        module = os.path.abspath(path) if path else "__main__"
-    return f"{module}.{thing.__qualname__}"
+#: Types of defaults that never change.
+_CONSTANT = {type(None), bool, int, float, str, bytes}
 
 
 # -------------------------------------------------------------------- spelling
@@ -70,17 +57,43 @@ def _real_type(kind: type) -> type:
     return next(bases, kind) if kind.__module__.startswith("freezegun.") else kind
 
 
-def _spell_time(value: Any) -> str:
-    zone = getattr(value, "tzinfo", None)
-    if zone is not None and type(zone) not in (timezone, ZoneInfo):
+#: Libraries whose time zones have a name that tells them apart.
+_ZONES = ("pytz", "dateutil")
+
+
+def _spell_zone(zone: Any) -> str:
+    known = zone is None or isinstance(zone, (timezone, ZoneInfo))
+    if not known and type(zone).__module__.partition(".")[0] not in _ZONES:
         raise Unstable(type(zone))
-    fold = getattr(value, "fold", 0)
-    return f"{_real_type(type(value)).__name__}({value.isoformat()} {zone} {fold})"
+    return str(zone)
+
+
+def _nanoseconds(value: Any, name: str) -> str:
+    """Return what a time of pandas has beyond microseconds."""
+    more = getattr(value, name, 0)
+    return f"+{more}ns" if more else ""
+
+
+def _spell_date(value: date) -> str:
+    return f"date({_DATE.isoformat(value)} None 0)"
+
+
+def _spell_datetime(value: datetime) -> str:
+    text = _DATETIME.isoformat(value) + _nanoseconds(value, "nanosecond")
+    return f"datetime({text} {_spell_zone(value.tzinfo)} {value.fold})"
+
+
+def _spell_time(value: time) -> str:
+    return f"time({time.isoformat(value)} {_spell_zone(value.tzinfo)} {value.fold})"
 
 
 def _spell_timedelta(value: timedelta) -> str:
-    return f"timedelta({value.days},{value.seconds},{value.microseconds})"
+    rest = f"{value.microseconds}{_nanoseconds(value, 'nanoseconds')}"
+    return f"timedelta({value.days},{value.seconds},{rest})"
 
+
+_DATE: Any = _real_type(date)
+_DATETIME: Any = _real_type(datetime)
 
 #: Types that have no parts, and their spelling.
 _SCALARS: dict[type, Callable[[Any], str]] = {
@@ -90,13 +103,32 @@ _SCALARS: dict[type, Callable[[Any], str]] = {
     float: _spell_float,
     str: ascii,
     bytes: repr,
-    _real_type(date): _spell_time,
-    _real_type(datetime): _spell_time,
+    _DATE: _spell_date,
+    _DATETIME: _spell_datetime,
     time: _spell_time,
     timedelta: _spell_timedelta,
     Decimal: lambda value: f"Decimal({value})",
     UUID: lambda value: f"UUID({value})",
 }
+
+#: What a value of a subclass is without what that adds; `date` behind `datetime`.
+_BASES: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+    bytes: lambda value: bytes(memoryview(value)),
+    _DATETIME: lambda value: value,
+    _DATE: lambda value: value,
+    time: lambda value: value,
+    timedelta: lambda value: value,
+    Decimal: lambda value: value,
+    UUID: lambda value: value,
+}
+
+
+def _spell_path(value: PurePath) -> str:
+    kind = "windows" if isinstance(value, PureWindowsPath) else "path"
+    return f"{kind}({os.fspath(value)!a})"
 
 
 class Speller:
@@ -117,7 +149,11 @@ class Speller:
         kind = type(value)
         spell = _SCALARS.get(kind) or self._parts.get(kind) or self._of_family(value)
         text = spell(value)
-        return f"{_real_type(kind).__qualname__}:{text}" if self._typed else text
+        return f"{self._type_name(kind)}:{text}" if self._typed else text
+
+    def _type_name(self, kind: type) -> str:
+        own = kind in _SCALARS or kind in self._parts
+        return kind.__qualname__ if own else name_of(_real_type(kind))
 
     def _list(self, values: Iterable[Any]) -> str:
         return "".join(f"{self.spell(value)}," for value in values)
@@ -130,20 +166,35 @@ class Speller:
         return f"{{{','.join(sorted(pairs))}}}"
 
     def _of_family(self, value: Any) -> Callable[[Any], str]:
-        """Return the spelling of what is known by a base class of its."""
-        real = _SCALARS.get(_real_type(type(value)))
-        if real is not None:
-            return real
+        """Return the spelling of what is known by its family. Raises Unstable."""
+        function = registered.function_for(type(value))
+        if function is not None:
+            return lambda value: (
+                f"{name_of(type(value))}({self.spell(function(value))})"
+            )
         if isinstance(value, type):
             return name_of
         if isinstance(value, Enum):
             return lambda value: f"{name_of(type(value))}({self.spell(value.value)})"
+        kind = argument_kinds.kind_of(value)
+        if kind is not None:
+            return lambda value: kind(value, self.spell)
+        return self._of_base(value)
+
+    def _of_base(self, value: Any) -> Callable[[Any], str]:
+        """Return the spelling of what is known by a base class of its."""
+        for base, plain in _BASES.items():
+            if isinstance(value, base):
+                spell = _SCALARS[base]
+                return lambda value: spell(plain(value))
         if isinstance(value, PurePath):
-            return lambda value: f"path({os.fspath(value)!a})"
+            return _spell_path
         if dataclasses.is_dataclass(value):
             return self._dataclass
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return lambda value: f"{name_of(type(value))}({self._list(value)})"
+        if callable(value) and hasattr(value, "__qualname__"):
+            return name_of_function
         raise Unstable(type(value))
 
     def _dataclass(self, value: Any) -> str:
@@ -155,34 +206,47 @@ class Speller:
 # ------------------------------------------------------------------------ keys
 
 
+def _versioned(name: str, version: Union[str, int, None], func: Any) -> str:
+    """Return the name with the version behind it."""
+    if version is None:
+        return name
+    if isinstance(version, bool) or not isinstance(version, (str, int)):
+        raise TypeError(f"version must be str or int, not {type(version).__name__}")
+    return f"{name}@{code_digest(func) if version == 'source' else version}"
+
+
 class ArgumentKeys:
     """Makes the keys of one function.
 
     Args:
-        func: The function; its name and its signature go into the keys.
-        ignore: Names of parameters that do not.
+        func: The function; its signature goes into the keys.
+        name: What they begin with.
+        ignore: Names of parameters that do not go into them.
         typed: ``1``, ``1.0`` and ``True`` are different arguments.
+        version: A str or int that goes into them; ``"source"`` is a digest of the
+            function's code.
 
     Raises:
-        TypeError: It has no name of its own.
+        TypeError: The version is neither.
         ValueError: It has no such parameter.
     """
 
     def __init__(
-        self, func: Callable[..., Any], ignore: Iterable[str], typed: bool
+        self,
+        func: Callable[..., Any],
+        name: str,
+        ignore: Iterable[str],
+        typed: bool,
+        version: Union[str, int, None] = None,
     ) -> None:
-        if getattr(func, "__qualname__", "<lambda>").endswith("<lambda>"):
-            raise TypeError(
-                f"{func!r} has no name of its own, which its keys begin with: use "
-                "def, or give key="
-            )
-        self._name = name_of(func)
+        self._name = _versioned(name, version, func)
         self._signature = inspect.signature(func)
         self._ignored = self._check_ignored(ignore)
         self._spell = Speller(typed).spell
         parameters = self._signature.parameters.values()
         simple = all(one.kind in _POSITIONAL for one in parameters)
         self._plain = tuple(self._signature.parameters) if simple else ()
+        self.ignored_bits = self._find_ignored_bits()
 
     def _check_ignored(self, ignore: Iterable[str]) -> frozenset[str]:
         names = frozenset([ignore] if isinstance(ignore, str) else ignore)
@@ -195,6 +259,19 @@ class ArgumentKeys:
                 f"{self._signature}"
             )
         return names
+
+    def _find_ignored_bits(self) -> Optional[int]:
+        """Return a bit for each positional argument that is no part of a key.
+
+        ``None``: calls with the same arguments may have different keys, for there
+        is a default that can change.
+        """
+        parameters = self._signature.parameters.values()
+        defaults = [one.default for one in parameters if one.default is not one.empty]
+        if not all(type(default) in _CONSTANT for default in defaults):
+            return None
+        names = [one.name for one in parameters if one.kind in _POSITIONAL]
+        return sum(1 << n for n, name in enumerate(names) if name in self._ignored)
 
     def __call__(self, *args: Any, **kwargs: Any) -> str:
         """Return the key of a call.
@@ -229,7 +306,7 @@ class ArgumentKeys:
             try:
                 self._spell(value)
             except Unstable as error:
-                return self._refuse(name, f"a {error.args[0].__qualname__}")
+                return self._refuse(name, f"a {_told(error.args[0])}")
             except RecursionError:
                 return self._refuse(name, "itself, or too deep a nesting")
         raise AssertionError("an argument had no spelling, and now it has")
@@ -238,8 +315,14 @@ class ArgumentKeys:
         return TypeError(
             f"{self._name}: argument {name!r} holds {what}, of which no key can be "
             "made that is the same in every process: give key=, or "
-            f"ignore=({name!r},)"
+            f"ignore=({name!r},), or use register_argument()"
         )
+
+
+def _told(kind: type) -> str:
+    """Return the name of a type for those who know a ``bool`` of Python's."""
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"
 
 
 def _shortened(name: str, key: str) -> str:

@@ -17,9 +17,11 @@ from fastmmap.keyspace import Keyspace
 from fastmmap.options import (
     DEFAULT_ENTRY_SIZE,
     DEFAULT_SERIALIZER,
+    FOLLOW,
     Given,
     Phase,
     Size,
+    check_read_only,
     choose_compressor,
     choose_serializer,
     core_options,
@@ -28,7 +30,7 @@ from fastmmap.options import (
     use_options,
 )
 from fastmmap.serializers import Serializer, serializer_named
-from fastmmap.types import CheckReport, Lifetime, Stats
+from fastmmap.types import CheckReport, Client, Lifetime, Stats
 
 _Self = TypeVar("_Self", bound="FastMmap")
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -44,11 +46,14 @@ class FastMmap(_core.Cache, Keyspace):
     """A cache in one memory-mapped file, shared by processes and threads.
 
     Args:
-        share_file: Path of the file, str, bytes or PathLike; an empty file
-            becomes a new cache. ``None`` makes a private one on tmpfs, where
-            there is one.
+        share_file: Path of the file, str, bytes or PathLike, ``~`` for the home
+            directory; an empty file becomes a new cache. ``None`` makes a private
+            one on tmpfs, where there is one.
         init_file: Start empty; whatever the file held is gone.
         test_file: Verify every page now; a bad one is emptied, the rest kept.
+        on_mismatch: What to do with a cache file of another geometry, serializer or
+            compressor than was asked for: ``"error"``; ``"replace"`` it by an empty
+            one, or follow it while others have it open, and log that; ``"follow"``.
         permissions: Mode of a new file, whatever the umask. One that lets group
             or others write needs a serializer that runs no code when it reads,
             ``allow_shared=True`` too for whoever opens it.
@@ -57,7 +62,8 @@ class FastMmap(_core.Cache, Keyspace):
             that was named stays; a private one goes with the last process that
             has it open. ``False`` keeps a private one, too.
         empty_on_exit: Call ``empty()`` at the same moments.
-        cache_size: Bytes, or text such as ``"64m"``. 16 MiB when nothing else
+        cache_size: Bytes, or text such as ``"64m"``, ``"64 MiB"``, which are powers
+            of 1,024, or ``"64MB"``, a power of 1,000. 16 MiB when nothing else
             is given.
         reserve: Take the space on disk now, so that a lack of it is an OSError
             here. ``False`` makes a sparse file.
@@ -90,18 +96,25 @@ class FastMmap(_core.Cache, Keyspace):
         lock_timeout: Seconds to wait for a page; ``None`` waits for as long as
             its holder lives.
         catch_deadlocks: Perl's spelling of ``lock_timeout=10``.
+        read_only: Look at a file that exists, without the right to write it: it is
+            mapped for reading, nobody sees this process among its clients, and a
+            read leaves no trace. What would change it is refused.
         allow_shared: Accept a file of another user, or writable by others.
         allow_network_fs: Open on a network or FUSE file system.
         sigbus_guard: Turn the SIGBUS of a file truncated under us into a
             CorruptError.
 
-    What is left out follows a file that exists.
+    What is left out follows a file that exists. A file of an older version of the
+    format is replaced by an empty one, and that is logged.
 
     Raises:
-        FormatError: It is no cache file, or differs from what was asked for.
+        FormatError: It is no cache file, or differs from what was asked for; a
+            `VersionError` when it is of a newer version.
         ValueError, TypeError: An option is out of its range.
         ImportError: A serializer or compressor needs a missing package.
         OSError: The file cannot be opened or created.
+        io.UnsupportedOperation: By methods, of a cache that is ``read_only``: they
+            would have changed it. It is an OSError and a ValueError.
     """
 
     _given: Given
@@ -113,10 +126,14 @@ class FastMmap(_core.Cache, Keyspace):
     def _start(self, share_file: Optional[Path], given: Given) -> None:
         """Open the file; what `__init__` does."""
         unlink, empty = given["unlink_on_exit"], bool(given["empty_on_exit"])
+        if given["read_only"] and share_file is None:
+            raise ValueError("read_only=True needs a share_file: there is none to read")
         opener = os.getpid() if share_file is not None else 0
         private = share_file is None and unlink is not False
+        check_read_only(given)
         path = _absolute(share_file, keep=not private)
         file = core_options(given, Phase.MAKING, Phase.OPENING)
+        file["renew_old"] = True
         _attach(self, path, file, given)
         self._begin(private, bool(unlink) and not private, empty)
         self._opener = opener
@@ -128,6 +145,7 @@ class FastMmap(_core.Cache, Keyspace):
         *,
         init_file: bool = False,
         test_file: bool = False,
+        on_mismatch: str = "error",
         permissions: int = 0o600,
         unlink_on_exit: Optional[bool] = None,
         empty_on_exit: bool = False,
@@ -154,6 +172,7 @@ class FastMmap(_core.Cache, Keyspace):
         allow_recursive: bool = False,
         lock_timeout: Union[int, float, None] = None,
         catch_deadlocks: bool = False,
+        read_only: bool = False,
         allow_shared: bool = False,
         allow_network_fs: bool = False,
         sigbus_guard: bool = False,
@@ -219,6 +238,17 @@ class FastMmap(_core.Cache, Keyspace):
         """
         return stats_of(self)
 
+    def clients(self) -> list[Client]:
+        """Return who has the file open: one for each open cache of each process.
+
+        Whether somebody still has it open is asked of the kernel; a child that was
+        forked shows from its first use on.
+
+        Returns:
+            A list of `Client`.
+        """
+        return [Client._make(fields) for fields in self._clients()]
+
     def check(self) -> CheckReport:
         """Walk every page under its lock; change nothing.
 
@@ -243,7 +273,7 @@ def _absolute(share_file: Optional[Path], keep: bool) -> str:
     """Return the path that stays right whatever the working directory."""
     if share_file is None:
         return location.private_path(keep)
-    path = os.fsdecode(share_file)
+    path = os.path.expanduser(os.fsdecode(share_file))
     if not path:
         raise ValueError("share_file is empty: give a path, or None")
     if path.endswith(os.sep):  # which abspath() would take off
@@ -254,10 +284,11 @@ def _absolute(share_file: Optional[Path], keep: bool) -> str:
 def _attach(cache: FastMmap, path: str, file: Given, given: Given) -> None:
     """Open the file of a new object and say how it is used."""
     use = use_options(given)
+    file = {**file, "lock_timeout_ms": use["lock_timeout_ms"]}
     values = choose_serializer(given["serializer"], given["raw_values"])
     packing = choose_compressor(given["compressor"], given["compress"])
     names = (values and values.name, packing.name if packing else None)
-    _open(cache, path, file, names)
+    _open_or_explain(cache, path, file, names)
     try:
         _require_safe(cache.serializer, file)
         _configure(cache, use, values, packing)
@@ -274,22 +305,24 @@ def _configure(
     packing: Optional[Compressor],
 ) -> None:
     """Say how an open file is used; what is left out follows the file."""
-    values = values or _serializer_of(cache)
-    packing = packing or _compressor_of(cache)
+    if values is None or values.name != cache.serializer:
+        values = _serializer_of(cache)
+    if packing is None or packing.name != (cache.compressor or ""):
+        packing = _compressor_of(cache)
     cache._configure(*values[1:], *packing[1:], **use)
 
 
 def _open(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
     """Attach, or else create: a name left out follows a file that exists."""
     defaults = (names[0] or DEFAULT_SERIALIZER, names[1] or "")
+    if not _is_safe(defaults[0], file):
+        file = _that_replaces_nothing(file)
     attaching = {**file, "must_exist": True}
+    if file["read_only"]:
+        return _open_once(cache, path, attaching, names)
     for _ in range(_OPEN_ATTEMPTS):
-        if not (file.get("init_file") or _is_empty(path)):
-            try:
-                return _open_once(cache, path, attaching, names)
-            except FileNotFoundError:
-                if file.get("must_exist"):
-                    raise
+        if not file.get("init_file") and _has_attached(cache, path, file, names):
+            return None
         _require_safe(defaults[0], file)
         try:
             return _open_once(cache, path, file, defaults)
@@ -298,6 +331,45 @@ def _open(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
             if names == defaults:
                 raise
     return _open_once(cache, path, attaching, names)
+
+
+def _that_replaces_nothing(file: Given) -> Given:
+    """Return the options of one who may not make a file like that."""
+    kept = min(file["on_mismatch"], FOLLOW)
+    return {**file, "renew_old": False, "on_mismatch": kept}
+
+
+def _has_attached(cache: FastMmap, path: str, file: Given, names: _Names) -> bool:
+    """Attach to a file that exists; tell whether there is one."""
+    if _is_empty(path):
+        return False
+    try:
+        _open_once(cache, path, {**file, "must_exist": True}, names)
+    except FileNotFoundError:
+        if file.get("must_exist"):
+            raise
+        return False
+    return True
+
+
+def _open_or_explain(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
+    """Do so; an error about permission says what would do."""
+    try:
+        _open(cache, path, file, names)
+    except PermissionError as error:
+        raise _with_users(error, path) from None
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            error.strerror = f"{error.strerror}: read_only=True opens a file to look"
+        raise
+
+
+def _with_users(error: PermissionError, path: str) -> PermissionError:
+    """Return the error with a word on whose file it is, and who we are."""
+    from fastmmap import ownership  # rarely needed
+
+    text = f"{error.strerror}; {ownership.explain(path)}"
+    return PermissionError(error.errno, text, path)
 
 
 def _is_empty(path: str) -> bool:
@@ -309,9 +381,14 @@ def _is_empty(path: str) -> bool:
 
 
 def _open_once(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
-    serializer, compressor = names
     _core.Cache.__init__(
-        cache, path, serializer=serializer, compressor=compressor, **file
+        cache,
+        path,
+        serializer=names[0] or DEFAULT_SERIALIZER,
+        compressor=names[1] or "",
+        serializer_follows=names[0] is None,
+        compressor_follows=names[1] is None,
+        **file,
     )
 
 
@@ -335,6 +412,12 @@ def _compressor_of(cache: FastMmap) -> Compressor:
             f"{cache.share_file}: its compressor is {cache.compressor!r}: "
             "give the same pair of functions (compress, decompress)"
         ) from None
+
+
+def _is_safe(serializer: Optional[str], file: Given) -> bool:
+    """Tell whether no stranger who can write the file would run code here."""
+    others = file["allow_shared"] or file.get("mode", 0) & WRITABLE_BY_OTHERS
+    return not others or serializer in serializers.SAFE
 
 
 def _require_safe(serializer: Optional[str], file: Given) -> None:
@@ -362,6 +445,7 @@ def _reattach(
     """Make an object of a file that exists: the other half of pickling."""
     cache = cls.__new__(cls)
     file = {**core_options(given, Phase.OPENING), "must_exist": True}
+    file["on_mismatch"] = min(file["on_mismatch"], FOLLOW)
     _attach(cache, path, file, given)
     if private:
         cache._begin(private, unlink=False, empty=False)

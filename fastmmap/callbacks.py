@@ -11,6 +11,16 @@ def log_failure(callback: str, key: Any, path: str, error: BaseException) -> Non
     _logger.error("%s failed for key %r of %s", callback, key, path, exc_info=error)
 
 
+def log_stale(key: Any, path: str, error: BaseException) -> None:
+    """Log that an old value is served, for a new one could not be computed."""
+    _logger.warning(
+        "computing key %r of %s failed: its old value is served",
+        key,
+        path,
+        exc_info=error,
+    )
+
+
 def log_refusal(key: Any, path: str) -> None:
     """Log that a value was not stored: it is too large."""
     _logger.warning("the value of key %r is too large for %s: not stored", key, path)
@@ -33,6 +43,39 @@ def log_nameless(path: str) -> None:
         "of a cache in use",
         path,
     )
+
+
+def log_kept(path: str, reason: str) -> None:
+    """Log that another user replaced the file at `path`, and the old one is used."""
+    from fastmmap import ownership  # rarely needed
+
+    _logger.error(
+        "%s was replaced by a file that this process cannot use: %s; %s. Until then it "
+        "goes on with the old one, whose contents others may not see",
+        path,
+        reason,
+        ownership.explain(path),
+    )
+
+
+def log_unopened(path: str, error: BaseException) -> None:
+    """Log that a framework goes on without the cache at `path`."""
+    _logger.error("%s cannot be opened: it goes on without a cache: %s", path, error)
+
+
+def log_passed(path: str, reason: str) -> None:
+    """Log that the file at `path` is of another version, and the old one is used."""
+    _logger.warning(
+        "%s was replaced by a file that this process cannot use: %s. It goes on with "
+        "the old one, whose contents others do not see",
+        path,
+        reason,
+    )
+
+
+def log_notice(path: str, text: str) -> None:
+    """Log what befell the file at `path` when it was opened."""
+    _logger.warning("%s: %s", path, text)
 
 
 def log_unclosable(path: str, error: BaseException) -> None:

@@ -12,13 +12,13 @@ member with the largest token gets the error; the others go on.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Optional
 from weakref import WeakValueDictionary
 
 from fastmmap import _core
-from fastmmap.errors import Error, LockError
+from fastmmap.errors import Error, LockError, PageBusy
 
 #: Seconds of waiting before anything is said, and between two looks after that.
 _PATIENCE: Final = 0.05
@@ -59,8 +59,8 @@ def _name_of(token: int, place: int) -> int:
 def _look_at(name: int) -> Optional[tuple[int, int]]:
     """Return what is said under a number, in whichever of the files it is."""
     for cache in list(_files.values()):
-        with suppress(Error):  # closed, or a page that is busy
-            said = cache._wait_look(name)
+        with suppress(Error, PageBusy):  # closed, or a page that is busy
+            said = _core.attempt(0, cache._wait_look, name)
             if said is not None:
                 return said
     return None
@@ -83,12 +83,16 @@ class Watch:
 
     Args:
         wanted: The lease that it waits for.
-        held: Those that it has.
+        held: Returns those that its code computes, now.
     """
 
-    def __init__(self, wanted: _core.Lease, held: Sequence[_core.Lease]) -> None:
+    def __init__(
+        self, wanted: _core.Lease, held: Callable[[], Sequence[_core.Lease]]
+    ) -> None:
         self._wanted = wanted
-        self._held = {lease.token: lease for lease in held if lease.token}
+        self._find_held = held
+        self._held: dict[int, _core.Lease] = {}
+        self._said: dict[int, _core.Lease] = {}
         self._places: dict[int, int] = {}
         self._due = _PATIENCE
         self._seen: _Circle = {}
@@ -103,12 +107,12 @@ class Watch:
             if _sayers.get((token, place)) is self:
                 del _sayers[token, place]
             for cache in self._caches(token):
-                with suppress(Error):  # it is over in a second anyway
-                    cache._wait_end(_name_of(token, place))
+                with suppress(Error, PageBusy):  # it is over in a second anyway
+                    _core.attempt(1, cache._wait_end, _name_of(token, place))
 
     def _caches(self, token: int) -> tuple[_core.Keyspace, _core.Keyspace]:
         """Return where it is said of that lease that it waits."""
-        return self._held[token].cache, self._wanted.cache
+        return self._said[token].cache, self._wanted.cache
 
     def look(self, other: int, seconds: float) -> None:
         """Look around after so many seconds of waiting for a lease.
@@ -116,11 +120,14 @@ class Watch:
         Raises LockError when this caller is the one to leave a circle.
         """
         self._due -= seconds
-        if self._due > 0 or not self._held:
+        if self._due > 0:
             return
         self._due = _INTERVAL
+        self._held = {one.token: one for one in self._find_held() if one.token}
+        if not self._held:
+            return
         circle: _Circle = {}
-        with suppress(Error):  # a page that is busy: next time
+        with suppress(Error, PageBusy):  # next time
             self._say(other)
             circle = self._find(other)
         if circle.keys() != self._seen.keys():
@@ -129,13 +136,14 @@ class Watch:
             self._refuse(circle)
 
     def _say(self, other: int) -> None:
+        self._said.update(self._held)
         for token in self._held:
             if token not in self._places:
                 self._places[token] = _place_for(token, self)
             name = _name_of(token, self._places[token])
             for cache in self._caches(token):
                 _files[cache.share_file] = cache
-                cache._wait_publish(name, other, _LASTS_MS)
+                _core.attempt(1, cache._wait_publish, name, other, _LASTS_MS)
 
     def _find(self, other: int) -> _Circle:
         """Follow the chains; return the circle if one leads back to this caller."""

@@ -16,6 +16,14 @@ class FormatError(Error, ValueError):
     """
 
 
+class VersionError(FormatError):
+    """The file is of another version of the format, and others may use it.
+
+    It is left alone. A file of an older version is replaced when it is opened, unless
+    it may hold changed values that were not written back, or there is no room.
+    """
+
+
 class CorruptError(Error):
     """A page or a value failed its checks and could not be kept."""
 
@@ -31,6 +39,14 @@ class LockError(Error, RuntimeError):
 
 class LockTimeout(Error, TimeoutError):
     """A page was not to be had within ``lock_timeout``."""
+
+
+class PageBusy(Exception):
+    """A page is held, and the call was not to wait: it is made again later.
+
+    Users never see it. Its arguments are the message of a `LockTimeout`, and the
+    seconds that the call would have waited, or ``None``.
+    """
 
 
 class ClosedError(Error, ValueError):

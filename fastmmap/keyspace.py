@@ -1,30 +1,41 @@
 """What caches and namespaces have in common beside their C methods."""
 
-import inspect
 from collections.abc import (
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
+    Iterator,
     MutableMapping,
 )
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Optional,
+    ParamSpec,
+    TypeVar,
+    Union,
+    overload,
+)
 
-from fastmmap import _core, single_flight
+from fastmmap import _core, single_flight, waiting, words
 from fastmmap.single_flight import ABSENT, LEASE_TIME
-from fastmmap.types import Key, Lifetime
+from fastmmap.types import Key, Lifetime, LifetimeOf
 from fastmmap.views import CacheItems, CacheValues
 
 if TYPE_CHECKING:
-    from fastmmap.memoize import Decorator
+    from fastmmap.memoized import Decorator, Memoized
     from fastmmap.namespace import Namespace
 
 _Value = TypeVar("_Value")
+_Text = TypeVar("_Text", str, bytes)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _GET_KEYS_MODES = (0, 1, 2)
+_CO_COROUTINE = 0x80  # inspect's
 
 
-class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
+class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
     """The operations on keys: the base of `FastMmap` and `Namespace`."""
 
     #: Of the namespaces that lead from the cache to here.
@@ -56,6 +67,56 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
 
         return Namespace(self, name)
 
+    def __dir__(self) -> Iterable[str]:
+        """Leave out what is there only to name another word."""
+        return [name for name in super().__dir__() if name not in words.METHODS]
+
+    def persist(self, key: Key) -> bool:
+        """Let a value never expire.
+
+        Returns:
+            Whether it is there.
+
+        Raises:
+            TypeError: The key is of another type.
+        """
+        return self.touch(key, "never")
+
+    def iter_prefix(self, prefix: _Text) -> Iterator[_Text]:
+        """Iterate over the keys that begin with something.
+
+        It walks the whole file, one page at a time, and holds no lock between steps.
+        A `namespace` keeps keys apart without a walk.
+
+        Args:
+            prefix: str for keys that are str, bytes for those that are bytes.
+
+        Returns:
+            An iterator of keys.
+
+        Raises:
+            TypeError: The prefix is of another type.
+        """
+        if not isinstance(prefix, (str, bytes)):
+            kind = type(prefix).__name__
+            raise TypeError(f"a prefix must be str or bytes, not {kind}")
+        kind = str if isinstance(prefix, str) else bytes
+        return (key for key in self if isinstance(key, kind) and key.startswith(prefix))
+
+    def delete_prefix(self, prefix: _Text) -> int:
+        """Remove all keys that begin with something; see `iter_prefix`.
+
+        Args:
+            prefix: str for keys that are str, bytes for those that are bytes.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            TypeError: The prefix is of another type.
+        """
+        return self.delete_many(self.iter_prefix(prefix))
+
     def items(self) -> CacheItems:
         """Return a view of the items; it calls no ``read_cb``.
 
@@ -85,90 +146,32 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
                 return key, value
         raise KeyError("popitem(): the cache is empty")
 
-    @overload
-    def get_or_set(
-        self,
-        key: Key,
-        default: Callable[[], Coroutine[Any, Any, _Value]],
-        expire_time: Lifetime = None,
-        *,
-        timeout: Union[int, float, None] = None,
-        lease_time: Lifetime = LEASE_TIME,
-        tags: Iterable[Key] = (),
-    ) -> Coroutine[Any, Any, _Value]: ...
-    @overload
-    def get_or_set(
-        self,
-        key: Key,
-        default: Callable[[], _Value],
-        expire_time: Lifetime = None,
-        *,
-        timeout: Union[int, float, None] = None,
-        lease_time: Lifetime = LEASE_TIME,
-        tags: Iterable[Key] = (),
-    ) -> _Value: ...
-    @overload
-    def get_or_set(
-        self,
-        key: Key,
-        default: _Value,
-        expire_time: Lifetime = None,
-        *,
-        timeout: Union[int, float, None] = None,
-        lease_time: Lifetime = LEASE_TIME,
-        tags: Iterable[Key] = (),
-    ) -> _Value: ...
-    def get_or_set(
+    def _get_or_set(
         self,
         key: Key,
         default: Any,
-        expire_time: Lifetime = None,
+        expire_time: LifetimeOf = None,
+        **terms: Any,
+    ) -> Any:
+        """Do what `get_or_set` does, for a default that may have to be awaited."""
+        if _is_async(default):
+            return self.get_or_set_async(key, default, expire_time, **terms)
+        value = self._find(key, ABSENT)
+        if value is not ABSENT:
+            return value
+        return self._compute(key, default, expire_time, **terms)
+
+    def _compute(
+        self,
+        key: Key,
+        default: Any,
+        expire_time: LifetimeOf = None,
         *,
         timeout: Union[int, float, None] = None,
         lease_time: Lifetime = LEASE_TIME,
         tags: Iterable[Key] = (),
     ) -> Any:
-        """Return the value of a key; where there is none, store one.
-
-        One caller computes it, of all processes, threads and tasks of the host;
-        the others wait for it. No lock of the cache is held meanwhile. What was
-        computed is not stored when the key was set or removed since, and the
-        caller gets it all the same.
-
-        Args:
-            key: str or bytes.
-            default: The value, or a function without arguments that computes it;
-                with an ``async def`` the call is to be awaited.
-            expire_time: Its lifetime; ``None`` is the cache's default.
-            timeout: Seconds to wait for another who computes the value; ``None``
-                waits for as long as that one may take.
-            lease_time: How long the computation may take, a day at most, before
-                another takes over. One that was killed is replaced at once.
-            tags: As of `set`. They are read before the computation begins, so that
-                what it saw before an `invalidate_tag` is not kept.
-
-        Returns:
-            The value that was there, or was computed by this or another caller;
-            for an ``async def`` a coroutine of it.
-
-        Raises:
-            LockTimeout: Another computes it for longer than ``timeout``.
-            LockError: The function asks for the key that it computes.
-            TypeError: What a plain function returned is to be awaited: see
-                `get_or_set_async`.
-        """
-        if _is_async(default):
-            return self.get_or_set_async(
-                key,
-                default,
-                expire_time,
-                timeout=timeout,
-                lease_time=lease_time,
-                tags=tags,
-            )
-        value = self._find(key, ABSENT)
-        if value is not ABSENT:
-            return value
+        """Do what `get_or_set` does, for a key that was seen to have no value."""
         terms = single_flight.terms(lease_time, timeout, tags, expire_time)
         func = default if callable(default) else lambda: default
         return single_flight.compute(self, key, func, expire_time, terms)
@@ -177,7 +180,7 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
         self,
         key: Key,
         default: Callable[[], Awaitable[_Value]],
-        expire_time: Lifetime = None,
+        expire_time: LifetimeOf = None,
         *,
         timeout: Union[int, float, None] = None,
         lease_time: Lifetime = LEASE_TIME,
@@ -196,66 +199,128 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
         Raises:
             LockTimeout, LockError: As of `get_or_set`.
         """
-        value = self._find(key, ABSENT)
+        value = await waiting.patiently(self._find, key, ABSENT)
         if value is not ABSENT:
             found: _Value = value
             return found
         terms = single_flight.terms(lease_time, timeout, tags, expire_time)
         return await single_flight.compute_async(self, key, default, expire_time, terms)
 
+    @overload
+    def memoize(self, first: Callable[_P, _R], /) -> "Memoized[_P, _R]": ...
+    @overload
     def memoize(
         self,
-        expire_time: Lifetime = None,
+        first: Lifetime = None,
+        /,
         *,
+        expire_time: LifetimeOf = None,
         key: Optional[Callable[..., Key]] = None,
         ignore: Iterable[str] = (),
         typed: bool = False,
+        name: Optional[str] = None,
+        version: Union[str, int, None] = None,
+        negative: Lifetime = None,
         early: float = 0.0,
         stale: Lifetime = 0,
+        stale_on_error: Lifetime = 0,
         cache_exceptions: Union[type[Exception], tuple[type[Exception], ...]] = (),
         timeout: Union[int, float, None] = None,
         lease_time: Lifetime = LEASE_TIME,
         tags: Union[Iterable[Key], Callable[..., Iterable[Key]]] = (),
-    ) -> "Decorator":
+    ) -> "Decorator": ...
+    def memoize(
+        self,
+        first: Any = None,
+        /,
+        *,
+        expire_time: LifetimeOf = None,
+        key: Optional[Callable[..., Key]] = None,
+        ignore: Iterable[str] = (),
+        typed: bool = False,
+        name: Optional[str] = None,
+        version: Union[str, int, None] = None,
+        negative: Lifetime = None,
+        early: float = 0.0,
+        stale: Lifetime = 0,
+        stale_on_error: Lifetime = 0,
+        cache_exceptions: Union[type[Exception], tuple[type[Exception], ...]] = (),
+        timeout: Union[int, float, None] = None,
+        lease_time: Lifetime = LEASE_TIME,
+        tags: Union[Iterable[Key], Callable[..., Iterable[Key]]] = (),
+        **unexpected: Any,
+    ) -> Any:
         """Return a decorator that keeps the results of a function in the cache.
 
         Of all calls with the same arguments one computes, as in `get_or_set`. It
-        takes ``def`` and ``async def``, methods, class and static methods.
+        takes ``def`` and ``async def``, methods, class and static methods; also
+        as ``@cache.memoize`` alone.
 
         Args:
+            first: The ``expire_time``, or the function itself.
             expire_time: Lifetime of the results; ``None`` is the cache's default.
+                By name it may be a function of the result.
             key: A function of the same arguments that returns the key. Without
                 it, name and arguments make the key.
             ignore: Names of parameters that are no part of the key.
             typed: Whether ``1``, ``1.0`` and ``True`` are different arguments.
+            name: What the keys begin with, instead of the function's module and
+                name. Functions that have no name of their own need it.
+            version: A str or int that is part of the key: results of others are
+                not seen. ``"source"`` stands for the code and the constants of
+                the function, without those that it calls.
+            negative: Lifetime of a result that is ``None``, and of kept exceptions;
+                ``None``: as of others. That of an exception is the cache's default
+                when ``expire_time`` is a function.
             early: How eagerly to compute a result anew before it expires: 0 not at
                 all, 1.0 as is usual. One caller does, the others go on with the
                 old result.
             stale: How long after its lifetime a result is still given to others
                 while one caller computes it anew.
+            stale_on_error: How long after its lifetime a result is given when a new
+                one cannot be computed: the exception is logged, and not raised.
             cache_exceptions: Exceptions to keep and raise again like results.
             timeout: As of `get_or_set`.
             lease_time: As of `get_or_set`.
             tags: As of `get_or_set`, or a function of the same arguments that
-                returns them.
+                returns them; 15 at most.
 
         Returns:
             A decorator. What it makes has the function's signature, and
-            ``cache_key(...)``, ``invalidate(...)`` and ``__wrapped__``.
+            ``cache_key(...)``, ``invalidate(...)``, ``cache_info()``,
+            ``cache_clear()``, ``cache_parameters()`` and ``__wrapped__``.
 
         Raises:
             TypeError, ValueError: An argument is out of its range; when
-                decorating: a generator, a lambda, or no such parameter to ignore.
+                decorating: a generator, no such parameter to ignore, or a function
+                whose name others have: a lambda, one inside another function that
+                uses its variables, one of a notebook, the second of a name.
                 A call raises TypeError for an argument of which no key can be
                 made.
         """
         from fastmmap import memoize  # takes long, and not everybody needs it
 
-        if key is not None and (tuple(ignore) or typed):
-            raise ValueError("ignore= and typed= say how a key is made: not with key=")
+        words.refuse("memoize", unexpected)
+        if first is None or memoize.is_function(first):
+            function, lifetime = first, expire_time
+        else:
+            function, lifetime = None, first
+            if expire_time is not None:
+                raise TypeError(f"expire_time is {first!r} and {expire_time!r}")
+        naming = memoize.naming(key, ignore, typed, name, version)
         terms = single_flight.terms(lease_time, timeout, tags)
-        plan = memoize.plan(self, expire_time, early, stale, cache_exceptions, terms)
-        return memoize.decorator(plan, key, ignore, typed)
+        plan = memoize.plan(
+            self,
+            lifetime,
+            negative,
+            early,
+            stale,
+            stale_on_error,
+            cache_exceptions,
+            terms,
+        )
+        decorator = memoize.decorator(plan, naming)
+        return decorator if function is None else decorator(function)
 
     def get_keys(self, mode: int = 0) -> list[Any]:
         """List what is in the cache; expired entries and tombstones are hidden.
@@ -280,5 +345,9 @@ class Keyspace(_core.Keyspace, MutableMapping[Key, Any]):
 def _is_async(default: Any) -> bool:
     """Tell whether it is a function whose result must be awaited."""
     if type(default) is FunctionType:
-        return bool(default.__code__.co_flags & inspect.CO_COROUTINE)
-    return callable(default) and inspect.iscoroutinefunction(default)
+        return bool(default.__code__.co_flags & _CO_COROUTINE)
+    if not callable(default):
+        return False
+    import inspect  # rarely needed, and slow to import
+
+    return inspect.iscoroutinefunction(default)

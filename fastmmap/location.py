@@ -5,9 +5,7 @@ there is one. Nobody else can put a file or a link in the way there.
 """
 
 import os
-import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 
 from fastmmap import _core
@@ -31,6 +29,8 @@ def _is_ours(path: str) -> bool:
 def _bases() -> Iterator[str]:
     if os.path.isdir(_SHARED_MEMORY) and os.access(_SHARED_MEMORY, os.W_OK):
         yield _SHARED_MEMORY
+    import tempfile  # rarely needed, and slow to import
+
     yield tempfile.gettempdir()
 
 
@@ -45,9 +45,18 @@ def _directory() -> str:
         except OSError:
             continue
         if _is_ours(path):
-            return path
+            return _enterable(path)
     # Somebody took the names: a directory of this process alone.
-    return tempfile.mkdtemp(prefix="fastmmap-")
+    import tempfile
+
+    return _enterable(tempfile.mkdtemp(prefix="fastmmap-"))
+
+
+def _enterable(path: str) -> str:
+    """Give a directory of ours the mode that a umask, now or then, kept from it."""
+    if stat.S_IMODE(os.lstat(path).st_mode) != 0o700:
+        os.chmod(path, 0o700)
+    return path
 
 
 def sweep(directory: str) -> int:
@@ -62,4 +71,4 @@ def private_path(keep: bool) -> str:
     directory = _directory()
     sweep(directory)
     prefix = _KEPT if keep else _SWEPT
-    return os.path.join(directory, f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
+    return os.path.join(directory, f"{prefix}{os.getpid()}-{os.urandom(8).hex()}")

@@ -13,86 +13,34 @@ from collections.abc import Callable, Iterable
 from typing import (
     TYPE_CHECKING,
     Any,
-    Concatenate,
     NamedTuple,
     Optional,
-    ParamSpec,
-    Protocol,
-    TypeVar,
+    Union,
     cast,
-    overload,
 )
 
 from fastmmap import (
     _core,
     callbacks,
+    definitions,
     durations,
     kept_errors,
     single_flight,
     unreadable,
+    waiting,
 )
 from fastmmap.argument_keys import ArgumentKeys
+from fastmmap.memoized import Decorator
 from fastmmap.single_flight import ABSENT, Found, Lease, Terms
-from fastmmap.types import Key, Lifetime
+from fastmmap.types import CacheInfo, Key, Lifetime, LifetimeOf
 
 if TYPE_CHECKING:
     from fastmmap.keyspace import Keyspace
-
-_P = ParamSpec("_P")
-_Q = ParamSpec("_Q")
-_R = TypeVar("_R")
-_R_co = TypeVar("_R_co", covariant=True)
-_Self_contra = TypeVar("_Self_contra", contravariant=True)
 
 #: The first item of a record.
 _MARK = "fastmmap.memoize"
 #: Serializers that keep exceptions as what they are.
 _KEEPS_EXCEPTIONS = ("pickle", "custom")
-
-
-class Memoized(Protocol[_P, _R_co]):
-    """A function whose results are kept: what ``FastMmap.memoize`` makes.
-
-    It has the signature and the attributes of the function, and
-    ``__wrapped__``, which is the function itself.
-    """
-
-    @property
-    def __wrapped__(self) -> Callable[_P, _R_co]:
-        """The function that computes."""
-
-    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
-        """Return the result, computed now or before."""
-
-    @property
-    def cache_key(self) -> Callable[_P, Key]:
-        """Return the key under which the result of such a call is kept."""
-
-    @property
-    def invalidate(self) -> Callable[_P, bool]:
-        """Forget the result of such a call; tell whether there was one.
-
-        One that is being computed is not stored any more.
-        """
-
-    @overload
-    def __get__(
-        self, instance: None, owner: Any = None, /
-    ) -> "Memoized[_P, _R_co]": ...
-    @overload
-    def __get__(
-        self: "Memoized[Concatenate[_Self_contra, _Q], _R]",
-        instance: _Self_contra,
-        owner: Any = None,
-        /,
-    ) -> Callable[_Q, _R]: ...
-
-
-class Decorator(Protocol):
-    """Makes functions memoized ones."""
-
-    def __call__(self, func: Callable[_P, _R], /) -> Memoized[_P, _R]:
-        """Return the memoized function."""
 
 
 # --------------------------------------------------------------------- records
@@ -127,16 +75,33 @@ class Plan(NamedTuple):
     """How the results of one function are kept."""
 
     cache: "Keyspace"
-    expire_time: Lifetime
+    expire_time: LifetimeOf
+    negative: Lifetime  #: of ``None`` and of exceptions; ``None``: as of others
     early: float
     stale_ms: int
+    on_error_ms: int  #: how long a stale value is served when computing fails
     exceptions: tuple[type[Exception], ...]
     terms: Terms
     refreshes: bool  #: whether a value may be computed anew while it is read
+    group: Key = ""  #: the tag of all results of the function
 
-    def lifetime_ms(self) -> int:
+    def tags_of(self, args: Any, kwargs: Any) -> Iterable[Key]:
+        """Return the tags of the result of a call, that of the function too."""
+        tags: Any = self.terms.tags_of(args, kwargs)
+        if isinstance(tags, (str, bytes)):
+            return cast(Iterable[Key], tags)  # an error where tags are read
+        return (*tags, self.group)
+
+    def lifetime_of(self, value: Any, raised: bool) -> Lifetime:
+        """Return the lifetime of a result; ``None`` is the cache's default."""
+        if self.negative is not None and (raised or value is None):
+            return self.negative
+        if raised and callable(self.expire_time):
+            return None  # it is a function of values
+        return single_flight.lifetime_of(value, self.expire_time)
+
+    def lifetime_ms(self, given: Lifetime) -> int:
         """Return how long a result is fresh."""
-        given = self.expire_time
         return durations.lifetime_ms(self.cache.expire_time if given is None else given)
 
     def is_fresh(self, record: _Record) -> bool:
@@ -154,16 +119,17 @@ class Plan(NamedTuple):
 
     def store(self, lease: Lease, value: Any, seconds: float, raised: bool) -> None:
         """Store what was computed."""
+        lifetime = self.lifetime_of(value, raised)
         if not self.refreshes and not self.exceptions:
-            lease.keep(value, self.expire_time)
+            lease.keep(value, lifetime)
             return
-        life_ms = self.lifetime_ms()
+        life_ms = self.lifetime_ms(lifetime)
         if life_ms == durations.NEVER:
             lease.keep([_MARK, None, seconds, raised, value], "never")
             return
         fresh_until = _core.now() + life_ms / 1000
         record = [_MARK, fresh_until, seconds, raised, value]
-        kept_ms = life_ms + self.stale_ms
+        kept_ms = life_ms + max(self.stale_ms, self.on_error_ms)
         lease.keep(record, f"{kept_ms}ms" if kept_ms else "now", self.refreshes)
 
     def store_exception(self, lease: Lease, error: Exception, seconds: float) -> None:
@@ -185,13 +151,47 @@ class Plan(NamedTuple):
         return not self.refreshes or self.is_fresh(_record_of(stored))
 
     def refresh(self, lease: Lease, stored: Any) -> Optional[Found]:
-        """Return a value that is stale, or take the right to refresh it: ``None``."""
+        """Return a value that is stale, or take the right to refresh it: ``None``.
+
+        ``_WAIT``: another has that, and the value is too old to be given out.
+        """
         if lease.take(True)[0] != _core.LEASE_TAKEN:
-            return Found(stored)
+            return Found(stored) if _lasts(stored, self.stale_ms) else _WAIT
         again = self.cache._find(lease.key, ABSENT)
         if again is ABSENT or _record_of(again)[:2] == _record_of(stored)[:2]:
             return None
         return Found(again)  # another was quicker
+
+    def settle(self, lease: Lease, stored: Any) -> Optional[Found]:
+        """Return what came of the computation of another, or ``None``: compute."""
+        again = self.cache._find(lease.key, ABSENT)
+        if again is ABSENT:
+            return None
+        failed = _record_of(again)[:2] == _record_of(stored)[:2]
+        return None if failed and not self.serves(again) else Found(again)
+
+    def serves(self, stored: Any) -> bool:
+        """Tell whether to be content with an old value, for there is no new one."""
+        if stored is ABSENT or not self.on_error_ms or _record_of(stored).raised:
+            return False
+        return _lasts(stored, self.on_error_ms)
+
+    def outlives(self, lease: Lease, stored: Any, error: Exception) -> bool:
+        """Tell whether the old value is served in spite of an error; log that."""
+        if not self.serves(stored) or unreadable.is_of_signal(error):
+            return False
+        callbacks.log_stale(lease.key, self.cache.share_file, error)
+        return True
+
+
+#: What is found where one has to wait.
+_WAIT = Found(ABSENT)
+
+
+def _lasts(stored: Any, ms: int) -> bool:
+    """Tell whether its lifetime is over for no longer than that."""
+    fresh_until = _record_of(stored).fresh_until
+    return fresh_until is None or _core.now() < fresh_until + ms / 1000
 
 
 class _Clock:
@@ -206,75 +206,117 @@ class _Clock:
 
 
 def _result_of(stored: Any) -> Any:
-    return _record_of(stored).result()
+    return _record_of(stored).result() if type(stored) is list else stored
 
 
-def _call(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
-    """Return a result that is there, or compute it."""
-    stored = plan.cache._find(key, ABSENT)
-    if plan.is_enough(stored):
-        return _result_of(stored)
+class _Function(NamedTuple):
+    """A function, and how its results are kept."""
+
+    plan: Plan
+    compute: Callable[..., Any]
+    counts: _core.Counts
+
+
+def _approach(function: _Function, lease: Lease, stored: Any) -> Optional[Found]:
+    """Return a result that is there by now, or take the right to compute it."""
+    plan = function.plan
+    if stored is ABSENT:
+        return single_flight.approach(lease, plan.terms)
+    found = plan.refresh(lease, stored)
+    if found is not _WAIT:
+        return found
+    found = single_flight.approach(lease, plan.terms, refresh=True)
+    return plan.settle(lease, stored) if found is None else found
+
+
+def _call(function: _Function, key: Key, stored: Any, args: Any, kwargs: Any) -> Any:
+    """Compute a result, or wait for another who does."""
+    plan, counts = function.plan, function.counts
     lease = Lease(plan.cache, key, plan.terms)
     try:
         with lease:
-            if stored is ABSENT:
-                found = single_flight.approach(lease, plan.terms)
-            else:
-                found = plan.refresh(lease, stored)
+            found = _approach(function, lease, stored)
             if found is not None:
+                counts.hits += 1
                 return _result_of(found.value)
+            counts.misses += 1
             with single_flight.computing(lease):  # also while it is pickled
-                return _compute(plan, lease, func, args, kwargs)
+                return _compute(function, lease, stored, args, kwargs)
     finally:
         lease.release()  # an exception may come on the way out of the block
 
 
-def _compute(plan: Plan, lease: Lease, func: Any, args: Any, kwargs: Any) -> Any:
+def _compute(
+    function: _Function, lease: Lease, stored: Any, args: Any, kwargs: Any
+) -> Any:
+    plan, func, _ = function
     clock = _Clock()
     try:
-        lease.read_tags(plan.terms.tags_of(args, kwargs))
+        lease.read_tags(plan.tags_of(args, kwargs))
         clock = _Clock()
         value = func(*args, **kwargs)
         single_flight.refuse_awaitable(value, lease)
     except Exception as error:
+        if plan.outlives(lease, stored, error):
+            return _result_of(stored)
         plan.store_exception(lease, error, clock.seconds())
         raise
     plan.store(lease, value, clock.seconds(), raised=False)
     return value
 
 
-async def _call_async(plan: Plan, key: Key, func: Any, args: Any, kwargs: Any) -> Any:
+async def _approach_async(
+    function: _Function, lease: Lease, stored: Any
+) -> Optional[Found]:
+    plan = function.plan
+    if stored is ABSENT:
+        return await single_flight.approach_async(lease, plan.terms)
+    found = await waiting.patiently(plan.refresh, lease, stored)
+    if found is not _WAIT:
+        return found
+    found = await single_flight.approach_async(lease, plan.terms, refresh=True)
+    if found is None:
+        return await waiting.patiently(plan.settle, lease, stored)
+    return found
+
+
+async def _call_async(
+    function: _Function, key: Key, stored: Any, args: Any, kwargs: Any
+) -> Any:
     """Do the same, and block nobody."""
-    stored = plan.cache._find(key, ABSENT)
-    if plan.is_enough(stored):
-        return _result_of(stored)
+    plan, counts = function.plan, function.counts
     lease = Lease(plan.cache, key, plan.terms)
     try:
         with lease:
-            if stored is ABSENT:
-                found = await single_flight.approach_async(lease, plan.terms)
-            else:
-                found = plan.refresh(lease, stored)
+            found = await _approach_async(function, lease, stored)
             if found is not None:
+                counts.hits += 1
                 return _result_of(found.value)
+            counts.misses += 1
             with single_flight.computing(lease):
-                return await _compute_async(plan, lease, func, args, kwargs)
+                return await _compute_async(function, lease, stored, args, kwargs)
     finally:
         lease.release()
 
 
 async def _compute_async(
-    plan: Plan, lease: Lease, func: Any, args: Any, kwargs: Any
+    function: _Function, lease: Lease, stored: Any, args: Any, kwargs: Any
 ) -> Any:
+    plan, func, _ = function
     clock = _Clock()
     try:
-        lease.read_tags(plan.terms.tags_of(args, kwargs))
+        tags = plan.tags_of(args, kwargs)
+        await waiting.patiently(lease.read_tags, tags)
         clock = _Clock()
         value = await func(*args, **kwargs)
     except Exception as error:
-        plan.store_exception(lease, error, clock.seconds())
+        if plan.outlives(lease, stored, error):
+            return _result_of(stored)
+        took = clock.seconds()
+        await waiting.patiently(plan.store_exception, lease, error, took)
         raise
-    plan.store(lease, value, clock.seconds(), raised=False)
+    took = clock.seconds()
+    await waiting.patiently(plan.store, lease, value, took, raised=False)
     return value
 
 
@@ -289,59 +331,184 @@ def _refuse_generator(func: Callable[..., Any]) -> None:
         )
 
 
-def _wrapper_of(
-    plan: Plan, func: Callable[..., Any], key_of: Callable[..., Key]
-) -> Callable[..., Any]:
+class _Unsettled(NamedTuple):
+    """What a coroutine function has found, and could not return."""
+
+    key: Key
+    stored: Any
+    args: Any
+    kwargs: Any
+
+
+def _settle(function: _Function, key: Key, stored: Any, args: Any, kwargs: Any) -> Any:
+    """Return the result of a call that found a record, or nothing."""
+    if not function.plan.is_enough(stored):
+        return _call(function, key, stored, args, kwargs)
+    function.counts.hits += 1
+    return _result_of(stored)
+
+
+async def _settle_async(
+    function: _Function, key: Key, stored: Any, args: Any, kwargs: Any
+) -> Any:
+    """Do the same; ``_WAIT``: what is there is yet to be seen."""
+    plan = function.plan
+    if stored is _WAIT:
+        stored = await waiting.patiently(plan.cache._find, key, ABSENT)
+    if not plan.is_enough(stored):
+        return await _call_async(function, key, stored, args, kwargs)
+    function.counts.hits += 1
+    return _result_of(stored)
+
+
+def _ignored_by(key_of: Callable[..., Key]) -> Optional[int]:
+    """Return which arguments have no say in a key; ``None``: others may have one."""
+    return key_of.ignored_bits if isinstance(key_of, ArgumentKeys) else None
+
+
+def _wrapper_of(function: _Function, key_of: Callable[..., Key]) -> Callable[..., Any]:
     """Return the function that looks first: a coroutine function for such a one."""
+    plan, func, counts = function
+    made = plan.cache, counts, key_of
+    ignored = _ignored_by(key_of)
+
     if inspect.iscoroutinefunction(func):
+        memoized = _core.Memoized(*made, _Unsettled, ABSENT, _WAIT, ignored)
+        look_up = memoized.call_packed
 
         @functools.wraps(func)
         async def wait_for(*args: Any, **kwargs: Any) -> Any:
-            key = key_of(*args, **kwargs)
-            return await _call_async(plan, key, func, args, kwargs)
+            found = look_up(args, kwargs)
+            if type(found) is _Unsettled:
+                return await _settle_async(function, *found)
+            return found
 
         return wait_for
 
-    @functools.wraps(func)
-    def look_up(*args: Any, **kwargs: Any) -> Any:
-        return _call(plan, key_of(*args, **kwargs), func, args, kwargs)
-
-    return look_up
+    settle = functools.partial(_settle, function)
+    return functools.wraps(func)(_core.Memoized(*made, settle, ABSENT, None, ignored))
 
 
-def decorator(
-    plan: Plan,
-    key: Optional[Callable[..., Key]],
-    ignore: Iterable[str],
-    typed: bool,
-) -> Decorator:
+class Naming(NamedTuple):
+    """How the keys of a function are made."""
+
+    key: Optional[Callable[..., Key]]
+    ignore: tuple[str, ...]
+    typed: bool
+    name: Optional[str]
+    version: Union[str, int, None]
+
+    def name_for(self, cache: "Keyspace", func: Any) -> str:
+        """Return the name of the results. Raises TypeError when another has it."""
+        if self.key is not None:
+            return definitions.group_name(func)
+        name = definitions.own_name(func) if self.name is None else self.name
+        definitions.claim(single_flight.place_of(cache), name, func)
+        return name
+
+    def keys_for(self, func: Any, name: str) -> Callable[..., Key]:
+        """Return what makes the key of a call."""
+        if self.key is not None:
+            return self.key
+        return ArgumentKeys(func, name, self.ignore, self.typed, self.version)
+
+
+def _parameters_of(plan: Plan, naming: Naming) -> dict[str, Any]:
+    """Return the options of `FastMmap.memoize`."""
+    return {
+        "expire_time": plan.expire_time,
+        **naming._asdict(),
+        "negative": plan.negative,
+        "early": plan.early,
+        "stale": plan.stale_ms / 1000,
+        "stale_on_error": plan.on_error_ms / 1000,
+        "cache_exceptions": plan.exceptions,
+        "timeout": plan.terms.timeout,
+        "lease_time": plan.terms.lease_ms / 1000,
+        "tags": plan.terms.tags,
+    }
+
+
+def _add_methods(
+    wrapper: Any,
+    function: _Function,
+    key_of: Callable[..., Key],
+    parameters: dict[str, Any],
+) -> None:
+    cache, counts = function.plan.cache, function.counts
+
+    def invalidate(*args: Any, **kwargs: Any) -> bool:
+        """Forget the result of such a call; tell whether there was one."""
+        return cache.remove(key_of(*args, **kwargs))
+
+    def cache_key(*args: Any, **kwargs: Any) -> Key:
+        """Return the key under which the result of such a call is kept."""
+        return key_of(*args, **kwargs)
+
+    def cache_info() -> CacheInfo:
+        """Return how many calls of this process computed, and how many did not."""
+        return CacheInfo(counts.hits, counts.misses)
+
+    def cache_clear() -> None:
+        """Forget all results of the function, in all processes, however many."""
+        counts.hits = counts.misses = 0
+        cache.invalidate_tag(function.plan.group)
+
+    def cache_parameters() -> dict[str, Any]:
+        """Return the options that it was made with, and the name of its results."""
+        return {**parameters}
+
+    for method in (invalidate, cache_key, cache_info, cache_clear, cache_parameters):
+        setattr(wrapper, method.__name__, method)
+
+
+def is_function(given: Any) -> bool:
+    """Tell whether it is there to be memoized."""
+    return callable(given) or isinstance(given, (classmethod, staticmethod))
+
+
+def decorator(plan: Plan, naming: Naming) -> Decorator:
     """Return what memoizes functions by this plan."""
 
     def decorate(func: Any) -> Any:
         if isinstance(func, (classmethod, staticmethod)):
             return type(func)(decorate(func.__func__))
         if not callable(func):
-            raise TypeError(f"{func!r} is no function: write @cache.memoize()")
+            raise TypeError(f"{func!r} is no function")
         _refuse_generator(func)
-        key_of = key or ArgumentKeys(func, ignore, typed)
-
-        def invalidate(*args: Any, **kwargs: Any) -> bool:
-            """Forget the result of such a call; tell whether there was one."""
-            return plan.cache.remove(key_of(*args, **kwargs))
-
-        def cache_key(*args: Any, **kwargs: Any) -> Key:
-            """Return the key under which the result of such a call is kept."""
-            return key_of(*args, **kwargs)
-
-        wrapper: Any = _wrapper_of(plan, func, key_of)
-        wrapper.cache_key = cache_key
-        wrapper.invalidate = invalidate
+        name = naming.name_for(plan.cache, func)
+        key_of = naming.keys_for(func, name)
+        own = plan._replace(group=f"fastmmap.memoize:{name}")
+        function = _Function(own, func, _core.Counts())
+        wrapper = _wrapper_of(function, key_of)
+        parameters = _parameters_of(plan, naming._replace(name=name))
+        _add_methods(wrapper, function, key_of, parameters)
         return wrapper
 
     return cast(Decorator, decorate)
 
 
 # --------------------------------------------------------------------- options
+
+
+def naming(
+    key: Optional[Callable[..., Key]],
+    ignore: Union[str, Iterable[str]],
+    typed: bool,
+    name: Optional[str],
+    version: Union[str, int, None],
+) -> Naming:
+    """Return the naming of these arguments. Raises TypeError or ValueError."""
+    ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    if key is not None and (ignored or typed or name or version is not None):
+        raise ValueError(
+            "ignore=, typed=, name= and version= say how a key is made: not with key="
+        )
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    if name == "":
+        raise ValueError("name is empty: keys begin with it")
+    return Naming(key, ignored, typed, name, version)
 
 
 def _check_early(early: float) -> float:
@@ -369,19 +536,28 @@ def _check_exceptions(given: Any, serializer: str) -> tuple[type[Exception], ...
 
 def plan(
     cache: "Keyspace",
-    expire_time: Lifetime,
+    expire_time: LifetimeOf,
+    negative: Lifetime,
     early: float,
     stale: Lifetime,
+    stale_on_error: Lifetime,
     cache_exceptions: Any,
     terms: Terms,
 ) -> Plan:
     """Return the plan of these arguments. Raises TypeError or ValueError."""
     exceptions = _check_exceptions(cache_exceptions, cache.serializer)
-    beta, stale_ms = _check_early(early), _check_stale(stale)
-    refreshes = beta > 0 or stale_ms > 0
-    made = Plan(cache, expire_time, beta, stale_ms, exceptions, terms, refreshes)
-    if made.lifetime_ms() == durations.NEVER and refreshes:
-        raise ValueError("early= and stale= need an expire_time: this never expires")
+    beta, old = _check_early(early), (_check_stale(stale), _check_stale(stale_on_error))
+    refreshes = beta > 0 or max(old) > 0
+    made = Plan(cache, expire_time, negative, beta, *old, exceptions, terms, refreshes)
+    if negative is not None:
+        durations.lifetime_ms(negative)
+    never = not callable(expire_time) and made.lifetime_ms(expire_time) < 0
+    if never and refreshes:
+        raise ValueError(
+            "early=, stale= and stale_on_error= need an expire_time: this never expires"
+        )
     if refreshes and cache.serializer == "raw":
-        raise ValueError("early= and stale= need a serializer other than 'raw'")
+        raise ValueError(
+            "early=, stale= and stale_on_error= need a serializer other than 'raw'"
+        )
     return made

@@ -10,9 +10,9 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NamedTuple, Optional, TypeVar, Union
+from typing import Any, NamedTuple, Optional, TypeVar, Union, cast
 
-from fastmmap import compressors, durations, serializers
+from fastmmap import compressors, durations, serializers, words
 from fastmmap.compressors import Compressor
 from fastmmap.serializers import Serializer
 from fastmmap.types import Lifetime
@@ -35,11 +35,24 @@ class DefaultNumber(int):
 
 DEFAULT_ENTRY_SIZE = DefaultNumber(200)
 
-_SIZE = re.compile(r"\s*(\d+)\s*([kmg]?)\s*", re.ASCII)
-_SHIFT = {"": 0, "k": 10, "m": 20, "g": 30}
+#: What `on_mismatch` may be, by the numbers that C has for them.
+MISMATCHES = ("error", "follow", "replace")
+FOLLOW = MISMATCHES.index("follow")
+
+#: A number; k, m, g or t; and i for powers of 1,024, b alone for powers of 1,000.
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(i?b?)\s*", re.ASCII)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE_MAX = 2**63 - 1
 _COUNT_MAX = 2**32 - 1
 _DEADLOCK_SECONDS = 10
+
+
+def _size_of(text: str) -> Optional[int]:
+    match = _SIZE.fullmatch(text.lower())
+    if match is None or (not match[2] and "i" in match[3]):
+        return None
+    unit = (1000 if match[3] == "b" else 1024) ** _POWERS[match[2]]
+    return int(match[1]) * unit if match[1].isdigit() else int(float(match[1]) * unit)
 
 
 def parse_size(name: str, value: Optional[Size]) -> int:
@@ -48,14 +61,13 @@ def parse_size(name: str, value: Optional[Size]) -> int:
         return 0
     size: Any = value
     if isinstance(value, str):
-        match = _SIZE.fullmatch(value.lower())
-        size = int(match[1]) << _SHIFT[match[2]] if match else None
+        size = _size_of(value)
     elif isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int or a str, not {type(value).__name__}")
     if size is None or not 0 < size <= _SIZE_MAX:
         raise ValueError(
             f"{name} is {value!r}: expected a number of bytes above 0, "
-            'or text such as "512k", "64m", "2g"'
+            'or text such as "512k", "64m", "2g", "10MB", "1GiB"'
         )
     return int(size)
 
@@ -156,6 +168,14 @@ def parse_write_action(name: str, value: str) -> bool:
     return value == "write_back"
 
 
+def parse_mismatch(name: str, value: str) -> int:
+    """Return what C calls the way to treat a file that differs."""
+    if value not in MISMATCHES:
+        known = ", ".join(f'"{word}"' for word in MISMATCHES)
+        raise ValueError(f"{name} is {value!r}: expected one of {known}")
+    return MISMATCHES.index(value)
+
+
 def parse_lifetime(name: str, value: Lifetime) -> int:
     """Return a lifetime option in milliseconds; None is never."""
     if value is None:
@@ -206,6 +226,7 @@ class Option(NamedTuple):
 OPTIONS = (
     Option("init_file", Phase.MAKING, parse_flag, "init_file"),
     Option("test_file", Phase.MAKING, parse_flag, "verify"),
+    Option("on_mismatch", Phase.OPENING, parse_mismatch, "on_mismatch"),
     Option("permissions", Phase.MAKING, parse_mode, "mode"),
     Option("unlink_on_exit", Phase.ENDING),
     Option("empty_on_exit", Phase.ENDING),
@@ -232,6 +253,7 @@ OPTIONS = (
     Option("allow_recursive", Phase.USE, parse_flag, "allow_recursive"),
     Option("lock_timeout", Phase.USE, parse_timeout, "lock_timeout_ms"),
     Option("catch_deadlocks", Phase.USE),
+    Option("read_only", Phase.OPENING, parse_flag, "read_only"),
     Option("allow_shared", Phase.OPENING, parse_flag, "allow_shared"),
     Option("allow_network_fs", Phase.OPENING, parse_flag, "allow_network_fs"),
     Option("sigbus_guard", Phase.OPENING, parse_flag, "sigbus_guard"),
@@ -240,6 +262,13 @@ OPTIONS = (
 Given = dict[str, Any]
 #: What an object that attaches to its file in another process has no use for.
 _ONCE = (Phase.MAKING, Phase.ENDING)
+
+
+#: What changes a file, sooner or later.
+_CHANGING = (
+    *("init_file", "test_file", "unlink_on_exit", "empty_on_exit"),
+    *("read_cb", "write_cb", "delete_cb"),
+)
 
 
 def core_options(given: Mapping[str, Any], *phases: Phase) -> Given:
@@ -256,6 +285,27 @@ def use_options(given: Mapping[str, Any]) -> Given:
     if given["catch_deadlocks"] and given["lock_timeout"] is None:
         given = {**given, "lock_timeout": _DEADLOCK_SECONDS}
     return core_options(given, Phase.USE)
+
+
+def check_all(constructor: Any, given: Mapping[str, Any]) -> None:
+    """Raise what a class of these options raises before it opens a file."""
+    defaults: Given = constructor.__init__.__wrapped__.__kwdefaults__
+    unknown = given.keys() - defaults.keys() - {"share_file"}
+    words.refuse(constructor.__init__.__qualname__, unknown)
+    options = {**defaults, **given}
+    core_options(options, *Phase)
+    choose_serializer(options["serializer"], options["raw_values"])
+    choose_compressor(options["compressor"], options["compress"])
+
+
+def check_read_only(given: Mapping[str, Any]) -> None:
+    """Refuse, together with ``read_only``, what would change the file."""
+    wrong = [name for name in _CHANGING if given[name]]
+    if given["read_only"] and wrong:
+        raise ValueError(
+            f"read_only=True and {wrong[0]}={given[wrong[0]]!r} disagree: "
+            "one changes what the other must leave as it is"
+        )
 
 
 def lasting(given: Mapping[str, Any]) -> Given:
@@ -282,14 +332,9 @@ def signature_of(start: Callable[[Any, Any, Given], None]) -> Callable[[_Init], 
 
         @functools.wraps(signature)
         def init(self: Any, share_file: Any = None, **options: Any) -> None:
-            unknown = options.keys() - defaults.keys()
-            if unknown:
-                raise TypeError(
-                    f"{signature.__qualname__}() got an unexpected keyword argument "
-                    f"{min(unknown)!r}"
-                )
+            words.refuse(signature.__qualname__, options.keys() - defaults.keys())
             start(self, share_file, {**defaults, **options})
 
-        return init  # type: ignore[return-value]  # wraps() gives it that signature
+        return cast(_Init, init)  # wraps() gives it that signature
 
     return make

@@ -7,19 +7,19 @@ tasks of one process are callers like any others. No lock of the cache is held
 while anybody computes or waits.
 """
 
-import inspect
 import pickle
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-from types import MappingProxyType
+from types import GeneratorType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Optional, TypeVar, Union
 
 from fastmmap import _core, callbacks, crossing, durations, unreadable, waiting
 from fastmmap.errors import Error, LockError, LockTimeout
-from fastmmap.types import Key, Lifetime
+from fastmmap.tasks import Computer
+from fastmmap.types import Key, Lifetime, LifetimeOf
 
 if TYPE_CHECKING:
     from fastmmap.keyspace import Keyspace
@@ -76,18 +76,28 @@ def lease_ms(lease_time: Lifetime) -> int:
     return _LEASE_MS_MAX if ms == durations.NEVER else min(ms, _LEASE_MS_MAX)
 
 
+def lifetime_of(value: Any, expire_time: LifetimeOf) -> Lifetime:
+    """Return the lifetime of a value. Raises what the function of it raises."""
+    if not callable(expire_time):
+        return expire_time
+    lifetime = expire_time(value)
+    if lifetime is not None:
+        durations.lifetime_ms(lifetime)  # an error of the function, not of storing
+    return lifetime
+
+
 def terms(
     lease_time: Lifetime,
     timeout: Union[int, float, None],
     tags: Tags = (),
-    expire_time: Lifetime = None,
+    expire_time: LifetimeOf = None,
 ) -> Terms:
     """Return the terms of these arguments; the lifetime of the value is looked at only.
 
     Raises TypeError or ValueError for what is no lifetime, no time to wait.
     """
     waiting.check_timeout(timeout)
-    if expire_time is not None:
+    if expire_time is not None and not callable(expire_time):
         durations.lifetime_ms(expire_time)
     # An iterator could be read once only.
     kept = tags if callable(tags) or isinstance(tags, (str, bytes)) else tuple(tags)
@@ -172,27 +182,35 @@ class Lease(_core.Lease):
             callbacks.log_refusal(self.key, path)
 
 
-#: What this context, a thread or a task, is computing just now.
-_computing: ContextVar[tuple[Lease, ...]] = ContextVar("computing", default=())
+#: What this context, a thread or a task, is computing just now, or what started it.
+_computing: ContextVar[tuple[tuple[Lease, Computer], ...]] = ContextVar(
+    "computing", default=()
+)
 
 
-def _computed_here() -> tuple[Lease, ...]:
+def _computed_around() -> tuple[tuple[Lease, Computer], ...]:
     """Return the leases of this context whose blocks run, in this process."""
-    leases = _computing.get()
-    return tuple(one for one in leases if one.running and not one.inherited)
+    pairs = _computing.get()
+    return tuple(one for one in pairs if one[0].running and not one[0].inherited)
+
+
+def _computed_here() -> list[Lease]:
+    """Return those of them that this very code, or who waits for it, computes."""
+    pairs = _computed_around()
+    return [lease for lease, computer in pairs if computer.waits_for_caller()]
 
 
 @contextmanager
 def computing(lease: Lease) -> Iterator[None]:
     """Let this context know what it computes, while a block runs."""
-    _computing.set((*_computed_here(), lease))
+    _computing.set((*_computed_around(), (lease, Computer())))
     try:
         yield
     finally:  # a coroutine may end in another context than it began in
-        _computing.set(tuple(one for one in _computing.get() if one is not lease))
+        _computing.set(tuple(one for one in _computing.get() if one[0] is not lease))
 
 
-def _place(cache: "Keyspace") -> tuple[str, ...]:
+def place_of(cache: "Keyspace") -> tuple[str, ...]:
     """Return what tells keys of this cache or namespace from those of others."""
     return (cache.share_file, *cache._names)
 
@@ -202,7 +220,7 @@ def _refuse_own(wanted: Lease) -> None:
     key, cache = wanted.key, wanted.cache
     for lease in _computed_here():
         same = lease.key == key and type(lease.key) is type(key)
-        if same and _place(lease.cache) == _place(cache):
+        if same and place_of(lease.cache) == place_of(cache):
             raise LockError(
                 f"{cache.share_file}: key {key!r} is being computed by this very "
                 "code, which would wait for itself"
@@ -212,13 +230,19 @@ def _refuse_own(wanted: Lease) -> None:
 # -------------------------------------------------------------------- many wait
 
 
-def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
+#: What is known of a key whose page another holds.
+_UNKNOWN: Final = (_core.LEASE_LEASED, 0, 0)
+
+
+def _approach(
+    lease: Lease, terms: Terms, refresh: bool
+) -> waiting.Steps[Optional[Found]]:
     """Wait until there is a value, or the lease is taken."""
-    cache, key = lease.cache, lease.key
-    watch = crossing.Watch(lease, _computed_here())
+    cache, key, look = lease.cache, lease.key, waiting.Looks()
+    watch = crossing.Watch(lease, _computed_here)
     with watch, waiting.Patience(terms.timeout) as patience:
         while True:
-            outcome, process, token = lease.take()
+            outcome, process, token = look(_UNKNOWN, lease.take, refresh)
             if outcome in (_core.LEASE_TAKEN, _core.LEASE_REFUSED):
                 return None
             if outcome == _core.LEASE_LEASED:
@@ -236,26 +260,29 @@ def _approach(lease: Lease, terms: Terms) -> waiting.Steps[Optional[Found]]:
                 if token:
                     watch.look(token, delay)
                 continue
-            value = cache._find(key, ABSENT)
+            value = look(ABSENT, cache._find, key, ABSENT)
             if value is not ABSENT:
                 return Found(value)
 
 
-def approach(lease: Lease, terms: Terms) -> Optional[Found]:
+def approach(lease: Lease, terms: Terms, refresh: bool = False) -> Optional[Found]:
     """Return the value of a key, or take the right to compute it: ``None``.
 
-    The block of the lease has begun: whatever exception comes, it ends.
+    The block of the lease has begun: whatever exception comes, it ends. With
+    ``refresh`` the right to compute a value anew that is there.
 
     Raises:
         LockTimeout: Another computes it for longer than ``terms.timeout``.
         LockError: The caller is itself part of the computation.
     """
-    return waiting.run(_approach(lease, terms))
+    return waiting.run(_approach(lease, terms, refresh))
 
 
-async def approach_async(lease: Lease, terms: Terms) -> Optional[Found]:
+async def approach_async(
+    lease: Lease, terms: Terms, refresh: bool = False
+) -> Optional[Found]:
     """Do the same without blocking the event loop."""
-    return await waiting.run_async(_approach(lease, terms))
+    return await waiting.run_async(_approach(lease, terms, refresh))
 
 
 def refuse_awaitable(value: object, lease: Lease) -> None:
@@ -263,6 +290,10 @@ def refuse_awaitable(value: object, lease: Lease) -> None:
 
     Raises TypeError.
     """
+    if not isinstance(value, (Awaitable, GeneratorType)):
+        return
+    import inspect  # rarely needed, and slow to import
+
     if not inspect.isawaitable(value):
         return
     if inspect.iscoroutine(value):
@@ -281,7 +312,7 @@ def compute(
     cache: "Keyspace",
     key: Key,
     func: Callable[[], _Result],
-    expire_time: Lifetime,
+    expire_time: LifetimeOf,
     terms: Terms,
 ) -> _Result:
     """Return the value of a key that had none; one caller computes it."""
@@ -296,7 +327,7 @@ def compute(
                 lease.read_tags(terms.tags_of())
                 value = func()
                 refuse_awaitable(value, lease)
-                lease.keep(value, expire_time)
+                lease.keep(value, lifetime_of(value, expire_time))
     finally:
         lease.release()  # an exception may come on the way out of the block
     return value
@@ -306,7 +337,7 @@ async def compute_async(
     cache: "Keyspace",
     key: Key,
     func: Callable[[], Awaitable[_Result]],
-    expire_time: Lifetime,
+    expire_time: LifetimeOf,
     terms: Terms,
 ) -> _Result:
     """Do the same without blocking the event loop."""
@@ -318,9 +349,10 @@ async def compute_async(
                 computed: _Result = found.value
                 return computed
             with computing(lease):
-                lease.read_tags(terms.tags_of())
+                await waiting.patiently(lease.read_tags, terms.tags_of())
                 computed = await func()
-                lease.keep(computed, expire_time)
+                lifetime = lifetime_of(computed, expire_time)
+                await waiting.patiently(lease.keep, computed, lifetime)
     finally:
         lease.release()
     return computed

@@ -1,12 +1,15 @@
 """The small records that go into and come out of a cache."""
 
 import enum
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Optional, Union
 
 Key = Union[str, bytes]
 #: Seconds, a timedelta, or text such as "10s"; None is the cache's default.
 Lifetime = Union[int, float, timedelta, str, None]
+#: A lifetime, or a function that gives that of a value.
+LifetimeOf = Union[Lifetime, Callable[[Any], Lifetime]]
 
 
 class Entry(NamedTuple):
@@ -25,6 +28,20 @@ class Entry(NamedTuple):
     modseq: Optional[int]
     dirty: bool
     size: int
+
+
+class CacheInfo(NamedTuple):
+    """What a memoized function did in this process, as `functools.lru_cache` says it.
+
+    ``misses`` counts the calls that computed, ``hits`` those that had the result
+    from the cache, or from another caller whom they waited for. ``maxsize`` and
+    ``currsize`` are ``None``: the results share the cache with all others.
+    """
+
+    hits: int
+    misses: int
+    maxsize: Optional[int] = None
+    currsize: Optional[int] = None
 
 
 class Store(NamedTuple):
@@ -74,7 +91,7 @@ class Stats(NamedTuple):
     ``entries`` counts index slots in use: values, tombstones and what has
     expired but is not yet reclaimed. ``bytes_live`` are the bytes of those,
     ``bytes_used`` adds what waits to be reclaimed. ``reads``, ``hits`` and
-    ``misses`` are those of caches with ``enable_stats``. ``slot_evictions`` are
+    ``misses`` are those of all who ever had the file open. ``slot_evictions`` are
     values dropped for want of an index slot, where the index could not grow.
     ``advice`` says in words which options do not fit what is stored, and what
     would.
@@ -96,6 +113,31 @@ class Stats(NamedTuple):
     recoveries: int
     pages_repaired: int
     advice: tuple[str, ...] = ()
+
+    @property
+    def hit_ratio(self) -> float:
+        """The part of the reads that were hits, 0.0 to 1.0; 0.0 without reads."""
+        return self.hits / self.reads if self.reads else 0.0
+
+
+class Client(NamedTuple):
+    """Somebody who has the file open, and what it did since then.
+
+    That is one open cache of one process: ``pid`` is the number of the process where
+    it lives, which in another container is another process here, and ``command`` its
+    name, at most 15 bytes. ``since`` is when it opened the file, in seconds since
+    1970. ``stores`` are values that it stored and integers that it changed,
+    ``waits`` the times that a page was not free at once.
+    """
+
+    pid: int
+    command: str
+    since: float
+    reads: int
+    hits: int
+    misses: int
+    stores: int
+    waits: int
 
 
 class CheckReport(NamedTuple):

@@ -9,10 +9,13 @@ import os
 import random
 import sys
 import time
-from collections.abc import Generator
-from typing import Any, Optional, TypeVar, Union
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import Any, Final, Optional, TypeVar, Union
 
 from fastmmap import _core
+from fastmmap.errors import LockTimeout, PageBusy
+from fastmmap.tasks import trio_task
 
 _Self = TypeVar("_Self", bound="Patience")
 _Result = TypeVar("_Result")
@@ -25,6 +28,10 @@ _DELAYS = 0.0002, 0.005
 #: The longer ones are for this many who wait in one process; more of them look
 #: less often, so that they leave it time to work.
 _CROWD = 256
+
+#: How long a task waits for a page before it lets its event loop go on, ms: as long
+#: as an operation of somebody else may take. After that it only looks.
+GLANCE_MS: Final = 1
 
 #: All who wait in this process.
 _waiting: set["Patience"] = set()
@@ -71,23 +78,37 @@ class Patience:
         return self.limit(self._delay * crowd * random.uniform(0.7, 1.0))
 
 
+class Looks:
+    """Looks of one caller that may meet a page which others hold."""
+
+    def __init__(self) -> None:
+        self._patience: Optional[Patience] = None
+
+    def __call__(self, default: Any, func: Callable[..., Any], *args: Any) -> Any:
+        """Return what a function returns; the default when it met such a page.
+
+        Raises LockTimeout when the ``lock_timeout`` of the cache is over.
+        """
+        try:
+            result = func(*args)
+        except PageBusy as busy:
+            message, seconds = busy.args
+            self._patience = self._patience or Patience(seconds)
+            if self._patience.limit(0) is None:
+                raise LockTimeout(message) from None
+            return default
+        self._patience = None
+        return result
+
+
 def pause(seconds: float) -> None:
     """Sleep in this thread, or greenlet."""
     time.sleep(seconds)
 
 
-def _runs_in_trio() -> bool:
-    """Tell whether a task of trio runs: anyio's do in the one or the other."""
-    trio: Any = sys.modules.get("trio")
-    try:
-        return trio is not None and trio.lowlevel.current_task() is not None
-    except (AttributeError, RuntimeError):  # half imported; no task of it
-        return False
-
-
 async def pause_async(seconds: float) -> None:
     """Sleep in this task, and let its event loop go on."""
-    if _runs_in_trio():
+    if trio_task() is not None:  # anyio's may be one of it
         await sys.modules["trio"].sleep(seconds)
         return
     import asyncio  # takes long, and not everybody needs it
@@ -108,12 +129,38 @@ def run(steps: Steps[_Result]) -> _Result:
 
 
 async def run_async(steps: Steps[_Result]) -> _Result:
-    """Wait without blocking the event loop."""
+    """Wait without blocking the event loop, for a page that is held neither.
+
+    Then PageBusy is raised within the steps, which are to wait.
+    """
+    glance = GLANCE_MS
     try:
         while True:
-            await pause_async(next(steps))
+            await pause_async(_core.attempt(glance, next, steps))
+            glance = 0
     except StopIteration as end:
         found: _Result = end.value
         return found
     finally:
         steps.close()
+
+
+async def patiently(func: Callable[..., _Result], *args: Any, **kwargs: Any) -> _Result:
+    """Return what a function returns; while it needs a page that somebody else holds,
+    the event loop goes on.
+
+    It is called again and again for that, until it gets beyond its first wait: what it
+    does before must bear repetition.
+
+    Raises LockTimeout after the ``lock_timeout`` of the cache.
+    """
+    try:
+        return _core.attempt(GLANCE_MS, func, *args, **kwargs)
+    except PageBusy as busy:
+        message, timeout = busy.args
+    with Patience(timeout) as patience:
+        while (delay := patience.delay()) is not None:
+            await pause_async(delay)
+            with suppress(PageBusy):
+                return _core.attempt(0, func, *args, **kwargs)
+    raise LockTimeout(message)

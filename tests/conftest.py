@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,17 @@ def pytest_collection_finish() -> None:
 def path(tmp_path: Path) -> str:
     """Return where the test's cache file is, or will be."""
     return str(tmp_path / "cache.fmm")
+
+
+@pytest.fixture
+def shared_path() -> Iterator[str]:
+    """Return the path of a file in a directory where everybody may make files.
+
+    pytest takes its own directories from other users whenever it starts.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o1777)
+        yield os.path.join(folder, "cache.fmm")
 
 
 @pytest.fixture

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
+from typing import Optional
 
+from fastmmap import FastMmap
+
+VERSION_AT, BYTE_ORDER_AT, UNWRITTEN_AT = 8, 12, 2056
 SEED_AT, SERIALIZER_AT, CHECKSUM_AT = 48, 72, 136
+CLIENTS_SIZE = 2048 * 512  # of the table at the end of each file
 NO_SEED = (0, 0)
 _MASK = 2**64 - 1
 
@@ -56,3 +62,36 @@ def rewrite_header(path: str, at: int, field: bytes) -> None:
     checksum = siphash(NO_SEED, bytes(data[:CHECKSUM_AT]))
     struct.pack_into("=Q", data, CHECKSUM_AT, checksum)
     Path(path).write_bytes(data)
+
+
+def word_at(path: str, at: int) -> int:
+    """Return a word of 4 bytes of the file."""
+    with open(path, "rb") as file:
+        file.seek(at)
+        (word,) = struct.unpack("=I", file.read(4))
+    return int(word)
+
+
+def put_word(path: str, at: int, word: int) -> None:
+    """Write a word of 4 bytes into the file."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(struct.pack("=I", word))
+
+
+def make_of_version(
+    path: str, version: Optional[int] = None, unwritten: int = 0
+) -> int:
+    """Make a file that begins as one of that version does, and ends soon after.
+
+    Returns the version that this library writes.
+    """
+    made = f"{path}.made"
+    FastMmap(made, cache_size="64k").close()
+    own = word_at(made, VERSION_AT)
+    if version is not None:
+        put_word(made, VERSION_AT, version)
+        put_word(made, UNWRITTEN_AT, unwritten)
+        os.truncate(made, 8192)
+    os.replace(made, path)
+    return own

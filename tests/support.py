@@ -4,24 +4,29 @@ A scenario is a function at the top of a test module. It runs in a fresh
 interpreter under a watchdog, so that whatever deadlocks fails instead of
 hanging, and whatever dies takes no test with it. It reports to the test
 with `say()`, hears from it with `heard()`, and its result comes back.
+
+A scenario imports this module, and the suite starts hundreds: what only the test
+needs is imported late.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import inspect
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import fastmmap
 from fastmmap import FastMmap, Namespace, _core
+
+if TYPE_CHECKING:
+    import subprocess
+
+#: How many times as long as in `make test` the tests marked `long` shall take.
+LONG = int(os.environ.get("FASTMMAP_LONG", "1"))
 
 MakeCache = Callable[..., FastMmap]
 _Scenario = TypeVar("_Scenario", bound="Scenario")
@@ -85,11 +90,11 @@ OPERATIONS: dict[str, Callable[[FastMmap], object]] = {
 }
 
 _LAUNCHER = """
-import ast, importlib, sys
-folders, module, name, arguments = sys.argv[1:]
-sys.path[:1] = ast.literal_eval(folders)
+import importlib, sys
+places, module, name, arguments = sys.argv[1:]
+sys.path[:] = eval(places)
 scenario = getattr(importlib.import_module(module), name)
-print(repr(scenario(*ast.literal_eval(arguments))), flush=True)
+print(repr(scenario(*eval(arguments))), flush=True)
 """
 
 
@@ -142,16 +147,17 @@ def heard() -> str:
 
 
 def _command(scenario: Callable[..., object], arguments: Sequence[object]) -> list[str]:
-    here = os.path.dirname(os.path.abspath(inspect.getfile(scenario)))
+    here = os.path.dirname(os.path.abspath(scenario.__code__.co_filename))
     tests = os.path.dirname(os.path.abspath(__file__))
     package = os.path.dirname(os.path.dirname(os.path.abspath(fastmmap.__file__)))
-    folders = [os.path.join(tests, "light"), here, tests, package]
+    places = [os.path.join(tests, "light"), here, tests, package, *sys.path]
     names = [scenario.__module__, scenario.__name__]
     return [
         sys.executable,
+        "-S",  # the test knows all places, and finding them takes as long as an import
         "-c",
         _LAUNCHER,
-        repr(folders),
+        repr(places),
         *names,
         repr(tuple(arguments)),
     ]
@@ -161,6 +167,8 @@ def run_program(
     source: str, *arguments: str, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of its own, `__main__` and all, to its end."""
+    import subprocess
+
     package = os.path.dirname(os.path.dirname(os.path.abspath(fastmmap.__file__)))
     before = os.environ.get("PYTHONPATH")
     places = os.pathsep.join(filter(None, [package, before]))
@@ -184,6 +192,9 @@ class Scenario:
         timeout: float = 60.0,
         prefix: Sequence[str] = (),
     ) -> None:
+        import subprocess
+        import tempfile
+
         self._resources = contextlib.ExitStack()
         self._stderr = self._resources.enter_context(tempfile.TemporaryFile("w+"))
         self.process = subprocess.Popen(
@@ -239,6 +250,8 @@ class Scenario:
 
     def result(self) -> Any:
         """Wait for the end and return what the scenario returned."""
+        import ast
+
         assert self.process.stdout is not None
         said = self.process.stdout.read().strip()
         assert self.exit_code() == 0, self.trouble()

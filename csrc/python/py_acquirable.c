@@ -15,7 +15,8 @@ acquirable_require(const struct acquirable_object *self)
 int
 acquirable_attempt(struct acquirable_object *self)
 {
-    PyObject *caller = acquirable_require(self) == 0 ? caller_now() : NULL;
+    PyObject *caller =
+        acquirable_require(self) == 0 ? caller_now(self->state) : NULL;
     if (caller == NULL) {
         return -1;
     }

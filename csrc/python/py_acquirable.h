@@ -79,6 +79,10 @@ DECLARE_RELEASING(acquirable_release);
 extern const char acquirable_release_some_doc[];
 PyObject *acquirable_release_some(PyObject *self, PyObject *args,
                                   PyObject *kwargs);
-DECLARE_RELEASING(acquirable_exit);
-DECLARE_RELEASING(acquirable_aexit);
+extern const char acquirable_exit_doc[];
+PyObject *acquirable_exit(PyObject *self, PyObject *const *args,
+                          Py_ssize_t count);
+extern const char acquirable_aexit_doc[];
+PyObject *acquirable_aexit(PyObject *self, PyObject *const *args,
+                           Py_ssize_t count);
 DECLARE_RELEASING(acquirable_extend);

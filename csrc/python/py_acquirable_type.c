@@ -1,5 +1,6 @@
 /* The type _core.Acquirable: its life, and the methods that acquire. */
 #include "py_acquirable.h"
+#include "py_args.h"
 
 #include <structmember.h>
 
@@ -84,17 +85,18 @@ Raises:\n\
     ValueError, OverflowError: A timeout out of range.");
 
 static PyObject *
-acquirable_acquire(PyObject *object, PyObject *args, PyObject *kwargs)
+acquirable_acquire(PyObject *object, PyObject *const *values, Py_ssize_t count,
+                   PyObject *names)
 {
     static const char *const list[] = {"blocking", "timeout", NULL};
+    static const struct args_spec spec = {"acquire", list, 0, 2};
     struct acquirable_object *self = acquirable_of(object);
-    PyObject *blocking = Py_True, *timeout = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:acquire",
-                                     (char **)(uintptr_t)list, &blocking,
-                                     &timeout)) {
+    PyObject *out[] = {NULL, NULL};
+    if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
     }
-    PyObject *patience = timeout_of(self, blocking, timeout);
+    PyObject *patience = timeout_of(self, out[0] != NULL ? out[0] : Py_True,
+                                    out[1] != NULL ? out[1] : Py_None);
     if (patience == NULL) {
         return NULL;
     }
@@ -241,7 +243,7 @@ static PyMemberDef acquirable_members[] = {
 #define WITH_NAMES(function) (PyCFunction)(void (*)(void)) function
 
 static PyMethodDef acquirable_methods[] = {
-    {"acquire", WITH_NAMES(acquirable_acquire), METH_VARARGS | METH_KEYWORDS,
+    {"acquire", WITH_NAMES(acquirable_acquire), METH_FASTCALL | METH_KEYWORDS,
      acquirable_acquire_doc},
     {"acquire_async", WITH_NAMES(acquirable_acquire_async),
      METH_VARARGS | METH_KEYWORDS, acquirable_acquire_async_doc},
@@ -250,9 +252,11 @@ static PyMethodDef acquirable_methods[] = {
      METH_VARARGS | METH_KEYWORDS, acquirable_release_some_doc},
     {"_extend", acquirable_extend, METH_O, acquirable_extend_doc},
     {"__enter__", acquirable_enter, METH_NOARGS, acquirable_enter_doc},
-    {"__exit__", acquirable_exit, METH_VARARGS, acquirable_exit_doc},
+    {"__exit__", WITH_NAMES(acquirable_exit), METH_FASTCALL,
+     acquirable_exit_doc},
     {"__aenter__", acquirable_aenter, METH_NOARGS, acquirable_aenter_doc},
-    {"__aexit__", acquirable_aexit, METH_VARARGS, acquirable_aexit_doc},
+    {"__aexit__", WITH_NAMES(acquirable_aexit), METH_FASTCALL,
+     acquirable_aexit_doc},
     {NULL, NULL, 0, NULL},
 };
 

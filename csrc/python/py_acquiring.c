@@ -5,6 +5,7 @@
  * cancelled between the two. */
 #include "py_acquirable.h"
 
+#include "py_attempt.h"
 
 enum phase { PHASE_NEW, PHASE_WAITS, PHASE_DONE };
 
@@ -88,6 +89,23 @@ go_on_sleeping(struct acquiring_object *self, PyObject *value, PyObject **out)
     return slept;
 }
 
+/* Look once, without a wait. Returns as acquirable_attempt(). */
+static int
+look(struct acquiring_object *self)
+{
+    struct attempt *attempt = attempt_begin(0);
+    if (attempt == NULL) {
+        return -1;
+    }
+    int taken = acquirable_attempt(self->acquirable);
+    attempt_end(attempt);
+    if (taken < 0 && PyErr_ExceptionMatches(self->state->page_busy)) {
+        PyErr_Clear();
+        return 0;
+    }
+    return taken;
+}
+
 /* Look and sleep until it is got, or the loop has to go on. */
 static PySendResult
 run(struct acquiring_object *self, PyObject *value, PyObject **out)
@@ -100,9 +118,7 @@ run(struct acquiring_object *self, PyObject *value, PyObject **out)
             }
             value = Py_None;
         }
-        int taken = self->acquirable != NULL
-                        ? acquirable_attempt(self->acquirable)
-                        : 1;
+        int taken = self->acquirable != NULL ? look(self) : 1;
         int slept = taken == 0 ? begin_sleep(self) : 0;
         if (taken < 0 || slept < 0) {
             return PYGEN_ERROR;

@@ -1,11 +1,43 @@
 #include "py_args.h"
 
+#include "py_escaped.h"
+
 static int
 raise_count(const struct args_spec *spec, Py_ssize_t given)
 {
     PyErr_Format(PyExc_TypeError,
                  "%s() takes at most %zd positional arguments (%zd given)",
                  spec->function, spec->positional, given);
+    return -1;
+}
+
+/* What the right word is, for those who are used to another one; "" where that
+ * is not known. */
+static PyObject *
+hint_for(PyObject *keyword)
+{
+    PyObject *words = PyImport_ImportModule("fastmmap.words");
+    PyObject *hint = words != NULL
+                         ? PyObject_CallMethod(words, "hint", "O", keyword)
+                         : NULL;
+    Py_XDECREF(words);
+    if (hint == NULL) {
+        PyErr_Clear();
+        hint = PyUnicode_FromString("");
+    }
+    return hint;
+}
+
+static int
+raise_unexpected(const struct args_spec *spec, PyObject *keyword)
+{
+    PyObject *hint = hint_for(keyword);
+    if (hint != NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() got an unexpected keyword argument '%U'%S",
+                     spec->function, keyword, hint);
+        Py_DECREF(hint);
+    }
     return -1;
 }
 
@@ -18,10 +50,7 @@ keyword_place(const struct args_spec *spec, PyObject *keyword)
             return i;
         }
     }
-    PyErr_Format(PyExc_TypeError,
-                 "%s() got an unexpected keyword argument '%U'",
-                 spec->function, keyword);
-    return -1;
+    return raise_unexpected(spec, keyword);
 }
 
 static int
@@ -46,7 +75,7 @@ parse_keywords(const struct args_spec *spec, const struct args *args,
     return 0;
 }
 
-NOINLINE int
+FMM_NOINLINE int
 args_parse(const struct args_spec *spec, const struct args *args,
            PyObject **out)
 {
@@ -70,12 +99,24 @@ args_parse(const struct args_spec *spec, const struct args *args,
     return 0;
 }
 
-NOINLINE int
+/* The bytes of a text; NULL with an exception. */
+static const char *
+text_bytes(PyObject *text, Py_ssize_t *len)
+{
+    const char *data = PyUnicode_AsUTF8AndSize(text, len);
+    if (data != NULL || !PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+        return data;
+    }
+    PyErr_Clear();
+    return escaped_bytes(text, len);
+}
+
+FMM_NOINLINE int
 key_from_object_slow(PyObject *object, struct fmm_key *key)
 {
     Py_ssize_t len = 0;
     if (PyUnicode_Check(object)) {
-        key->data = PyUnicode_AsUTF8AndSize(object, &len);
+        key->data = text_bytes(object, &len);
         key->kind = FMM_KEY_TEXT;
     }
     else if (PyBytes_Check(object)) {

@@ -25,14 +25,14 @@ int args_parse(const struct args_spec *spec, const struct args *args,
 
 /* Point `key` to the bytes of a str or bytes object, which must live on.
  * Returns 0, or -1 with TypeError, or UnicodeEncodeError for a str that is
- * no text. */
+ * neither text nor what os.fsdecode() makes of other bytes. */
 int key_from_object_slow(PyObject *object, struct fmm_key *key);
 
 static inline int
 key_from_object(PyObject *object, struct fmm_key *key)
 {
-    if (LIKELY(PyUnicode_CheckExact(object) &&
-               PyUnicode_IS_COMPACT_ASCII(object))) {
+    if (FMM_LIKELY(PyUnicode_CheckExact(object) &&
+                   PyUnicode_IS_COMPACT_ASCII(object))) {
         key->data = PyUnicode_DATA(object);
         key->len = (size_t)PyUnicode_GET_LENGTH(object);
         key->kind = FMM_KEY_TEXT;

@@ -40,7 +40,7 @@ prepare_answer(struct cache_object *self, struct answer *answer)
 {
     struct store_op *store = &answer->store;
     const struct expiry_args none = {NULL, NULL};
-    answer->encoded.owner = NULL;
+    answer->encoded.backing = NULL;
     if (answer->value == Py_None && !self->cache_not_found) {
         return 0;
     }
@@ -50,7 +50,7 @@ prepare_answer(struct cache_object *self, struct answer *answer)
     else if (value_encode(self, answer->value, &answer->encoded) < 0) {
         return -1;
     }
-    store->store = (struct fmm_store){.mode = FMM_STORE_SET};
+    store->store = (struct fmm_store_options){.mode = FMM_STORE_SET};
     store->value = &answer->encoded.value;
     store->op.call.now_ms = op_now(self); /* read_cb may have taken long */
     if (expiry_resolve(self, &none, store->op.call.now_ms, self->expire_ms,
@@ -143,7 +143,7 @@ read_stale(struct cache_object *self, struct answer *answer, bool gone,
     if (gone) {
         return 0;
     }
-    answer->encoded.owner = NULL;
+    answer->encoded.backing = NULL;
     answer->value = call_read_inside(self, answer->key);
     return answer->value != NULL ? finish_answer(answer, 0, value) : -1;
 }
@@ -162,7 +162,7 @@ read_appeared(struct cache_object *self, const struct answer *answer,
 static int
 read_locked(struct cache_object *self, struct answer *answer, PyObject **value)
 {
-    const struct writer_wish how = {.wait_ms = tell_patience(self)};
+    const struct turn_wish how = {.wait_ms = tell_patience(self)};
     struct section *section;
     struct handout changed;
     int found = 2;
@@ -210,7 +210,7 @@ run_store_claimed(struct fmm_cache *cache, struct op *op)
     const struct fmm_lease_store store = {.token = c->token,
                                           .store = c->store.store};
     op_hash(cache, op);
-    return fmm_lease_store(cache, &op->call, &op->key, c->store.value, &store,
+    return fmm_lease_value(cache, &op->call, &op->key, c->store.value, &store,
                            &c->store.ticket);
 }
 
@@ -286,10 +286,10 @@ read_by_claim(struct cache_object *self, struct answer *answer,
 static int
 read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
 {
-    const struct writer_wish how = {.wait_ms = tell_patience(self)};
+    const struct turn_wish how = {.wait_ms = tell_patience(self)};
     bool gone = false;
     int found = 2;
-    answer->encoded.owner = NULL;
+    answer->encoded.backing = NULL;
     int written = tell_key(self, answer->key, &how, &gone);
     if (written != TELL_DONE) {
         return written < 0 ? -1 : read_stale(self, answer, gone, value);
@@ -305,7 +305,7 @@ read_unheld(struct cache_object *self, struct answer *answer, PyObject **value)
     return found;
 }
 
-NOINLINE int
+FMM_NOINLINE int
 ask_read_cb(struct cache_object *self, PyObject *key, PyObject **value)
 {
     struct answer answer = {.key = key};

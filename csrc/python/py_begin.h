@@ -1,9 +1,9 @@
-/* How an operation begins: by the rules for all of them, and with the generation
- * of the namespace that its key is in. */
+/* How an operation begins: by the rules for all of them, and with the scope of
+ * the namespace that its key is in. */
 #pragma once
 
 #include "py_op.h"
-#include "py_space.h"
+#include "py_generation.h"
 
 /* Start: refuse re-entry, look after the file, tell the time. `key` is the
  * caller's. Returns 0, or -1 with an exception. */
@@ -12,29 +12,19 @@ op_begin(struct cache_object *self, struct op *op)
 {
     struct cache_object *root = self->root;
     uint64_t now_ms = fmm_now_ms();
-    if (UNLIKELY(root->sections != 0 ||
-                 now_ms - root->checked_ms >= FILE_CHECK_MS) &&
+    if (FMM_UNLIKELY(root->sections != 0 ||
+                     now_ms - root->checked_ms >= FILE_CHECK_MS) &&
         op_begin_slow(root, now_ms) < 0) {
         return -1;
     }
     op->call.now_ms = now_ms + (uint64_t)self->state->travel_ms;
     op->call.wait_ms = 0;
-    op->call.count = self->enable_stats;
+    op->call.count = self->enable_stats ? FMM_COUNTED_BY_PAGE : FMM_COUNTED;
     op->call.brief = false;
     op->timeout_ms = self->lock_timeout_ms;
     op->pinned = NULL;
     op->pin = false;
     op->quiet = false;
     op->key.scope = 0;
-    return LIKELY(self->parent == NULL) ? 0 : space_find(self, op);
-}
-
-/* The same for what may store: a namespace without a generation gets one. */
-static inline int
-op_begin_store(struct cache_object *self, struct op *op)
-{
-    if (op_begin(self, op) < 0) {
-        return -1;
-    }
-    return LIKELY(op->key.scope != SPACE_NONE) ? 0 : space_make(self, op);
+    return FMM_LIKELY(self->parent == NULL) ? 0 : generation_find(self, op);
 }

@@ -13,7 +13,7 @@ block_take(struct cache_object *cache, PyObject *key,
     }
     block->references = 1;
     block->thread = PyThread_get_thread_ident();
-    if (held_take(cache, &block->held, key, timeout_ms) < 0) {
+    if (held_key_take(cache, &block->held, key, timeout_ms) < 0) {
         block_drop(block);
         return NULL;
     }
@@ -32,7 +32,7 @@ block_drop(struct block *block)
 {
     block->references--;
     if (block->references == 0) {
-        held_release(&block->held);
+        held_key_release(&block->held);
         value_free(&block->encoded);
         Py_XDECREF(block->value);
         PyMem_Free(block);
@@ -43,7 +43,7 @@ PyObject *
 block_value(struct cache_object *cache, struct block *block)
 {
     if (block->value == NULL) {
-        PyObject *value = held_value(cache, &block->held);
+        PyObject *value = held_key_value(cache, &block->held);
         if (value == NULL) {
             return NULL;
         }
@@ -78,15 +78,15 @@ plan(struct block *block, enum block_action action, PyObject *value,
      struct encoded *encoded)
 {
     PyObject *old_value = block->value;
-    PyObject *old_owner = block->encoded.owner;
-    block->encoded.owner = NULL;
+    PyObject *old_backing = block->encoded.backing;
+    block->encoded.backing = NULL;
     block->value = value;
     block->action = action;
     if (encoded != NULL) {
         value_move(&block->encoded, encoded);
     }
     Py_XDECREF(old_value);
-    Py_XDECREF(old_owner);
+    Py_XDECREF(old_backing);
 }
 
 /* Encode now, so that an error shows where the value was given. */
@@ -95,9 +95,9 @@ block_change(struct cache_object *cache, struct block *block,
              const struct store_request *request)
 {
     struct encoded encoded;
-    struct fmm_store store;
+    struct fmm_store_options store;
     if (require_held(cache, block) < 0 ||
-        held_resolve(cache, &block->held, request, &store) < 0 ||
+        held_key_resolve(cache, &block->held, request, &store) < 0 ||
         value_encode(cache, request->value, &encoded) < 0) {
         return -1;
     }
@@ -126,9 +126,10 @@ static int
 write_value(struct cache_object *cache, struct block *block, PyObject *key)
 {
     const struct store_request request = {.key = key, .value = block->value};
-    struct fmm_store store = block->store;
-    int status = held_store(&block->held, &request, &block->encoded, &store);
-    held_leave(&block->held);
+    struct fmm_store_options store = block->store;
+    int status =
+        held_key_store(&block->held, &request, &block->encoded, &store);
+    held_key_leave(&block->held);
     if (status < 0 || store_tell(cache, &request, status, &store) < 0) {
         return -1;
     }
@@ -146,7 +147,7 @@ remove_key(struct cache_object *cache, struct block *block, PyObject *key)
     enum fmm_due due = FMM_DUE_NOTHING;
     int status = writeback_remove_held(block->held.section, &block->held.op,
                                        &plainly, &due);
-    held_leave(&block->held);
+    held_key_leave(&block->held);
     return status < 0 ? -1 : remove_finish(cache, key, due);
 }
 
@@ -160,13 +161,13 @@ block_finish(struct cache_object *cache, struct block *block, PyObject *key)
     else if (outcome == 0 && block->action == BLOCK_REMOVE) {
         outcome = remove_key(cache, block, key);
     }
-    held_leave(&block->held);
+    held_key_leave(&block->held);
     return outcome;
 }
 
 void
 block_cancel(struct block *block)
 {
-    held_leave(&block->held);
+    held_key_leave(&block->held);
     plan(block, BLOCK_KEEP, NULL, NULL);
 }

@@ -4,7 +4,7 @@
  * once it was taken out of the item to be finished. */
 #pragma once
 
-#include "py_lock.h"
+#include "py_held_key.h"
 
 enum block_action { BLOCK_KEEP, BLOCK_STORE, BLOCK_REMOVE };
 
@@ -13,11 +13,12 @@ struct block {
     struct block *next; /* of the same item */
     size_t references;
     unsigned long thread;
-    struct held held; /* its section is NULL from the end of the block on */
-    PyObject *value;  /* as it will be; NULL: not decoded yet */
+    struct held_key
+        held;        /* its section is NULL from the end of the block on */
+    PyObject *value; /* as it will be; NULL: not decoded yet */
     enum block_action action;
     struct encoded encoded; /* of BLOCK_STORE */
-    struct fmm_store store;
+    struct fmm_store_options store;
 };
 
 /* Wait for the page and read the key, which must live on. A block with one

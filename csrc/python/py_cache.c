@@ -30,7 +30,19 @@ cache_set_map(struct cache_object *self, struct mapping *map)
     cache_detach(self);
     self->map = map;
     self->info = map->info;
-    self->told_nameless = false;
+    self->told_nameless = self->told_kept = false;
+}
+
+int
+cache_tell(const struct cache_object *self, const struct fmm_error *notice)
+{
+    if (notice->text[0] == '\0') {
+        return 0;
+    }
+    PyObject *done = PyObject_CallFunction(self->state->log_notice, "Os",
+                                           self->path, notice->text);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
 }
 
 /* Open the path again. NULL as of mapping_open(). What it takes along is its
@@ -51,6 +63,7 @@ open_again(const struct cache_object *self, bool must_exist,
         .allow_network_fs = self->allow_network_fs,
         .sigbus_guard = self->sigbus_guard,
         .inspect = self->inspect,
+        .read_only = self->read_only,
     };
     if (!must_exist) {
         options.page_size = info.page_size;
@@ -62,9 +75,46 @@ open_again(const struct cache_object *self, bool must_exist,
     return map;
 }
 
+/* A child whose fork found no way to open the file: what follows would be
+ * another file, so the object is closed. */
+static int
+close_lost(struct cache_object *self)
+{
+    cache_detach(self);
+    PyErr_Format(self->state->closed_error,
+                 "%U: this process was forked and could not open the file for "
+                 "itself (no descriptors left, or neither its name nor /proc "
+                 "leads to it): the cache is closed here, open it again",
+                 self->path);
+    return -1;
+}
+
+/* Go on with the file that is open, for the one that has its name is another
+ * user's, or of another version: say so once. It is looked for again when the name
+ * is. */
+static int
+keep_file(struct cache_object *self, const struct fmm_error *error,
+          PyObject *log)
+{
+    fmm_keep(self->map->cache);
+    if (self->told_kept) {
+        return 0;
+    }
+    self->told_kept = true;
+    PyObject *done = PyObject_CallFunction(log, "Os", self->path, error->text);
+    Py_XDECREF(done);
+    if (done == NULL) {
+        return -1;
+    }
+    return self->map != NULL ? 0 : cache_raise_closed(self);
+}
+
 int
 cache_reattach(struct cache_object *self, bool required)
 {
+    if (self->map != NULL && fmm_lost(self->map->cache)) {
+        return close_lost(self);
+    }
     const struct mapping *old = self->map;
     struct fmm_error error;
     struct mapping *map = open_again(self, true, &error);
@@ -75,6 +125,13 @@ cache_reattach(struct cache_object *self, bool required)
         /* Replaced, and what replaced it was removed: make it anew, rather
          * than fail for ever. */
         map = self->inspect ? NULL : open_again(self, false, &error);
+    }
+    bool ours = map == NULL && self->map != NULL && self->map == old;
+    if (ours && error.status == FMM_ERR_VERSION) {
+        return keep_file(self, &error, self->state->log_passed);
+    }
+    if (ours && error.status == FMM_ERR_OS && fmm_usurped(old->cache)) {
+        return keep_file(self, &error, self->state->log_kept);
     }
     if (map == NULL) {
         return error.status == FMM_OK

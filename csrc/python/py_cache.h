@@ -39,11 +39,13 @@ struct cache_object {
     int64_t tombstone_ms;    /* the same of tombstones */
     struct codec codec;
     bool enable_stats, sigbus_guard, allow_shared, allow_network_fs, inspect;
+    bool read_only;
     bool write_back, allow_recursive, cache_not_found;
     bool unlink_on_exit, empty_on_exit;
     bool unlink_last;   /* the file goes with the last that has it open */
     bool told_orphan;   /* logged that changed values are stuck */
     bool told_nameless; /* logged that the file lost its name */
+    bool told_kept;     /* logged that the file with its name is not for us */
     uint32_t mode;      /* of the file, should it be made again */
     uint64_t forks;     /* fmm_forks() when the object was made */
     PyObject *context, *read_cb, *write_cb, *delete_cb; /* or NULL */
@@ -63,8 +65,11 @@ void cache_set_map(struct cache_object *self, struct mapping *map);
 /* Leave the file without the work due at exit; fine when closed. */
 void cache_detach(struct cache_object *self);
 /* Attach to the file that has the path now. When there is none, go on with
- * the old one, or, if `required`, make it anew. Returns 0, or -1 with an
- * exception. */
+ * the old one, or, if `required`, make it anew; when it is of another version of
+ * the format, go on with the old one. Returns 0, or -1 with an exception. */
 int cache_reattach(struct cache_object *self, bool required);
+/* Log what an open had to say, if anything. */
+int cache_tell(const struct cache_object *self,
+               const struct fmm_error *notice);
 /* Raise ClosedError. Returns -1. */
 int cache_raise_closed(const struct cache_object *self);

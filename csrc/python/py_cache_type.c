@@ -2,6 +2,7 @@
 #include "py_error.h"
 #include "py_methods.h"
 #include "py_sections.h"
+#include "py_turn.h"
 
 #include <string.h>
 
@@ -12,21 +13,41 @@ static int
 parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
               struct fmm_options *o)
 {
-    static const char *const list[] = {
-        "path",         "cache_size",   "page_size",
-        "num_pages",    "slots",        "entry_size",
-        "serializer",   "compressor",   "mode",
-        "init_file",    "must_exist",   "sparse",
-        "verify",       "allow_shared", "allow_network_fs",
-        "sigbus_guard", "inspect",      NULL};
+    static const char *const list[] = {"path",
+                                       "cache_size",
+                                       "page_size",
+                                       "num_pages",
+                                       "slots",
+                                       "entry_size",
+                                       "serializer",
+                                       "compressor",
+                                       "mode",
+                                       "init_file",
+                                       "must_exist",
+                                       "sparse",
+                                       "verify",
+                                       "allow_shared",
+                                       "allow_network_fs",
+                                       "sigbus_guard",
+                                       "inspect",
+                                       "read_only",
+                                       "lock_timeout_ms",
+                                       "serializer_follows",
+                                       "compressor_follows",
+                                       "renew_old",
+                                       "on_mismatch",
+                                       NULL};
     unsigned long long cache_size = 0, page_size = 0;
-    int flags[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    long long wait_ms = -1;
+    int flags[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    int on_mismatch = FMM_MISMATCH_ERROR;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "U|$KKIIIzzIpppppppp:Cache",
+            args, kwargs, "U|$KKIIIzzIpppppppppLpppi:Cache",
             (char **)(uintptr_t)list, path, &cache_size, &page_size,
             &o->num_pages, &o->slots, &o->entry_size, &o->serializer,
             &o->compressor, &o->mode, &flags[0], &flags[1], &flags[2],
-            &flags[3], &flags[4], &flags[5], &flags[6], &flags[7])) {
+            &flags[3], &flags[4], &flags[5], &flags[6], &flags[7], &flags[8],
+            &wait_ms, &flags[9], &flags[10], &flags[11], &on_mismatch)) {
         return -1;
     }
     o->cache_size = cache_size;
@@ -38,7 +59,13 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
     o->allow_shared = flags[4];
     o->allow_network_fs = flags[5];
     o->sigbus_guard = flags[6];
-    o->inspect = flags[7];
+    o->inspect = flags[7] || flags[8];
+    o->read_only = flags[8];
+    o->turn_wait_ms = wait_ms;
+    o->serializer_follows = flags[9];
+    o->compressor_follows = flags[10];
+    o->renew_old = flags[11];
+    o->on_mismatch = (enum fmm_mismatch)on_mismatch;
     return 0;
 }
 
@@ -86,7 +113,35 @@ cache_set_file(struct cache_object *self, struct mapping *map,
     self->allow_network_fs = options->allow_network_fs;
     self->sigbus_guard = options->sigbus_guard;
     self->inspect = options->inspect;
+    self->read_only = options->read_only;
     cache_set_codec(self);
+}
+
+#define TURN_WAIT_MS 60000 /* at most, for one who is stuck */
+#define TURN_SLICE_MS 50   /* between two looks at signals */
+
+/* Open it. With init_file those are waited for who tell the user's store of
+ * what is in the old file. Returns NULL as mapping_open(), also with the
+ * exception of a signal handler. */
+static struct mapping *
+open_in_turn(const struct fmm_options *options, struct fmm_error *error)
+{
+    int64_t wait_ms = options->turn_wait_ms;
+    bool longest = wait_ms < 0 || wait_ms > TURN_WAIT_MS;
+    int64_t left = turn_patience(longest ? TURN_WAIT_MS : wait_ms);
+    struct fmm_options sliced = *options;
+    for (;; left -= TURN_SLICE_MS) {
+        sliced.turn_wait_ms = left < TURN_SLICE_MS ? left : TURN_SLICE_MS;
+        struct mapping *map = mapping_open(&sliced, error);
+        if (map != NULL || error->status != FMM_BUSY ||
+            left <= TURN_SLICE_MS) {
+            return map;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            error->status = FMM_OK;
+            return NULL;
+        }
+    }
 }
 
 /* Open the file. Another thread may be about the same, for the GIL is
@@ -97,7 +152,8 @@ cache_open(struct cache_object *self, PyObject *path, PyObject *path_bytes,
 {
     struct fmm_error error;
     options->path = PyBytes_AS_STRING(path_bytes);
-    struct mapping *map = mapping_open(options, &error);
+    options->own_turns = options->init_file ? turn_own(path) : 0;
+    struct mapping *map = open_in_turn(options, &error);
     if (map == NULL) {
         return error.status == FMM_OK
                    ? -1
@@ -110,7 +166,7 @@ cache_open(struct cache_object *self, PyObject *path, PyObject *path_bytes,
     cache_set_file(self, map, options);
     Py_XSETREF(self->path_bytes, Py_NewRef(path_bytes));
     Py_XSETREF(self->path, Py_NewRef(path));
-    return 0;
+    return cache_tell(self, &error);
 }
 
 static int
@@ -326,6 +382,7 @@ static PyMethodDef cache_methods[] = {
     {"purge", cache_purge, METH_NOARGS, cache_purge_doc},
     {"flush", cache_flush, METH_NOARGS, cache_flush_doc},
     {"close", cache_close_method, METH_NOARGS, cache_close_method_doc},
+    {"_clients", cache_clients, METH_NOARGS, cache_clients_doc},
     {"_stats", cache_stats, METH_NOARGS, cache_stats_doc},
     {"_check_page", cache_check_page, METH_VARARGS, cache_check_page_doc},
     {"_info", cache_info, METH_NOARGS, cache_info_doc},
@@ -341,7 +398,9 @@ PyDoc_STRVAR(cache_doc,
 "Cache(path, *, cache_size=0, page_size=0, num_pages=0, slots=0,\
  entry_size=0, serializer=None, compressor=None, mode=0, init_file=False,\
  must_exist=False, sparse=False, verify=False, allow_shared=False,\
- allow_network_fs=False, sigbus_guard=False, inspect=False)\n\
+ allow_network_fs=False, sigbus_guard=False, inspect=False,\
+ read_only=False, lock_timeout_ms=-1, serializer_follows=False,\
+ compressor_follows=False, renew_old=False, on_mismatch=0)\n\
 --\n\
 \n\
 An open cache file: the base of ``fastmmap.FastMmap``, whose options it\n\

@@ -1,25 +1,40 @@
 #include "py_callback.h"
 
+#include "py_attempt.h"
 #include "py_call.h"
+#include "py_error.h"
 #include "py_expiry.h"
+
+/* Whether it tells of the moment, and not of the store: KeyboardInterrupt and
+ * the like, and what a signal handler raised, such as a soft time limit. 1, 0,
+ * or -1 with an exception. */
+static int
+is_of_moment(const struct cache_object *self, PyObject *error)
+{
+    if (!PyObject_TypeCheck(error, (PyTypeObject *)PyExc_Exception)) {
+        return 1;
+    }
+    PyObject *answer = call_kept_one(self->state->is_of_signal, error);
+    int of_signal = answer != NULL ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    return of_signal;
+}
 
 int
 callback_log(struct cache_object *self, const char *callback, PyObject *key)
 {
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
-        return -1; /* KeyboardInterrupt and the like */
+    PyObject *error = error_take();
+    int of_moment = is_of_moment(self, error);
+    if (of_moment > 0) {
+        error_put(error);
+        return -1;
     }
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(error, traceback);
-    }
-    PyObject *done = PyObject_CallFunction(self->state->log_failure, "sOOO",
-                                           callback, key, self->path, error);
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(traceback);
+    PyObject *done =
+        of_moment == 0
+            ? PyObject_CallFunction(self->state->log_failure, "sOOO", callback,
+                                    key, self->path, error)
+            : NULL;
+    Py_DECREF(error);
     Py_XDECREF(done);
     return done != NULL ? 0 : -1;
 }
@@ -38,6 +53,7 @@ callback_call(struct cache_object *self, PyObject *callback,
     if (!self->allow_recursive && (section = section_enter(self)) == NULL) {
         return NULL;
     }
+    attempt_commit();
     PyObject *result = call_kept(callback, args, count);
     if (section != NULL) {
         section_leave(section);

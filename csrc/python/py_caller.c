@@ -1,22 +1,26 @@
 #include "py_caller.h"
 
-/* An attribute of a module that is imported, if it has it; a new reference.
- * NULL without an exception. */
+/* A module that is imported; borrowed, NULL without an exception. */
 static PyObject *
-attribute_of(const char *module, const char *name)
+imported(PyObject *name)
 {
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    PyObject *found = PyDict_GetItemString(modules, module);
-    PyObject *value =
-        found != NULL ? PyObject_GetAttrString(found, name) : NULL;
+    PyObject *found = PyDict_GetItemWithError(modules, name);
     PyErr_Clear();
-    return value;
+    return found;
 }
 
-static bool
-is_imported(const char *module)
+/* What a module has by a name; borrowed, NULL without an exception: it is no
+ * module, or has no such thing. */
+static PyObject *
+found_in(PyObject *module, PyObject *name)
 {
-    return PyDict_GetItemString(PyImport_GetModuleDict(), module) != NULL;
+    if (module == NULL || !PyModule_Check(module)) {
+        return NULL;
+    }
+    PyObject *found = PyDict_GetItemWithError(PyModule_GetDict(module), name);
+    PyErr_Clear();
+    return found;
 }
 
 /* fastmmap.sync.caller knows all kinds of them. */
@@ -30,65 +34,62 @@ ask_python(void)
     return caller;
 }
 
-/* The running task of asyncio, from CPython 3.12 on. */
+/* Call what a module has by a name, if it does; NULL without an exception. */
 static PyObject *
-task_by_call(PyObject *current_task)
+call_in(PyObject *module, PyObject *name)
 {
-    PyObject *task = PyObject_CallNoArgs(current_task);
-    PyErr_Clear(); /* no running loop */
-    return task;
+    PyObject *function = Py_XNewRef(found_in(module, name));
+    PyObject *result = function != NULL ? PyObject_CallNoArgs(function) : NULL;
+    Py_XDECREF(function);
+    PyErr_Clear();
+    return result;
 }
 
-/* Before that only its table is there for C. */
+/* The task that runs in a loop of asyncio. From CPython 3.12 on C can ask for
+ * it, before that only its table is there for C. */
 static PyObject *
-task_by_table(PyObject *running_loop, PyObject *tasks)
+task_in(const struct module_state *state, PyObject *asyncio, PyObject *loop)
 {
-    PyObject *loop = PyObject_CallNoArgs(running_loop);
-    PyObject *task =
-        loop != NULL && loop != Py_None ? PyObject_GetItem(tasks, loop) : NULL;
+    if (found_in(asyncio, state->current_task) != NULL) {
+        return call_in(asyncio, state->current_task);
+    }
+    PyObject *tasks = Py_XNewRef(found_in(asyncio, state->current_tasks));
+    PyObject *task = tasks != NULL ? PyObject_GetItem(tasks, loop) : NULL;
+    Py_XDECREF(tasks);
     PyErr_Clear();
-    Py_XDECREF(loop);
     return task;
 }
 
 /* The running task of asyncio; NULL or None: there is none. */
 static PyObject *
-running_task(void)
+running_task(const struct module_state *state)
 {
-    PyObject *task = NULL;
-    PyObject *current = attribute_of("_asyncio", "current_task");
-    if (current != NULL) {
-        task = task_by_call(current);
-        Py_DECREF(current);
-        return task;
-    }
-    PyObject *loop = attribute_of("_asyncio", "_get_running_loop");
-    PyObject *tasks = attribute_of("_asyncio", "_current_tasks");
-    if (loop != NULL && tasks != NULL) {
-        task = task_by_table(loop, tasks);
+    PyObject *asyncio = imported(state->asyncio), *task = NULL;
+    PyObject *loop =
+        asyncio != NULL ? call_in(asyncio, state->running_loop) : NULL;
+    if (loop != NULL && loop != Py_None) {
+        task = task_in(state, asyncio, loop);
     }
     Py_XDECREF(loop);
-    Py_XDECREF(tasks);
     return task;
 }
 
 /* Greenlets have identities of their own: their get_ident() is no builtin. */
 static bool
-has_greenlets(void)
+has_greenlets(const struct module_state *state)
 {
-    PyObject *get_ident = attribute_of("threading", "get_ident");
-    bool builtin = get_ident == NULL || PyCFunction_Check(get_ident);
-    Py_XDECREF(get_ident);
-    return !builtin;
+    PyObject *get_ident =
+        found_in(imported(state->threading), state->get_ident);
+    return get_ident != NULL && !PyCFunction_Check(get_ident);
 }
 
 PyObject *
-caller_now(void)
+caller_now(const struct module_state *state)
 {
-    if (is_imported("trio") || has_greenlets()) {
+    if (imported(state->trio) != NULL || has_greenlets(state)) {
         return ask_python();
     }
-    PyObject *task = running_task();
+    PyObject *task = running_task(state);
     if (task != NULL && task != Py_None) {
         return task;
     }

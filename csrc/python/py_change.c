@@ -10,12 +10,12 @@
 struct incr_op {
     struct op op;
     int64_t delta, initial, result;
-    struct fmm_store store;
+    struct fmm_store_options store;
     uint64_t expire_at;
     struct fmm_ticket ticket;
 };
 
-FLATTEN static enum fmm_status
+FMM_FLATTEN static enum fmm_status
 run_incr(struct fmm_cache *cache, struct op *op)
 {
     struct incr_op *i = (struct incr_op *)op;
@@ -56,8 +56,8 @@ finish_incr(struct cache_object *self, const struct incr_op *i, int status,
             PyObject *key)
 {
     PyObject *value = PyLong_FromLongLong(i->result);
-    const struct fmm_store store = {.expire_at = i->expire_at,
-                                    .dirty = i->store.dirty};
+    const struct fmm_store_options store = {.expire_at = i->expire_at,
+                                            .dirty = i->store.dirty};
     const struct store_request request = {.key = key, .value = value};
     if (value == NULL || store_tell(self, &request, status, &store) < 0) {
         Py_XDECREF(value);
@@ -67,7 +67,7 @@ finish_incr(struct cache_object *self, const struct incr_op *i, int status,
 }
 
 /* What is no int may be the mark that read_cb found nothing. */
-COLD static int
+FMM_COLD static int
 incr_over_missing(struct cache_object *self, struct incr_op *i, PyObject *key)
 {
     int forgotten = missing_forget(self, key);
@@ -81,7 +81,7 @@ static PyObject *
 incr(struct cache_object *self, struct incr_op *i, PyObject *key)
 {
     int status = writeback_call(self, &i->op, run_incr, &i->ticket);
-    if (UNLIKELY(status == FMM_NOT_INT)) {
+    if (FMM_UNLIKELY(status == FMM_NOT_INT)) {
         status = incr_over_missing(self, i, key);
     }
     switch (status) {
@@ -129,13 +129,13 @@ incr_from_args(struct cache_object *self, const char *function,
     const struct args_spec spec = {function, list, 1, 2};
     PyObject *out[4] = {NULL, NULL, NULL, NULL};
     struct incr_op i;
-    i.store = (struct fmm_store){.dirty = self->write_back, .keep_tags = true};
+    i.store = (struct fmm_store_options){.dirty = self->write_back,
+                                         .keep_tags = true};
     if (args_parse(&spec, args, out) < 0 || parse_numbers(out, sign, &i) < 0) {
         return NULL;
     }
     const struct expiry_args expiry = {out[3], NULL};
-    if (op_set_key(self, out[0], &i.op.key) < 0 ||
-        op_begin_store(self, &i.op) < 0 ||
+    if (op_set_key(self, out[0], &i.op.key) < 0 || op_begin(self, &i.op) < 0 ||
         expiry_resolve(self, &expiry, i.op.call.now_ms, self->expire_ms,
                        &i.store.expire_at) < 0) {
         return NULL;
@@ -206,15 +206,14 @@ cache_decr(struct cache_object *self, PyObject *const *values,
 struct touch_op {
     struct op op;
     uint64_t expire_at;
-    struct fmm_parts parts; /* of a value that is in parts */
 };
 
-FLATTEN static enum fmm_status
+FMM_FLATTEN static enum fmm_status
 run_touch(struct fmm_cache *cache, struct op *op)
 {
     struct touch_op *t = (struct touch_op *)op;
     op_hash(cache, op);
-    return fmm_touch(cache, &op->call, &op->key, t->expire_at, &t->parts);
+    return fmm_touch(cache, &op->call, &op->key, t->expire_at);
 }
 
 METHOD_DOC(cache_touch_doc,
@@ -222,6 +221,9 @@ METHOD_DOC(cache_touch_doc,
 --\n\
 \n\
 Change the lifetime of a value, nothing else.\n\
+\n\
+``write_cb`` is not told: the value has not changed. One that is still to be\n\
+written back is written with its newest lifetime.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -253,11 +255,6 @@ cache_touch(struct cache_object *self, PyObject *const *values,
                        &t.expire_at) < 0) {
         return NULL;
     }
-    t.parts.length = 0;
     int status = op_call(self, &t.op, run_touch);
-    if (UNLIKELY(t.parts.length != 0) && status == FMM_OK &&
-        large_touch(self, &t.parts, t.expire_at) < 0) {
-        return NULL;
-    }
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
 }

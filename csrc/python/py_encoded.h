@@ -22,7 +22,7 @@ enum value_type {
  * `value` may point into it. */
 struct encoded {
     struct fmm_value value;
-    PyObject *owner; /* keeps the bytes alive */
+    PyObject *backing; /* keeps the bytes alive */
     union {
         int64_t integer;
         double real;

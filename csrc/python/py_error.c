@@ -14,6 +14,9 @@ static const struct error_row error_table[] = {
     {FMM_ERR_CORRUPT, offsetof(struct module_state, corrupt_error),
      "a page failed its checks and was emptied: its values are gone, the "
      "rest is kept, and the cache can be used on"},
+    {FMM_ERR_READ_ONLY, offsetof(struct module_state, unsupported),
+     "the cache was opened with read_only=True: it can be read, and nothing "
+     "else; open it without, as who may write the file"},
     {FMM_ERR_ARGUMENT, offsetof(struct module_state, error),
      "the core refused an argument: please report this"},
 };
@@ -75,8 +78,14 @@ error_raise_open(const struct module_state *state,
     case FMM_ERR_ARGUMENT:
         PyErr_Format(PyExc_ValueError, "%U: %s", path, error->text);
         break;
+    case FMM_BUSY:
+        PyErr_Format(state->lock_timeout, "%U: %s", path, error->text);
+        break;
     case FMM_ERR_CORRUPT:
         PyErr_Format(state->corrupt_error, "%U: %s", path, error->text);
+        break;
+    case FMM_ERR_VERSION:
+        PyErr_Format(state->version_error, "%U: %s", path, error->text);
         break;
     default:
         PyErr_Format(state->format_error, "%U: %s", path, error->text);

@@ -3,6 +3,7 @@
 #include "py_ask.h"
 #include "py_begin.h"
 #include "py_encoded.h"
+#include "py_expiry.h"
 #include "py_methods.h"
 #include "py_read.h"
 
@@ -12,17 +13,32 @@ read_through(struct cache_object *self, PyObject *key, PyObject **value)
 {
     bool known_missing;
     int found = read_plainly(self, key, value, &known_missing);
-    if (LIKELY(found != 0) || known_missing || self->read_cb == NULL) {
+    if (FMM_LIKELY(found != 0) || known_missing || self->read_cb == NULL) {
         return found;
     }
     return ask_read_cb(self, key, value);
 }
 
-static const char *const get_names[] = {"key", "default", NULL};
+/* Let a value that was found live for as long as `touch` says. Takes over
+ * `value`; NULL with an exception. */
+static PyObject *
+touch_found(struct cache_object *self, PyObject *key, PyObject *value,
+            PyObject *touch)
+{
+    PyObject *done =
+        PyObject_CallMethod((PyObject *)self, "touch", "OO", key, touch);
+    if (done == NULL) {
+        Py_CLEAR(value);
+    }
+    Py_XDECREF(done);
+    return value;
+}
+
+static const char *const get_names[] = {"key", "default", "touch", NULL};
 static const struct args_spec get_spec = {"get", get_names, 1, 2};
 
 METHOD_DOC(cache_get_doc,
-"get($self, /, key, default=None)\n\
+"get($self, /, key, default=None, *, touch=None)\n\
 --\n\
 \n\
 Return the value of a key.\n\
@@ -34,6 +50,8 @@ names key and file, and stays.\n\
 Args:\n\
     key: str or bytes.\n\
     default: Returned when there is no value.\n\
+    touch: A lifetime that a value which is there has from now on, as of\n\
+        `touch`; ``None`` leaves it alone.\n\
 \n\
 Returns:\n\
     The value, or `default`.\n\
@@ -48,9 +66,9 @@ PyObject *
 cache_get(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
           PyObject *names)
 {
-    PyObject *out[] = {NULL, NULL};
+    PyObject *out[] = {NULL, NULL, NULL};
     PyObject *value;
-    if (LIKELY(names == NULL && (count == 1 || count == 2))) {
+    if (FMM_LIKELY(names == NULL && (count == 1 || count == 2))) {
         out[0] = values[0];
         out[1] = count == 2 ? values[1] : NULL;
     }
@@ -59,8 +77,10 @@ cache_get(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
         return NULL;
     }
     int found = read_through(self, out[0], &value);
-    if (LIKELY(found > 0)) {
-        return value;
+    if (FMM_LIKELY(found > 0)) {
+        return FMM_LIKELY(!is_given(out[2]))
+                   ? value
+                   : touch_found(self, out[0], value, out[2]);
     }
     return found < 0 ? NULL : Py_NewRef(out[1] != NULL ? out[1] : Py_None);
 }
@@ -89,7 +109,7 @@ run_exists(struct fmm_cache *cache, struct op *op)
                       &((struct exists_op *)op)->meta);
 }
 
-FLATTEN int
+FMM_FLATTEN int
 cache_contains(PyObject *object, PyObject *key)
 {
     struct cache_object *self = (struct cache_object *)object;
@@ -134,6 +154,51 @@ cache_exists(struct cache_object *self, PyObject *const *values,
     }
     int found = cache_contains((PyObject *)self, key);
     return found < 0 ? NULL : PyBool_FromLong(found);
+}
+
+static const struct args_spec ttl_spec = {"ttl", key_names, 1, 1};
+
+METHOD_DOC(cache_ttl_doc,
+"ttl($self, /, key)\n\
+--\n\
+\n\
+Return how long a value still lives; never calls ``read_cb``.\n\
+\n\
+Args:\n\
+    key: str or bytes.\n\
+\n\
+Returns:\n\
+    Seconds, a float; ``None`` for one that never expires.\n\
+\n\
+Raises:\n\
+    KeyError: The key is missing.\n\
+    TypeError: The key is of another type.");
+
+PyObject *
+cache_ttl(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
+          PyObject *names)
+{
+    struct exists_op e;
+    PyObject *key = NULL;
+    if (args_parse(&ttl_spec, &(struct args){values, count, names}, &key) <
+            0 ||
+        op_set_key(self, key, &e.op.key) < 0 || op_begin(self, &e.op) < 0) {
+        return NULL;
+    }
+    e.op.call.count = false;
+    int status = op_call(self, &e.op, run_exists);
+    if (status < 0) {
+        return NULL;
+    }
+    if (status == FMM_MISS || e.meta.type == VALUE_NOT_FOUND) {
+        PyErr_SetObject(PyExc_KeyError, key);
+        return NULL;
+    }
+    if (e.meta.expire_at == 0) {
+        Py_RETURN_NONE;
+    }
+    double left = (double)e.meta.expire_at - (double)e.op.call.now_ms;
+    return PyFloat_FromDouble(left > 0 ? left / 1000.0 : 0.0);
 }
 
 static const struct args_spec entry_spec = {"get_entry", key_names, 1, 1};

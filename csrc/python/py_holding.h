@@ -40,7 +40,7 @@ void holding_forget_all(struct module_state *state);
 static inline void
 holding_confirm(struct module_state *state)
 {
-    if (UNLIKELY(state->unsure != NULL)) {
+    if (FMM_UNLIKELY(state->unsure != NULL)) {
         holding_confirm_all(state);
     }
 }

@@ -235,7 +235,7 @@ holdings_init(PyObject *object, PyObject *args, PyObject *kwargs)
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
             args, kwargs, "O!O!i:Holdings", (char **)(uintptr_t)list,
-            state->space_type, &cache, &PyTuple_Type, &keys, &kind)) {
+            state->keyspace_type, &cache, &PyTuple_Type, &keys, &kind)) {
         return -1;
     }
     if (self->cache != NULL || PyTuple_GET_SIZE(keys) == 0 ||
@@ -288,7 +288,7 @@ holdings_share(PyObject *module, PyObject *args)
     struct module_state *state = PyModule_GetState(module);
     PyObject *cache, *keys;
     int kind;
-    if (!PyArg_ParseTuple(args, "O!O!i:share", state->space_type, &cache,
+    if (!PyArg_ParseTuple(args, "O!O!i:share", state->keyspace_type, &cache,
                           &PyTuple_Type, &keys, &kind)) {
         return NULL;
     }

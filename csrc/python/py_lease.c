@@ -67,8 +67,7 @@ cache_lease_peek(PyObject *object, PyObject *args)
     if (status != FMM_OK) {
         Py_RETURN_NONE;
     }
-    return Py_BuildValue("Idd", fmm_lease_pid(&p.lease),
-                         (double)p.since_ms / 1000.0,
+    return Py_BuildValue("Idd", p.lease.pid, (double)p.since_ms / 1000.0,
                          (double)p.lease.deadline / 1000.0);
 }
 
@@ -88,7 +87,7 @@ refusal(int status, const struct fmm_lease *theirs)
 {
     switch (status) {
     case FMM_LEASED:
-        return take_result(LEASE_LEASED, fmm_lease_pid(theirs), theirs->token);
+        return take_result(LEASE_LEASED, theirs->pid, theirs->token);
     case FMM_EXISTS:
         return take_result(LEASE_EXISTS, 0, 0);
     default: /* FMM_STALE, FMM_NO_ROOM */
@@ -172,7 +171,7 @@ run_compute(struct fmm_cache *cache, struct op *op)
     const struct fmm_lease_store store = {
         .token = c->token, .store = c->store.store, .leasable = c->leasable};
     op_hash(cache, op);
-    return fmm_lease_store(cache, &op->call, &op->key, c->store.value, &store,
+    return fmm_lease_value(cache, &op->call, &op->key, c->store.value, &store,
                            &c->store.ticket);
 }
 
@@ -322,9 +321,9 @@ lease_init(PyObject *object, PyObject *args, PyObject *kwargs)
     PyObject *name;
     unsigned long long ms;
     if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O!OK:Lease",
-                                     (char **)(uintptr_t)list,
-                                     state->space_type, &cache, &name, &ms) ||
+        !PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O!OK:Lease", (char **)(uintptr_t)list,
+            state->keyspace_type, &cache, &name, &ms) ||
         key_from_object(name, &key) < 0) {
         return -1;
     }

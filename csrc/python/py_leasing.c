@@ -50,20 +50,49 @@ note(struct cache_object *self, struct holding *holding,
     holding->duration_ms = t->request->duration_ms;
 }
 
+/* Ask for it once. Returns as holding_take(), but FMM_BUSY for a page that
+ * somebody has. */
+static int
+take_once(struct cache_object *self, struct holding *holding,
+          struct take_op *t)
+{
+    if (op_set_key(self, holding->name, &t->op.key) < 0 ||
+        op_begin(self, &t->op) < 0) {
+        return -1;
+    }
+    t->op.pin = true;
+    glance(self, t);
+    return writeback_call(self, &t->op, run_take, &t->ticket);
+}
+
+/* The same. The mark that read_cb found nothing is no value: where it is in
+ * the way, it goes first. */
+static int
+take(struct cache_object *self, struct holding *holding, struct take_op *t)
+{
+    if (t->request->refresh && missing_forget(self, holding->name) < 0) {
+        return -1;
+    }
+    int status = take_once(self, holding, t);
+    if (status == FMM_EXISTS) {
+        int forgotten = missing_forget(self, holding->name);
+        if (forgotten != 0) {
+            return forgotten < 0 ? -1 : take_once(self, holding, t);
+        }
+    }
+    return status;
+}
+
 int
 holding_take(struct cache_object *self, struct holding *holding,
              const struct fmm_lease_request *request, struct fmm_lease *theirs)
 {
     struct take_op t = {.request = request};
     holding_confirm(self->state);
-    if (missing_forget(self, holding->name) < 0 ||
-        op_set_key(self, holding->name, &t.op.key) < 0 ||
-        op_begin_store(self, &t.op) < 0) {
+    int status = take(self, holding, &t);
+    if (status < 0) {
         return -1;
     }
-    t.op.pin = true;
-    glance(self, &t);
-    int status = writeback_call(self, &t.op, run_take, &t.ticket);
     if (status != FMM_OK) {
         *theirs = t.lease;
         return status == FMM_BUSY ? FMM_LEASED : status;

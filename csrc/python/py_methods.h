@@ -1,5 +1,5 @@
 /* The methods of _core.Keyspace and _core.Cache, with their docstrings, which
- * stand beside them: py_space_type.c and py_cache_type.c list them. */
+ * stand beside them: py_keyspace_type.c and py_cache_type.c list them. */
 #pragma once
 
 #include "py_cache.h"
@@ -24,6 +24,7 @@
 /* py_get.c */
 DECLARE_METHOD(cache_get);
 DECLARE_METHOD(cache_exists);
+DECLARE_METHOD(cache_ttl);
 DECLARE_METHOD(cache_get_entry);
 DECLARE_METHOD(cache_get_many);
 PyObject *cache_subscript(PyObject *self, PyObject *key);
@@ -44,6 +45,9 @@ DECLARE_METHOD(cache_touch);
 
 /* py_unreadable.c */
 DECLARE_METHOD(cache_find);
+
+/* py_get_or_set.c */
+DECLARE_METHOD(cache_get_or_set);
 
 /* py_remove.c */
 DECLARE_METHOD(cache_remove);
@@ -69,7 +73,7 @@ DECLARE_PLAIN_METHOD(cache_wait_publish);
 DECLARE_PLAIN_METHOD(cache_wait_look);
 DECLARE_PLAIN_METHOD(cache_wait_end);
 
-/* py_lock.c, py_item.c */
+/* py_held_key.c, py_item.c */
 DECLARE_METHOD(cache_get_and_set);
 DECLARE_METHOD(cache_lock);
 
@@ -85,6 +89,10 @@ DECLARE_METHOD(cache_get_statistics);
 DECLARE_PLAIN_METHOD(cache_stats);
 DECLARE_PLAIN_METHOD(cache_check_page);
 DECLARE_PLAIN_METHOD(cache_info);
+
+/* py_clients.c */
+DECLARE_PLAIN_METHOD(cache_clients);
+
 /* The work of empty(), also due at exit. Returns -1 with an exception. */
 int pages_empty(struct cache_object *self, bool only_expired,
                 uint64_t *dropped);

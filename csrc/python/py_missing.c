@@ -11,7 +11,7 @@ run_forget(struct fmm_cache *cache, struct op *op)
     struct fmm_guard guard;
     struct fmm_meta meta;
     op_hash(cache, op);
-    op->call.count = false; /* no read of the user's */
+    op->call.count = FMM_NOT_COUNTED; /* no read of the user's */
     enum fmm_status status = fmm_exists(cache, &op->call, &op->key, &meta);
     if (status != FMM_OK || meta.type != VALUE_NOT_FOUND) {
         return status == FMM_OK ? FMM_MISS : status;

@@ -14,7 +14,7 @@ int missing_forget(struct cache_object *self, PyObject *key);
 static inline int
 missing_begin(struct cache_object *self, PyObject *key, struct op *op)
 {
-    if (UNLIKELY(self->cache_not_found) && missing_forget(self, key) < 0) {
+    if (FMM_UNLIKELY(self->cache_not_found) && missing_forget(self, key) < 0) {
         return -1;
     }
     return op_set_key(self, key, &op->key) < 0 ? -1 : op_begin(self, op);

@@ -1,4 +1,5 @@
 /* The module _core: its state, types and functions. */
+#include "py_attempt.h"
 #include "py_cache.h"
 
 #include "py_holdings.h"
@@ -79,18 +80,6 @@ core_monotonic(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyFloat_FromDouble((double)fmm_monotonic_ns() / 1e9);
 }
 
-PyDoc_STRVAR(core_monotonic_ns_doc,
-"monotonic_ns($module, /)\n\
---\n\
-\n\
-Return nanoseconds of the same clock.");
-
-static PyObject *
-core_monotonic_ns(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
-{
-    return PyLong_FromUnsignedLongLong(fmm_monotonic_ns());
-}
-
 PyDoc_STRVAR(core_now_doc,
 "now($module, /)\n\
 --\n\
@@ -103,6 +92,19 @@ core_now(PyObject *module, PyObject *Py_UNUSED(ignored))
     int64_t travel_ms = state_of_module(module)->travel_ms;
     return PyFloat_FromDouble((double)((int64_t)fmm_now_ms() + travel_ms) /
                               1000.0);
+}
+
+PyDoc_STRVAR(core_now_ns_doc,
+"now_ns($module, /)\n\
+--\n\
+\n\
+Return nanoseconds since 1970, as this process's caches have them.");
+
+static PyObject *
+core_now_ns(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    int64_t travel_ms = state_of_module(module)->travel_ms;
+    return PyLong_FromLongLong((long long)fmm_now_ns() + travel_ms * 1000000);
 }
 
 PyDoc_STRVAR(core_get_waiters_doc,
@@ -122,11 +124,13 @@ core_get_waiters(PyObject *module, PyObject *Py_UNUSED(ignored))
 static PyMethodDef core_functions[] = {
     {"sweep", core_sweep, METH_O, core_sweep_doc},
     {"monotonic", core_monotonic, METH_NOARGS, core_monotonic_doc},
-    {"monotonic_ns", core_monotonic_ns, METH_NOARGS, core_monotonic_ns_doc},
     {"now", core_now, METH_NOARGS, core_now_doc},
+    {"now_ns", core_now_ns, METH_NOARGS, core_now_ns_doc},
     {"get_travel", core_get_travel, METH_NOARGS, core_get_travel_doc},
     {"set_travel", core_set_travel, METH_O, core_set_travel_doc},
     {"share", holdings_share, METH_VARARGS, holdings_share_doc},
+    {"attempt", (PyCFunction)(void (*)(void))attempt_call,
+     METH_FASTCALL | METH_KEYWORDS, attempt_call_doc},
     {"get_waiters", core_get_waiters, METH_NOARGS, core_get_waiters_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -144,11 +148,13 @@ struct import_row {
 static const struct import_row imports[] = {
     {"fastmmap.errors", "Error", PLACE(error)},
     {"fastmmap.errors", "FormatError", PLACE(format_error)},
+    {"fastmmap.errors", "VersionError", PLACE(version_error)},
     {"fastmmap.errors", "CorruptError", PLACE(corrupt_error)},
     {"fastmmap.errors", "LockError", PLACE(lock_error)},
     {"fastmmap.errors", "LockTimeout", PLACE(lock_timeout)},
     {"fastmmap.errors", "LockLost", PLACE(lock_lost)},
     {"fastmmap.errors", "ClosedError", PLACE(closed_error)},
+    {"fastmmap.errors", "PageBusy", PLACE(page_busy)},
     {"fastmmap.types", "Entry", PLACE(entry)},
     {"fastmmap.types", "Store", PLACE(store)},
     {"fastmmap.types", "KEEP", PLACE(keep)},
@@ -160,9 +166,31 @@ static const struct import_row imports[] = {
     {"fastmmap.callbacks", "log_failure", PLACE(log_failure)},
     {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
     {"fastmmap.callbacks", "log_nameless", PLACE(log_nameless)},
+    {"fastmmap.callbacks", "log_kept", PLACE(log_kept)},
+    {"fastmmap.callbacks", "log_passed", PLACE(log_passed)},
+    {"fastmmap.callbacks", "log_notice", PLACE(log_notice)},
+    {"io", "UnsupportedOperation", PLACE(unsupported)},
     {"fastmmap.unreadable", "tell", PLACE(tell_unreadable)},
+    {"fastmmap.unreadable", "is_of_signal", PLACE(is_of_signal)},
     {"pickle", "dumps", PLACE(pickle_dumps)},
     {"pickle", "loads", PLACE(pickle_loads)},
+};
+
+/* A name, and where in the state it goes. */
+struct name_row {
+    const char *name;
+    size_t place;
+};
+
+static const struct name_row names[] = {
+    {"trio", PLACE(trio)},
+    {"threading", PLACE(threading)},
+    {"get_ident", PLACE(get_ident)},
+    {"_asyncio", PLACE(asyncio)},
+    {"current_task", PLACE(current_task)},
+    {"_get_running_loop", PLACE(running_loop)},
+    {"_current_tasks", PLACE(current_tasks)},
+    {"now_ns", PLACE(now_ns_name)},
 };
 
 #define PICKLE_PROTOCOL 5
@@ -184,6 +212,19 @@ import_one(struct module_state *state, const struct import_row *row)
     return object != NULL ? 0 : -1;
 }
 
+static int
+intern_names(struct module_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *name = PyUnicode_InternFromString(names[i].name);
+        *state_place(state, names[i].place) = name;
+        if (name == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* A type, where it goes in the state, and whether Python sees its name. A base
  * stands before what is made of it. */
 struct type_row {
@@ -199,14 +240,17 @@ struct type_row {
     }
 
 static const struct type_row types[] = {
-    TYPE(space_spec, space_type, true),
-    {&cache_spec, PLACE(cache_type), PLACE(space_type), true},
+    TYPE(keyspace_spec, keyspace_type, true),
+    {&cache_spec, PLACE(cache_type), PLACE(keyspace_type), true},
     TYPE(item_spec, item_type, true),
     TYPE(scanner_spec, scanner_type, false),
     TYPE(lease_spec, lease_type, true),
     TYPE(holdings_spec, holdings_type, true),
     TYPE(acquirable_spec, acquirable_type, true),
     TYPE(acquiring_spec, acquiring_type, false),
+    TYPE(counts_spec, counts_type, true),
+    TYPE(memoized_spec, memoized_type, true),
+    TYPE(limiter_spec, limiter_type, true),
 };
 
 static int
@@ -237,7 +281,9 @@ add_constants(PyObject *module)
                    PyModule_AddIntMacro(module, KIND_RLOCK) < 0 ||
                    PyModule_AddIntMacro(module, KIND_SEMAPHORE) < 0 ||
                    PyModule_AddIntMacro(module, SCAN_ITEMS) < 0 ||
-                   PyModule_AddIntMacro(module, SCAN_VALUES) < 0
+                   PyModule_AddIntMacro(module, SCAN_VALUES) < 0 ||
+                   PyModule_AddIntMacro(module, SCAN_RECORDS) < 0 ||
+                   PyModule_AddIntMacro(module, SCAN_ENTRIES) < 0
                ? -1
                : 0;
 }
@@ -251,6 +297,9 @@ core_exec(PyObject *module)
             return -1;
         }
     }
+    if (intern_names(state) < 0) {
+        return -1;
+    }
     if (!PyType_Check(state->store)) {
         PyErr_SetString(PyExc_TypeError, "fastmmap.types.Store is no class");
         return -1;
@@ -260,6 +309,9 @@ core_exec(PyObject *module)
             return -1;
         }
     }
+    state->dict = PyModule_GetDict(module);
+    state->now_ns =
+        Py_XNewRef(PyDict_GetItemWithError(state->dict, state->now_ns_name));
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
     state->shared = PyDict_New();
     return state->pickle_protocol != NULL && state->shared != NULL
@@ -288,6 +340,10 @@ core_clear(PyObject *module)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(imports); i++) {
         Py_CLEAR(*state_place(state, imports[i].place));
     }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        Py_CLEAR(*state_place(state, names[i].place));
+    }
+    Py_CLEAR(state->now_ns);
     Py_CLEAR(state->pickle_protocol);
     Py_CLEAR(state->shared);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {

@@ -3,6 +3,7 @@
 #include "py_args.h"
 #include "py_begin.h"
 #include "py_buffer.h"
+#include "py_callback.h"
 #include "py_methods.h"
 #include "py_read.h"
 #include "py_store.h"
@@ -228,10 +229,11 @@ struct multi_set {
     struct batch batch;
     struct encoded *encoded;
     Py_ssize_t encoded_count;
-    struct fmm_store store;
+    struct fmm_store_options store;
     struct fmm_ticket ticket;
     Py_ssize_t done; /* what is before needs no second store */
-    bool refused;
+    int *statuses;   /* of each of those */
+    PyObject *pairs; /* of keys and values; borrowed */
 };
 
 static enum fmm_status
@@ -251,7 +253,7 @@ run_multi_set(struct fmm_cache *cache, struct op *op)
         if (status == FMM_DIRTY || status < 0) {
             break;
         }
-        m->refused |= status != FMM_OK;
+        m->statuses[m->done] = (int)status;
     }
     fmm_guard_release(&guard);
     return status == FMM_DIRTY || status < 0 ? status : FMM_OK;
@@ -262,6 +264,7 @@ static int
 multi_set_init(struct cache_object *self, struct multi_set *m,
                PyObject *page_key, PyObject *pairs)
 {
+    m->pairs = pairs;
     Py_ssize_t count = PyTuple_GET_SIZE(pairs);
     PyObject *keys = PyTuple_New(count);
     for (Py_ssize_t i = 0; keys != NULL && i < count; i++) {
@@ -272,7 +275,8 @@ multi_set_init(struct cache_object *self, struct multi_set *m,
         return -1;
     }
     m->encoded = PyMem_Calloc((size_t)count + 1, sizeof(*m->encoded));
-    if (m->encoded == NULL) {
+    m->statuses = PyMem_Calloc((size_t)count + 1, sizeof(*m->statuses));
+    if (m->encoded == NULL || m->statuses == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -286,18 +290,61 @@ multi_set_init(struct cache_object *self, struct multi_set *m,
     return 0;
 }
 
+/* One that finds no room, not even by way of others that are written back,
+ * does not keep the rest out. */
 static int
 multi_set_run(struct cache_object *self, struct multi_set *m,
               const struct expiry_args *expiry)
 {
     struct op *op = &m->batch.op;
     m->store.dirty = self->write_back;
-    if (op_begin_store(self, op) < 0 ||
+    m->store.whole = true;
+    if (op_begin(self, op) < 0 ||
         expiry_resolve(self, expiry, op->call.now_ms, self->expire_ms,
                        &m->store.expire_at) < 0) {
         return -1;
     }
-    return writeback_call(self, op, run_multi_set, &m->ticket);
+    int status;
+    while ((status = writeback_call(self, op, run_multi_set, &m->ticket)) ==
+               FMM_NO_ROOM &&
+           m->done < m->batch.count) {
+        m->statuses[m->done++] = FMM_NO_ROOM;
+    }
+    return status < 0 ? -1 : 0;
+}
+
+/* Tell write_cb of one now: with write-through, or because it found no room.
+ * Then the cache has nothing of it. Returns 0, or -1. */
+static int
+multi_set_tell(struct cache_object *self, struct multi_set *m, Py_ssize_t i)
+{
+    PyObject *pair = PyTuple_GET_ITEM(m->pairs, i);
+    const struct told told = {.key = m->batch.list[i],
+                              .object = PyTuple_GET_ITEM(pair, 0),
+                              .value = PyTuple_GET_ITEM(pair, 1),
+                              .expire_at = m->store.expire_at};
+    int status = m->statuses[i];
+    if (!self->write_back && status == FMM_OK) {
+        return callback_write(self, told.object, told.value, told.expire_at) <
+                       0
+                   ? -1
+                   : 0;
+    }
+    return status == FMM_NO_ROOM ? tell_unstored(self, &told) : 0;
+}
+
+/* Behave as set() does, of each. Returns whether all were stored, or -1. */
+static int
+multi_set_finish(struct cache_object *self, struct multi_set *m)
+{
+    bool all = true;
+    for (Py_ssize_t i = 0; i < m->batch.count; i++) {
+        all &= m->statuses[i] == FMM_OK;
+        if (self->write_cb != NULL && multi_set_tell(self, m, i) < 0) {
+            return -1;
+        }
+    }
+    return all;
 }
 
 static void
@@ -307,6 +354,7 @@ multi_set_free(struct multi_set *m)
         value_free(&m->encoded[i]);
     }
     PyMem_Free(m->encoded);
+    PyMem_Free(m->statuses);
     batch_free(&m->batch);
 }
 
@@ -315,6 +363,9 @@ METHOD_DOC(cache_multi_set_doc,
 --\n\
 \n\
 Store many values on one page, under one lock, for ``multi_get``.\n\
+\n\
+``write_cb`` is told of each as ``set`` does, after the lock. A value is\n\
+never stored in parts.\n\
 \n\
 Args:\n\
     page_key: str or bytes; says which page.\n\
@@ -338,16 +389,17 @@ cache_multi_set(struct cache_object *self, PyObject *const *values,
     static const struct args_spec spec = {"multi_set", list, 2, 3};
     PyObject *out[4] = {NULL, NULL, NULL, NULL};
     struct multi_set m = {.encoded = NULL};
-    int status = -1;
+    int stored = -1;
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0) {
         return NULL;
     }
     const struct expiry_args expiry = {out[2], out[3]};
     PyObject *pairs = store_pairs(out[1]);
-    if (pairs != NULL && multi_set_init(self, &m, out[0], pairs) == 0) {
-        status = multi_set_run(self, &m, &expiry);
+    if (pairs != NULL && multi_set_init(self, &m, out[0], pairs) == 0 &&
+        multi_set_run(self, &m, &expiry) == 0) {
+        stored = multi_set_finish(self, &m);
     }
     multi_set_free(&m);
     Py_XDECREF(pairs);
-    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK && !m.refused);
+    return stored < 0 ? NULL : PyBool_FromLong(stored);
 }

@@ -1,5 +1,6 @@
 #include "py_op.h"
 
+#include "py_attempt.h"
 #include "py_error.h"
 #include "py_holding.h"
 #include "py_sections.h"
@@ -23,7 +24,7 @@ tell_nameless(struct cache_object *self)
     return done != NULL ? 0 : -1;
 }
 
-COLD int
+FMM_COLD int
 op_begin_slow(struct cache_object *self, uint64_t now_ms)
 {
     if (self->sections != 0 && section_refuse_reentry(self) < 0) {
@@ -58,30 +59,40 @@ op_limit_patience(int64_t timeout_ms)
     return long_one && Py_IsFinalizing() ? FINAL_WAIT_MS : timeout_ms;
 }
 
-/* How long to wait now; 0: the time is over. */
+/* How long to wait now, with that patience; 0: the time is over. */
 static int64_t
-next_slice(const struct op *op, uint64_t since_ms)
+next_slice(int64_t timeout_ms, uint64_t since_ms)
 {
-    if (op->timeout_ms < 0) {
+    if (timeout_ms < 0) {
         return WAIT_SLICE_MS;
     }
-    int64_t left = op->timeout_ms - (int64_t)(fmm_monotonic_ms() - since_ms);
+    int64_t left = timeout_ms - (int64_t)(fmm_monotonic_ms() - since_ms);
     if (left <= 0) {
         return 0;
     }
     return left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS;
 }
 
-int
-op_raise_timeout(const struct cache_object *self, const struct op *op)
+static PyObject *
+timeout_text(const struct cache_object *self, const struct op *op)
 {
     char seconds[32];
     PyOS_snprintf(seconds, sizeof(seconds), "%.3f",
                   (double)op->timeout_ms / 1000.0);
-    PyErr_Format(self->state->lock_timeout,
-                 "%U: page %u is held by another thread or process; gave up "
-                 "after %s s: try again, or raise lock_timeout",
-                 self->path, (unsigned)op->key.page, seconds);
+    return PyUnicode_FromFormat(
+        "%U: page %u is held by another thread or process; gave up after %s "
+        "s: try again, or raise lock_timeout",
+        self->path, (unsigned)op->key.page, seconds);
+}
+
+int
+op_raise_timeout(const struct cache_object *self, const struct op *op)
+{
+    PyObject *text = timeout_text(self, op);
+    if (text != NULL) {
+        PyErr_SetObject(self->state->lock_timeout, text);
+        Py_DECREF(text);
+    }
     return -1;
 }
 
@@ -113,6 +124,18 @@ check_meanwhile(const struct cache_object *self)
     return self->map == NULL ? cache_raise_closed(self) : 0;
 }
 
+/* The time is over. Returns as wait_for_page(). */
+static int
+give_up(const struct cache_object *self, const struct op *op, bool attempt)
+{
+    if (op->quiet) {
+        return 1;
+    }
+    return attempt ? attempt_raise_busy(self->state, timeout_text(self, op),
+                                        op->timeout_ms)
+                   : op_raise_timeout(self, op);
+}
+
 /* Wait one slice for the page, and make the call. Returns 1 when the time of a
  * quiet one is over, 0, or -1 with an exception. */
 static int
@@ -126,9 +149,13 @@ wait_for_page(struct cache_object *self, struct op *op, op_run run,
         return -1;
     }
     op->timeout_ms = op_limit_patience(op->timeout_ms);
-    op->call.wait_ms = next_slice(op, since_ms);
+    int64_t attempt_ms = attempt_patience();
+    bool attempt =
+        attempt_ms >= 0 && (op->timeout_ms < 0 || attempt_ms < op->timeout_ms);
+    op->call.wait_ms =
+        next_slice(attempt ? attempt_ms : op->timeout_ms, since_ms);
     if (op->call.wait_ms == 0) {
-        return op->quiet ? 1 : op_raise_timeout(self, op);
+        return give_up(self, op, attempt);
     }
     op->call.now_ms = op_now(self);
     *status = call_released(self, op, run);
@@ -166,7 +193,7 @@ op_refuse_damaged(const struct cache_object *self, const struct mapping *map)
     return -1;
 }
 
-COLD int
+FMM_COLD int
 op_settle(struct cache_object *keyspace, struct op *op, op_run run,
           enum fmm_status status)
 {

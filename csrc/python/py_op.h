@@ -39,7 +39,7 @@ op_now(const struct cache_object *self)
 static inline void
 op_hash_key(const struct fmm_cache *cache, struct fmm_key *key)
 {
-    if (UNLIKELY(key->hashed_by != fmm_serial(cache))) {
+    if (FMM_UNLIKELY(key->hashed_by != fmm_serial(cache))) {
         fmm_key_hash(cache, key);
     }
 }
@@ -62,7 +62,7 @@ op_guard_take(struct fmm_cache *cache, struct op *op, struct fmm_guard *guard)
 
 /* Set the key of an operation, before it begins. In a cache, what the key is
  * looked up in is on its way from memory from now on; in a namespace, that is
- * known only once its generation is. Returns 0, or -1 with an exception. */
+ * known only once its scope is. Returns 0, or -1 with an exception. */
 static inline int
 op_set_key(const struct cache_object *self, PyObject *object,
            struct fmm_key *key)
@@ -71,7 +71,7 @@ op_set_key(const struct cache_object *self, PyObject *object,
     if (key_from_object(object, key) < 0) {
         return -1;
     }
-    if (LIKELY(map != NULL && self->parent == NULL)) {
+    if (FMM_LIKELY(map != NULL && self->parent == NULL)) {
         op_hash_key(map->cache, key);
     }
     return 0;
@@ -84,12 +84,12 @@ static inline int
 op_call(struct cache_object *self, struct op *op, op_run run)
 {
     const struct mapping *map = self->root->map;
-    if (UNLIKELY(map == NULL)) {
+    if (FMM_UNLIKELY(map == NULL)) {
         return cache_raise_closed(self);
     }
     enum fmm_status status = run(map->cache, op);
-    if (LIKELY((status == FMM_OK || status == FMM_MISS) &&
-               !self->sigbus_guard)) {
+    if (FMM_LIKELY((status == FMM_OK || status == FMM_MISS) &&
+                   !self->sigbus_guard)) {
         return (int)status;
     }
     return op_settle(self, op, run, status);

@@ -174,7 +174,7 @@ pack_value(const struct cache_object *self, struct encoded *encoded)
     value->data = PyBytes_AS_STRING(packed);
     value->len = len;
     value->compressed = true;
-    Py_XSETREF(encoded->owner, packed);
+    Py_XSETREF(encoded->backing, packed);
     return 0;
 }
 

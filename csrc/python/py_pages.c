@@ -1,8 +1,11 @@
 /* Whole pages: emptying, counting, checking. */
+#include "py_error.h"
 #include "py_args.h"
 #include "py_begin.h"
 #include "py_methods.h"
 #include "py_tell.h"
+
+#define SETTLE_WAIT_MS 50 /* for each page */
 
 /* --------------------------------------------------------------- dropping */
 
@@ -135,7 +138,7 @@ write_changed(const struct walk *walk, uint32_t page, bool wait)
     struct next_op n = {.only_expired = walk->only_expired};
     int busy = 0;
     for (;;) {
-        const struct writer_wish how = {.wait_ms = wait ? walk_left(walk) : 0};
+        const struct turn_wish how = {.wait_ms = wait ? walk_left(walk) : 0};
         if (op_begin(self, &n.op) < 0) {
             return -1;
         }
@@ -160,6 +163,26 @@ write_page(const struct walk *walk, uint32_t page)
     return busy > 0 ? write_changed(walk, page, true) : busy;
 }
 
+static enum fmm_status
+run_settle(struct fmm_cache *cache, struct op *op)
+{
+    fmm_dirty_settle(cache, &op->call);
+    return FMM_OK;
+}
+
+/* After all that is changed was written, let the file say that there is nothing
+ * more. A page that somebody holds is waited for a little. */
+static int
+settle_dirty(struct cache_object *self)
+{
+    struct op op;
+    if (op_begin(self, &op) < 0) {
+        return -1;
+    }
+    op.call.wait_ms = SETTLE_WAIT_MS;
+    return op_call_long(self, &op, run_settle) < 0 ? -1 : 0;
+}
+
 int
 pages_empty(struct cache_object *self, bool only_expired, uint64_t *dropped)
 {
@@ -174,7 +197,7 @@ pages_empty(struct cache_object *self, bool only_expired, uint64_t *dropped)
         }
     }
     *dropped = drop.dropped;
-    return 0;
+    return only_expired ? 0 : settle_dirty(self);
 }
 
 METHOD_DOC(cache_empty_doc,
@@ -237,6 +260,9 @@ cache_flush(PyObject *object, PyObject *Py_UNUSED(ignored))
             return NULL;
         }
     }
+    if (settle_dirty(self) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -284,11 +310,15 @@ cache_get_statistics(struct cache_object *self, PyObject *const *values,
     if (clear < 0 || read_stats(self, &stats) < 0) {
         return NULL;
     }
+    if (clear > 0 && self->read_only) {
+        error_raise(self->state, FMM_ERR_READ_ONLY, self->path);
+        return NULL;
+    }
     if (clear > 0) {
         fmm_stats_clear(self->map->cache);
     }
-    return Py_BuildValue("KK", (unsigned long long)stats.reads,
-                         (unsigned long long)stats.hits);
+    return Py_BuildValue("KK", (unsigned long long)stats.page_reads,
+                         (unsigned long long)stats.page_hits);
 }
 
 METHOD_DOC(cache_stats_doc,
@@ -305,21 +335,10 @@ cache_stats(PyObject *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     const uint64_t counters[] = {
-        s.entries,
-        s.live_bytes,
-        s.used_bytes,
-        s.total_bytes,
-        s.reads,
-        s.hits,
-        s.reads > s.hits ? s.reads - s.hits : 0,
-        s.stores,
-        s.evictions,
-        s.expirations,
-        s.slot_evictions,
-        s.moved_bytes,
-        s.lock_waits,
-        s.recoveries,
-        s.repaired,
+        s.entries,         s.live_bytes,  s.used_bytes,     s.total_bytes,
+        s.hits + s.misses, s.hits,        s.misses,         s.stores,
+        s.evictions,       s.expirations, s.slot_evictions, s.moved_bytes,
+        s.lock_waits,      s.recoveries,  s.repaired,
     };
     PyObject *tuple = PyTuple_New(Py_ARRAY_LENGTH(counters));
     for (size_t i = 0; tuple != NULL && i < Py_ARRAY_LENGTH(counters); i++) {

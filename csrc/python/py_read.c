@@ -26,7 +26,7 @@ get_into_bytes(struct cache_object *self, void *what)
     return status;
 }
 
-NOINLINE static int
+FMM_NOINLINE static int
 read_large(struct cache_object *self, struct reading *reading)
 {
     return buffer_fill(&reading->buffer, reading->meta.value_len,
@@ -40,10 +40,10 @@ reading_run(struct cache_object *self, struct reading *reading)
     reading->buffer.data = reading->small;
     reading->buffer.capacity = sizeof(reading->small);
     int status = op_call(self, &reading->op, run_get);
-    if (UNLIKELY(status == FMM_TOO_SMALL)) {
+    if (FMM_UNLIKELY(status == FMM_TOO_SMALL)) {
         status = read_large(self, reading);
     }
-    if (UNLIKELY(status != FMM_OK)) {
+    if (FMM_UNLIKELY(status != FMM_OK)) {
         reading_drop(reading);
     }
     return status;
@@ -56,7 +56,7 @@ reading_drop(struct reading *reading)
 }
 
 /* Say which key of which file the exception is about. */
-COLD static void
+FMM_COLD static void
 note_key(const struct cache_object *self, const struct fmm_key *key)
 {
     PyObject *type, *value, *traceback;
@@ -90,12 +90,12 @@ read_decode(struct cache_object *self, const struct fmm_key *key,
 PyObject *
 reading_value(struct cache_object *self, struct reading *reading)
 {
-    if (UNLIKELY(reading->buffer.bytes != NULL)) {
+    if (FMM_UNLIKELY(reading->buffer.bytes != NULL)) {
         return read_decode(self, &reading->op.key, &reading->meta,
                            reading->buffer.bytes);
     }
     PyObject *value = value_decode(self, &reading->meta, reading->small);
-    if (UNLIKELY(value == NULL)) {
+    if (FMM_UNLIKELY(value == NULL)) {
         note_key(self, &reading->op.key);
     }
     return value;
@@ -136,7 +136,7 @@ read_key(struct cache_object *self, struct reading *reading, PyObject **value,
     if (status != FMM_OK) {
         return status == FMM_MISS ? 0 : -1;
     }
-    if (UNLIKELY(reading->meta.type == VALUE_NOT_FOUND)) {
+    if (FMM_UNLIKELY(reading->meta.type == VALUE_NOT_FOUND)) {
         *known_missing = true;
         return 0;
     }
@@ -144,7 +144,7 @@ read_key(struct cache_object *self, struct reading *reading, PyObject **value,
     return *value != NULL ? 1 : READ_UNDECODED;
 }
 
-FLATTEN int
+FMM_FLATTEN int
 read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
              bool *known_missing)
 {
@@ -155,7 +155,7 @@ read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
     return read_key(self, &reading, value, known_missing);
 }
 
-FLATTEN int
+FMM_FLATTEN int
 read_hashed(struct cache_object *self, const struct fmm_key *key,
             PyObject **value)
 {

@@ -65,7 +65,7 @@ give_one(struct acquirable_object *self, PyObject *caller, bool closing)
 static enum given
 give_back(struct acquirable_object *self, Py_ssize_t n, bool closing)
 {
-    PyObject *caller = caller_now();
+    PyObject *caller = caller_now(self->state);
     enum given worst = GIVEN_BACK;
     for (Py_ssize_t i = 0; i < n; i++) {
         enum given one = give_one(self, caller, closing);
@@ -164,14 +164,13 @@ acquirable_release_some(PyObject *object, PyObject *args, PyObject *kwargs)
 
 /* The end of a block: one that raised tells nothing but its own error. */
 static int
-leave(struct acquirable_object *self, PyObject *args)
+leave(struct acquirable_object *self, PyObject *const *args, Py_ssize_t count)
 {
-    bool raised =
-        PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
+    bool raised = count > 0 && args[0] != Py_None;
     if (acquirable_require(self) < 0) {
         return -1;
     }
-    bool closing = raised && PyTuple_GET_ITEM(args, 0) == PyExc_GeneratorExit;
+    bool closing = raised && args[0] == PyExc_GeneratorExit;
     enum given given = give_back(self, 1, closing);
     if (raised && (given == GIVEN_LOST || given == GIVEN_INHERITED)) {
         return 0;
@@ -186,9 +185,10 @@ METHOD_DOC(acquirable_exit_doc,
 Give it back. Raises LockLost, unless the block raised anyway.");
 
 PyObject *
-acquirable_exit(PyObject *self, PyObject *args)
+acquirable_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    return leave(acquirable_of(self), args) < 0 ? NULL : Py_NewRef(Py_None);
+    return leave(acquirable_of(self), args, count) < 0 ? NULL
+                                                       : Py_NewRef(Py_None);
 }
 
 METHOD_DOC(acquirable_aexit_doc,
@@ -199,10 +199,10 @@ Give it back, which takes no waiting.");
 
 /* It is given back by the call; to await it takes no time. */
 PyObject *
-acquirable_aexit(PyObject *object, PyObject *args)
+acquirable_aexit(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
     struct acquirable_object *self = acquirable_of(object);
-    return leave(self, args) < 0 ? NULL : acquiring_done(self->state);
+    return leave(self, args, count) < 0 ? NULL : acquiring_done(self->state);
 }
 
 METHOD_DOC(acquirable_extend_doc,
@@ -215,7 +215,8 @@ PyObject *
 acquirable_extend(PyObject *object, PyObject *ms)
 {
     struct acquirable_object *self = acquirable_of(object);
-    PyObject *caller = acquirable_require(self) == 0 ? caller_now() : NULL;
+    PyObject *caller =
+        acquirable_require(self) == 0 ? caller_now(self->state) : NULL;
     if (caller == NULL) {
         return NULL;
     }

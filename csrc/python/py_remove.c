@@ -1,5 +1,6 @@
 /* Removing keys, in all its forms. */
 #include "py_args.h"
+#include "py_attempt.h"
 #include "py_begin.h"
 #include "py_buffer.h"
 #include "py_callback.h"
@@ -18,7 +19,7 @@ struct remove_op {
     struct fmm_ticket ticket;
 };
 
-FLATTEN static enum fmm_status
+FMM_FLATTEN static enum fmm_status
 run_remove(struct fmm_cache *cache, struct op *op)
 {
     struct remove_op *r = (struct remove_op *)op;
@@ -31,8 +32,8 @@ run_remove(struct fmm_cache *cache, struct op *op)
 static int
 delete_marked(struct cache_object *self, PyObject *key)
 {
-    const struct writer_wish how = {.wait_ms = self->lock_timeout_ms,
-                                    .others = true};
+    const struct turn_wish how = {.wait_ms = self->lock_timeout_ms,
+                                  .others = true};
     bool gone;
     if (self->write_cb == NULL && self->delete_cb == NULL) {
         return 0; /* left to those who have them */
@@ -49,6 +50,9 @@ remove_marks(const struct cache_object *self)
 int
 remove_finish(struct cache_object *self, PyObject *key, enum fmm_due due)
 {
+    if (due != FMM_DUE_NOTHING) {
+        attempt_commit();
+    }
     switch (due) {
     case FMM_DUE_NOTHING:
         return 0;
@@ -272,7 +276,7 @@ take_once(struct cache_object *self, void *what)
 {
     struct take_op *t = what;
     struct remove_op *r = &t->remove;
-    int status = large_call(self, &r->op, run_take, &r->ticket);
+    int status = parts_call(self, &r->op, run_take, &r->ticket);
     t->buffer.needed = t->meta.value_len;
     return status;
 }

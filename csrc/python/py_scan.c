@@ -11,6 +11,8 @@
 
 #define FLAG_DIRTY 1
 #define FLAG_COMPRESSED 2
+#define FLAG_SPLIT 4
+#define FLAG_TAGGED 8
 #define SMALL_SCAN 4096 /* bytes to begin with */
 
 /* ------------------------------------------------------------------ a walk */
@@ -69,7 +71,7 @@ copy_alone(struct cache_object *self, struct scan_walk *walk)
 }
 
 static bool
-next_record(struct scan_walk *walk, struct scan_record *record)
+next_record(struct scan_walk *walk, struct scan_row *record)
 {
     while (walk->scan.buffer != NULL &&
            fmm_scan_next(&walk->scan, &record->meta, &record->key,
@@ -83,7 +85,7 @@ next_record(struct scan_walk *walk, struct scan_record *record)
 
 int
 scan_walk_next(struct cache_object *self, struct scan_walk *walk,
-               struct scan_record *record)
+               struct scan_row *record)
 {
     if (walk->busy) {
         PyErr_SetString(PyExc_ValueError,
@@ -113,7 +115,7 @@ cache_length(PyObject *object)
 {
     struct cache_object *self = (struct cache_object *)object;
     struct scan_walk walk = {.page = 0};
-    struct scan_record record;
+    struct scan_row record;
     Py_ssize_t length = 0;
     int more;
     while ((more = scan_walk_next(self, &walk, &record)) > 0) {
@@ -132,7 +134,7 @@ struct scanner_object {
 };
 
 static PyObject *
-record_key(const struct scan_record *record)
+record_key(const struct scan_row *record)
 {
     return key_to_object(record->key, record->meta.key_len,
                          record->meta.key_kind);
@@ -151,14 +153,14 @@ record_split(struct cache_object *cache, PyObject *key)
 /* The value of a record. NULL, without an exception for one that is left out:
  * it cannot be read any more, or is gone. */
 static PyObject *
-record_value(struct cache_object *cache, const struct scan_record *record,
+record_value(struct cache_object *cache, const struct scan_row *record,
              PyObject *key)
 {
     bool split = record->meta.split;
-    PyObject *value = UNLIKELY(split)
+    PyObject *value = FMM_UNLIKELY(split)
                           ? record_split(cache, key)
                           : value_decode(cache, &record->meta, record->value);
-    if (UNLIKELY(value == NULL && PyErr_Occurred())) {
+    if (FMM_UNLIKELY(value == NULL && PyErr_Occurred())) {
         if (!split) {
             error_add_note(key, cache->path);
         }
@@ -169,8 +171,46 @@ record_value(struct cache_object *cache, const struct scan_record *record,
     return value;
 }
 
+/* A tuple of new references, which are given away; NULL where one is. */
 static PyObject *
-record_dict(const struct scan_record *record, PyObject *key)
+tuple_of(PyObject **members, Py_ssize_t count)
+{
+    PyObject *tuple = PyTuple_New(count);
+    for (Py_ssize_t n = 0; n < count; n++) {
+        if (tuple == NULL || members[n] == NULL) {
+            Py_CLEAR(tuple);
+            Py_XDECREF(members[n]);
+            continue;
+        }
+        PyTuple_SET_ITEM(tuple, n, members[n]);
+    }
+    return tuple;
+}
+
+/* Key, bytes in the file, expiry, stored, last access, flags, and the value unless
+ * it is NULL. A million of them are made at a time: no format is read for each. */
+static PyObject *
+record_tuple(const struct scan_row *record, PyObject *key, PyObject *value)
+{
+    const struct fmm_meta *meta = &record->meta;
+    int flags = (meta->dirty ? FLAG_DIRTY : 0) |
+                (meta->compressed ? FLAG_COMPRESSED : 0) |
+                (meta->split ? FLAG_SPLIT : 0) |
+                (meta->tagged ? FLAG_TAGGED : 0);
+    PyObject *members[] = {
+        Py_NewRef(key),
+        PyLong_FromSize_t(meta->size),
+        expiry_to_object(meta->expire_at),
+        PyLong_FromUnsignedLongLong(meta->stored_at / 1000),
+        PyLong_FromUnsignedLongLong(meta->accessed_at / 1000),
+        PyLong_FromLong(flags),
+        Py_XNewRef(value),
+    };
+    return tuple_of(members, value != NULL ? 7 : 6);
+}
+
+static PyObject *
+record_dict(const struct scan_row *record, PyObject *key)
 {
     const struct fmm_meta *meta = &record->meta;
     int flags = (meta->dirty ? FLAG_DIRTY : 0) |
@@ -190,8 +230,7 @@ record_dict(const struct scan_record *record, PyObject *key)
 }
 
 static PyObject *
-record_full_dict(const struct scan_record *record, PyObject *key,
-                 PyObject *value)
+record_full_dict(const struct scan_row *record, PyObject *key, PyObject *value)
 {
     PyObject *dict = record_dict(record, key);
     if (dict != NULL && PyDict_SetItemString(dict, "value", value) < 0) {
@@ -202,30 +241,31 @@ record_full_dict(const struct scan_record *record, PyObject *key,
 
 static PyObject *
 record_with_value(const struct scanner_object *self,
-                  const struct scan_record *record, PyObject *key)
+                  const struct scan_row *record, PyObject *key)
 {
     PyObject *value = record_value(self->cache, record, key);
     if (value == NULL || self->mode == SCAN_VALUES) {
         return value;
     }
-    PyObject *result = self->mode == SCAN_ITEMS
-                           ? PyTuple_Pack(2, key, value)
+    PyObject *result = self->mode == SCAN_ITEMS ? PyTuple_Pack(2, key, value)
+                       : self->mode == SCAN_ENTRIES
+                           ? record_tuple(record, key, value)
                            : record_full_dict(record, key, value);
     Py_DECREF(value);
     return result;
 }
 
 static PyObject *
-record_object(const struct scanner_object *self,
-              const struct scan_record *record)
+record_object(const struct scanner_object *self, const struct scan_row *record)
 {
     PyObject *key = record_key(record);
     if (key == NULL || self->mode == SCAN_KEYS) {
         return key;
     }
-    PyObject *result = self->mode == SCAN_DICTS
-                           ? record_dict(record, key)
-                           : record_with_value(self, record, key);
+    PyObject *result =
+        self->mode == SCAN_RECORDS ? record_tuple(record, key, NULL)
+        : self->mode == SCAN_DICTS ? record_dict(record, key)
+                                   : record_with_value(self, record, key);
     Py_DECREF(key);
     return result;
 }
@@ -236,7 +276,7 @@ static PyObject *
 scanner_next(PyObject *object)
 {
     struct scanner_object *self = (struct scanner_object *)object;
-    struct scan_record record;
+    struct scan_row record;
     PyObject *result = NULL;
     while (result == NULL && !PyErr_Occurred()) {
         if (self->cache == NULL ||
@@ -303,7 +343,8 @@ scanner_new(struct cache_object *cache, enum scan_mode mode)
     if (self != NULL) {
         self->cache = (struct cache_object *)Py_NewRef((PyObject *)cache);
         self->mode = mode;
-        self->walk.scan.values = mode >= SCAN_VALUE_DICTS;
+        self->walk.scan.values =
+            mode >= SCAN_VALUE_DICTS && mode != SCAN_RECORDS;
     }
     return (PyObject *)self;
 }
@@ -324,7 +365,7 @@ PyObject *
 cache_scan(PyObject *self, PyObject *mode)
 {
     long number = PyLong_AsLong(mode);
-    if (number < SCAN_KEYS || number > SCAN_VALUES) {
+    if (number < SCAN_KEYS || number > SCAN_ENTRIES) {
         return PyErr_Format(PyExc_ValueError, "no such scan");
     }
     return scanner_new((struct cache_object *)self, (enum scan_mode)number);

@@ -11,6 +11,8 @@ enum scan_mode {
     SCAN_VALUE_DICTS, /* with them */
     SCAN_ITEMS,       /* tuples of key and value */
     SCAN_VALUES,
+    SCAN_RECORDS, /* tuples of what is known beside the value */
+    SCAN_ENTRIES, /* the same, and the value */
 };
 
 /* A walk over all pages. Guarded by the GIL but for the copying itself. */
@@ -22,12 +24,12 @@ struct scan_walk {
 };
 
 /* One record; the pointers lead into the walk. */
-struct scan_record {
+struct scan_row {
     struct fmm_meta meta;
     const void *key, *value;
 };
 
 /* Returns 1 and a record, 0 at the end, or -1 with an exception. */
 int scan_walk_next(struct cache_object *self, struct scan_walk *walk,
-                   struct scan_record *record);
+                   struct scan_row *record);
 void scan_walk_end(struct scan_walk *walk);

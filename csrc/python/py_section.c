@@ -58,11 +58,12 @@ section_take(struct cache_object *keyspace, struct op *op)
 
 /* Parts of a value that was replaced: they are on other pages. */
 static void
-drop_displaced(const struct section *section)
+drop_displaced(struct section *section)
 {
     const struct fmm_call call = {.now_ms = op_now(section->cache)};
-    if (UNLIKELY(section->displaced.length != 0)) {
-        fmm_split_drop(section->map->cache, &call, &section->displaced);
+    if (FMM_UNLIKELY(section->displaced.count != 0)) {
+        fmm_displaced_drop(section->map->cache, &call, NULL,
+                           &section->displaced);
     }
 }
 

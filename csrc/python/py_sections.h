@@ -12,7 +12,7 @@ struct section {
     struct section *previous, *next; /* of this process */
     struct cache_object *cache;      /* a root; owned */
     struct mapping *map;             /* pinned; NULL: no page is held */
-    struct fmm_parts displaced;      /* to be removed when the page is free */
+    struct fmm_displaced displaced;  /* to be removed when the page is free */
     struct fmm_guard guard;
     unsigned long thread;
     uint64_t forks;

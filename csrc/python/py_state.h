@@ -8,16 +8,6 @@
 
 #include "fmm.h"
 
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-/* Inline all that the function calls, the core's part too where the linker
- * optimizes. For the calls of every day. */
-#define FLATTEN __attribute__((flatten))
-/* Stays a call, even there. */
-#define NOINLINE __attribute__((noinline))
-/* The rare long branch: a call, and out of the way. */
-#define COLD __attribute__((cold, noinline))
-
 /* PyDoc_STRVAR() of a function that another file lists among the methods of a
  * type, or the functions of the module. */
 #define METHOD_DOC(name, text) const char name[] = PyDoc_STR(text)
@@ -25,24 +15,35 @@
 struct holding;
 
 struct module_state {
-    PyTypeObject *space_type, *cache_type, *item_type, *scanner_type;
+    PyTypeObject *keyspace_type, *cache_type, *item_type, *scanner_type;
     PyTypeObject *lease_type, *holdings_type, *acquirable_type;
-    PyTypeObject *acquiring_type;
+    PyTypeObject *acquiring_type, *counts_type, *memoized_type;
+    PyTypeObject *limiter_type;
     /* fastmmap.errors */
-    PyObject *error, *format_error, *corrupt_error;
+    PyObject *error, *format_error, *version_error, *corrupt_error;
     PyObject *lock_error, *lock_timeout, *lock_lost, *closed_error;
+    PyObject *page_busy;
     /* fastmmap.types */
     PyObject *entry, *store, *keep, *get_and_set_result, *remove_result;
     /* Functions of the package and of pickle. */
     PyObject *pickle_dumps, *pickle_loads, *pickle_protocol;
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
-    PyObject *log_failure, *log_orphan, *log_nameless;
-    PyObject *tell_unreadable;
+    PyObject *log_failure, *log_orphan, *log_nameless, *log_kept, *log_passed;
+    PyObject *log_notice;
+    PyObject *unsupported; /* io.UnsupportedOperation */
+    PyObject *tell_unreadable, *is_of_signal;
     /* Leases that were given back, and may not have ended for sure. */
     struct holding *unsure;
     /* Where the holdings of RLocks are, by cache and keys: a dict. */
     PyObject *shared;
+    /* Interned names, by which py_caller.c finds modules and what is in
+     * them. */
+    PyObject *trio, *threading, *get_ident, *asyncio, *current_task;
+    PyObject *running_loop, *current_tasks;
+    /* What is in the module, borrowed; the function now_ns() of it, which
+     * tests replace, and its name. */
+    PyObject *dict, *now_ns, *now_ns_name;
     /* Who waits in C for a lock of fastmmap.sync, and the fork count then. */
     size_t waiters;
     uint64_t waiters_forks;
@@ -56,5 +57,6 @@ extern const char state_module_name[];
 struct module_state *state_of_type(PyTypeObject *type);
 
 /* Types, made by py_module.c from these. */
-extern PyType_Spec space_spec, cache_spec, item_spec, scanner_spec;
+extern PyType_Spec keyspace_spec, cache_spec, item_spec, scanner_spec;
 extern PyType_Spec lease_spec, holdings_spec, acquirable_spec, acquiring_spec;
+extern PyType_Spec counts_spec, memoized_spec, limiter_spec;

@@ -23,7 +23,7 @@ forget_key(struct cache_object *self, PyObject *key)
 
 int
 store_tell(struct cache_object *self, const struct store_request *request,
-           int status, const struct fmm_store *store)
+           int status, const struct fmm_store_options *store)
 {
     if (self->write_cb == NULL || self->write_back ||
         (status != FMM_OK && status != FMM_NO_ROOM)) {
@@ -42,20 +42,20 @@ static int
 store_encoded(struct cache_object *self, const struct store_request *request,
               struct store_op *store)
 {
-    if (op_begin_store(self, &store->op) < 0 ||
+    if (op_begin(self, &store->op) < 0 ||
         expiry_resolve(self, &request->expiry, store->op.call.now_ms,
                        self->expire_ms, &store->store.expire_at) < 0) {
         return -1;
     }
     int status = writeback_store(self, store);
-    return LIKELY(self->write_cb == NULL)
+    return FMM_LIKELY(self->write_cb == NULL)
                ? status
                : store_tell(self, request, status, &store->store);
 }
 
 /* What is there may be the mark that read_cb, of this object or another one,
  * found nothing: that reads as a miss, and is no value. */
-COLD static int
+FMM_COLD static int
 store_over_missing(struct cache_object *self,
                    const struct store_request *request, struct store_op *store)
 {
@@ -72,16 +72,16 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
 {
     struct encoded encoded;
     struct store_op store;
-    store.store =
-        (struct fmm_store){.mode = request->mode, .dirty = self->write_back};
-    if (UNLIKELY(tags != NULL)) {
+    store.store = (struct fmm_store_options){.mode = request->mode,
+                                             .dirty = self->write_back};
+    if (FMM_UNLIKELY(tags != NULL)) {
         tags_put(tags, &store.store);
     }
     if (modseq_from_object(request->modseq, &store.store.modseq,
                            &store.store.has_modseq) < 0) {
         return -1;
     }
-    if (UNLIKELY(request->mode == FMM_STORE_REPLACE) &&
+    if (FMM_UNLIKELY(request->mode == FMM_STORE_REPLACE) &&
         missing_forget(self, request->key) < 0) {
         return -1;
     }
@@ -93,7 +93,7 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
     store.key = request->key;
     store.object = request->value;
     int status = store_encoded(self, request, &store);
-    if (UNLIKELY(status == FMM_EXISTS)) {
+    if (FMM_UNLIKELY(status == FMM_EXISTS)) {
         status = store_over_missing(self, request, &store);
     }
     value_free(&encoded);
@@ -101,7 +101,7 @@ store_with_tags(struct cache_object *self, const struct store_request *request,
 }
 
 /* Read the tags before the value is encoded: what it says is older. */
-COLD static int
+FMM_COLD static int
 store_reading_tags(struct cache_object *self,
                    const struct store_request *request)
 {
@@ -112,10 +112,11 @@ store_reading_tags(struct cache_object *self,
 }
 
 int
-store_request(struct cache_object *self, const struct store_request *request)
+store_run(struct cache_object *self, const struct store_request *request)
 {
-    return LIKELY(request->tags == NULL) ? store_with_tags(self, request, NULL)
-                                         : store_reading_tags(self, request);
+    return FMM_LIKELY(request->tags == NULL)
+               ? store_with_tags(self, request, NULL)
+               : store_reading_tags(self, request);
 }
 
 /* --------------------------------------------------- set, add and replace */
@@ -128,7 +129,7 @@ parse_request(const struct args_spec *spec, const struct args *args,
               struct store_request *request)
 {
     PyObject *out[6] = {NULL, NULL, NULL, NULL, NULL, NULL};
-    if (LIKELY(args->names == NULL && args->count == 2)) {
+    if (FMM_LIKELY(args->names == NULL && args->count == 2)) {
         out[0] = args->values[0];
         out[1] = args->values[1];
     }
@@ -151,7 +152,7 @@ store_from_args(struct cache_object *self, const struct args_spec *spec,
     if (parse_request(spec, args, &request) < 0) {
         return NULL;
     }
-    int status = store_request(self, &request);
+    int status = store_run(self, &request);
     return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
 }
 
@@ -280,7 +281,7 @@ int
 cache_assign(struct cache_object *self, PyObject *key, PyObject *value)
 {
     const struct store_request request = {.key = key, .value = value};
-    int status = store_request(self, &request);
+    int status = store_run(self, &request);
     if (status > 0) {
         store_raise_refused(self, key, status);
     }
@@ -299,7 +300,7 @@ set_default(struct cache_object *self, struct store_request *request)
             return found > 0 ? value : NULL;
         }
         request->mode = round < DEFAULT_ROUNDS ? FMM_STORE_ADD : FMM_STORE_SET;
-        int status = store_request(self, request);
+        int status = store_run(self, request);
         if (status == FMM_OK) {
             return Py_NewRef(request->value);
         }

@@ -15,12 +15,11 @@ struct store_request {
 
 /* Returns FMM_OK, FMM_EXISTS, FMM_MISS, FMM_STALE, FMM_NO_ROOM, or -1 with
  * an exception. */
-int store_request(struct cache_object *self,
-                  const struct store_request *request);
+int store_run(struct cache_object *self, const struct store_request *request);
 /* What write_cb is to be told after a store that ended with `status`.
  * Returns the status, or -1 with an exception that is no Exception. */
 int store_tell(struct cache_object *self, const struct store_request *request,
-               int status, const struct fmm_store *store);
+               int status, const struct fmm_store_options *store);
 /* Raise ValueError for a value that a mapping must not lose. */
 void store_raise_refused(const struct cache_object *self, PyObject *key,
                          int status);

@@ -2,12 +2,11 @@
 
 #include "py_args.h"
 #include "py_begin.h"
+#include "py_ending.h"
 #include "py_methods.h"
-#include "py_space.h"
-#include "py_writeback.h"
 
 void
-tags_put(PyObject *tags, struct fmm_store *store)
+tags_put(PyObject *tags, struct fmm_store_options *store)
 {
     /* The bytes of a bytes object are aligned to 8. */
     store->tags = (const struct fmm_tag *)(void *)PyBytes_AS_STRING(tags);
@@ -34,7 +33,6 @@ struct tags_op {
     struct fmm_key names[FMM_TAGS_MAX];
     struct fmm_tag tags[FMM_TAGS_MAX];
     Py_ssize_t count;
-    struct fmm_ticket ticket;
 };
 
 /* Find the record of a tag by its name; the page is for who waits for it. */
@@ -53,8 +51,8 @@ run_tags(struct fmm_cache *cache, struct op *op)
     enum fmm_status status = FMM_OK;
     for (Py_ssize_t i = 0; i < t->count && status == FMM_OK; i++) {
         find_record(cache, op, &t->names[i], &t->tags[i]);
-        status = fmm_group_make(cache, &op->call, &op->key,
-                                &t->tags[i].generation, &t->ticket);
+        status =
+            fmm_group_find(cache, &op->call, &op->key, &t->tags[i].generation);
     }
     return status;
 }
@@ -92,14 +90,13 @@ read_names(struct cache_object *self, struct tags_op *t, PyObject *names)
             return -1;
         }
     }
-    if (op_begin_store(self, &t->op) < 0) {
+    if (op_begin(self, &t->op) < 0) {
         return -1;
     }
     for (Py_ssize_t i = 0; i < t->count; i++) {
         t->names[i].scope = t->op.key.scope;
     }
-    int status = writeback_call(self, &t->op, run_tags, &t->ticket);
-    return status <= 0 ? status : space_raise_no_room(self);
+    return op_call(self, &t->op, run_tags);
 }
 
 METHOD_DOC(cache_read_tags_doc,
@@ -126,17 +123,10 @@ cache_read_tags(PyObject *self, PyObject *tags)
 
 /* ----------------------------------------------------------- invalidating */
 
-struct end_op {
-    struct op op;
-    struct fmm_key name;
-};
-
-static enum fmm_status
-run_end(struct fmm_cache *cache, struct op *op)
+static void
+locate_tag(const struct fmm_cache *cache, struct ending *e)
 {
-    struct fmm_tag tag;
-    find_record(cache, op, &((struct end_op *)op)->name, &tag);
-    return fmm_group_end(cache, &op->call, &op->key);
+    find_record(cache, &e->op, &e->name, &e->tag);
 }
 
 METHOD_DOC(cache_invalidate_tag_doc,
@@ -153,7 +143,7 @@ Args:\n\
     tag: str or bytes. A namespace has tags of its own.\n\
 \n\
 Returns:\n\
-    Whether any value could have had it.\n\
+    True: values may have had it. Which ones is not kept.\n\
 \n\
 Raises:\n\
     TypeError: The tag is neither str nor bytes.\n\
@@ -163,11 +153,10 @@ PyObject *
 cache_invalidate_tag(PyObject *object, PyObject *tag)
 {
     struct cache_object *self = (struct cache_object *)object;
-    struct end_op e;
+    struct ending e = {.locate = locate_tag};
     if (tag_from_object(tag, &e.name) < 0 || op_begin(self, &e.op) < 0) {
         return NULL;
     }
     e.name.scope = e.op.key.scope;
-    int status = op_call(self, &e.op, run_end);
-    return status < 0 ? NULL : PyBool_FromLong(status == FMM_OK);
+    return ending_call(self, &e) < 0 ? NULL : Py_NewRef(Py_True);
 }

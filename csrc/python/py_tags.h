@@ -5,4 +5,4 @@
 
 /* Give a store the tags that cache_read_tags() read: a bytes object, which
  * must live on. */
-void tags_put(PyObject *tags, struct fmm_store *store);
+void tags_put(PyObject *tags, struct fmm_store_options *store);

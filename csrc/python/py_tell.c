@@ -1,11 +1,13 @@
 #include "py_tell.h"
 
 #include "py_args.h"
+#include "py_attempt.h"
 #include "py_begin.h"
 #include "py_buffer.h"
 #include "py_call.h"
 #include "py_callback.h"
-#include "py_large.h"
+#include "py_error.h"
+#include "py_parts.h"
 #include "py_read.h"
 
 #define READ_SIZE 1024
@@ -20,6 +22,7 @@ struct ticket_op {
     struct fmm_ticket *ticket;
     uint64_t serial;         /* of the file that the ticket is of */
     struct section *section; /* that its page is held by, or NULL */
+    struct turn *turn;       /* the right that it is told by */
     struct buffer buffer;
     struct fmm_meta meta;
 };
@@ -32,14 +35,33 @@ is_of(const struct fmm_cache *cache, const struct ticket_op *t)
     return fmm_serial(cache) == t->serial;
 }
 
+/* Read the entry; from then on its key is being told. */
+static enum fmm_status
+read_held(const struct fmm_guard *guard, struct ticket_op *t)
+{
+    enum fmm_status status = fmm_dirty_read_locked(
+        guard, t->ticket, t->buffer.data, t->buffer.capacity, &t->meta);
+    if (status == FMM_OK) {
+        turn_note(t->turn);
+    }
+    return status;
+}
+
 static enum fmm_status
 run_read(struct fmm_cache *cache, struct op *op)
 {
     struct ticket_op *t = (struct ticket_op *)op;
-    return is_of(cache, t)
-               ? fmm_dirty_read(cache, &op->call, t->ticket, t->buffer.data,
-                                t->buffer.capacity, &t->meta)
-               : FMM_MISS;
+    struct fmm_guard guard;
+    if (!is_of(cache, t)) {
+        return FMM_MISS;
+    }
+    enum fmm_status status =
+        fmm_guard_take(cache, &op->call, t->ticket->page, &guard);
+    if (status == FMM_OK) {
+        status = read_held(&guard, t);
+        fmm_guard_release(&guard);
+    }
+    return status;
 }
 
 static enum fmm_status
@@ -74,11 +96,8 @@ static int
 read_ticket(struct cache_object *self, void *what)
 {
     struct ticket_op *t = what;
-    int status = t->section != NULL
-                     ? (int)fmm_dirty_read_locked(&t->section->guard,
-                                                  t->ticket, t->buffer.data,
-                                                  t->buffer.capacity, &t->meta)
-                     : op_call(self, &t->op, run_read);
+    int status = t->section != NULL ? (int)read_held(&t->section->guard, t)
+                                    : op_call(self, &t->op, run_read);
     t->buffer.needed = t->meta.key_len + t->meta.value_len;
     return status;
 }
@@ -173,31 +192,31 @@ find_newer(struct cache_object *self, struct ticket_op *t,
 
 /* Whether the page and the right to write are still ours, after user code. */
 static int
-require_both(const struct writer *writer, const struct section *section)
+require_both(const struct turn *turn, const struct section *section)
 {
     return section != NULL && section_require(section) < 0
                ? -1
-               : writer_require(writer);
+               : turn_require(turn);
 }
 
 /* Write one version. Returns an outcome, or -1 with an exception. */
 static int
 write_version(struct cache_object *self, struct ticket_op *t,
-              struct section *section, struct writer *writer)
+              struct section *section)
 {
     PyObject *bytes = read_dirty(self, t, section);
     if (bytes == NULL) {
         return PyErr_Occurred() ? -1 : TELL_DONE;
     }
     int told = tell_store(self, &t->meta, PyBytes_AS_STRING(bytes));
-    if (told >= 0 && require_both(writer, section) < 0) {
+    turn_leave(t->turn);
+    if (told >= 0 && require_both(t->turn, section) < 0) {
         told = -1;
     }
     if (told == TELL_DONE && mark_done(self, t, section) < 0) {
         told = -1;
     }
     if (told == TELL_DONE) {
-        writer_leave(writer);
         told = find_newer(self, t, section, PyBytes_AS_STRING(bytes));
     }
     Py_DECREF(bytes);
@@ -208,14 +227,14 @@ write_version(struct cache_object *self, struct ticket_op *t,
  * right taken leave theirs to us. */
 static int
 write_newest(struct cache_object *self, struct ticket_op *t,
-             struct section *section, struct writer *writer)
+             struct section *section)
 {
     int outcome = TELL_AGAIN;
     if (section == NULL && op_begin(self, &t->op) < 0) {
         return -1;
     }
     for (int i = 0; i < VERSIONS_MAX && outcome == TELL_AGAIN; i++) {
-        outcome = write_version(self, t, section, writer);
+        outcome = write_version(self, t, section);
     }
     return outcome == TELL_AGAIN ? TELL_DONE : outcome;
 }
@@ -230,24 +249,26 @@ tell_patience(const struct cache_object *self)
 
 int
 tell_entry(struct cache_object *self, struct handout *handout,
-           struct section *section, const struct writer_wish *how)
+           struct section *section, const struct turn_wish *how)
 {
     struct ticket_op t = {.ticket = &handout->ticket,
                           .serial = handout->serial};
-    struct writer_wish wish = *how;
-    struct writer *writer;
+    struct turn_wish wish = *how;
+    struct turn *turn;
     if (self->write_cb == NULL && self->delete_cb == NULL) {
         return refuse_orphan(self);
     }
     t.op.key.page = handout->ticket.page;
     wish.serial = handout->serial;
     wish.hash = handout->ticket.hash;
-    int taken = writer_take(self, &wish, &writer);
-    if (taken != WRITER_TAKEN) {
-        return taken < 0 ? -1 : taken == WRITER_BUSY ? TELL_BUSY : TELL_DONE;
+    wish.held = section != NULL;
+    int taken = turn_take(self, &wish, &turn);
+    if (taken != TURN_TAKEN) {
+        return taken < 0 ? -1 : taken == TURN_BUSY ? TELL_BUSY : TELL_DONE;
     }
-    int outcome = write_newest(self, &t, section, writer);
-    writer_release(writer);
+    t.turn = turn;
+    int outcome = write_newest(self, &t, section);
+    turn_release(turn);
     return outcome;
 }
 
@@ -279,8 +300,8 @@ find_key(struct cache_object *self, PyObject *key, struct handout *out)
 }
 
 int
-tell_key(struct cache_object *self, PyObject *key,
-         const struct writer_wish *how, bool *gone)
+tell_key(struct cache_object *self, PyObject *key, const struct turn_wish *how,
+         bool *gone)
 {
     int outcome = TELL_DONE;
     /* Until nothing is dirty: what eviction moves meanwhile is not found by
@@ -303,15 +324,20 @@ static int
 raise_busy(const struct cache_object *self, const struct fmm_key *key)
 {
     PyObject *name = key_to_object(key->data, key->len, key->kind);
-    if (name == NULL) {
-        return -1;
+    PyObject *text =
+        name != NULL
+            ? PyUnicode_FromFormat(
+                  "%U: another thread or process is telling the store of key "
+                  "%.200R, or of one that shares its turn, and did not finish "
+                  "in time: try again, or raise lock_timeout",
+                  self->path, name)
+            : NULL;
+    Py_XDECREF(name);
+    if (text == NULL || attempt_patience() >= 0) {
+        return attempt_raise_busy(self->state, text, self->lock_timeout_ms);
     }
-    PyErr_Format(self->state->lock_timeout,
-                 "%U: another thread or process is telling the store of key "
-                 "%.200R, and did not finish in time: try again, or raise "
-                 "lock_timeout",
-                 self->path, name);
-    Py_DECREF(name);
+    PyErr_SetObject(self->state->lock_timeout, text);
+    Py_DECREF(text);
     return -1;
 }
 
@@ -321,26 +347,29 @@ run_hash(struct fmm_cache *cache, struct op *op)
 {
     struct fmm_meta ignored;
     op_hash(cache, op);
-    op->call.count = false;
+    op->call.count = FMM_NOT_COUNTED;
     return fmm_exists(cache, &op->call, &op->key, &ignored);
 }
 
 /* Take the right for the key of an operation. Returns 0, or -1. */
 static int
-get_right(struct cache_object *self, struct op *op, int64_t wait_ms,
-          struct writer **writer_out)
+get_right(struct cache_object *self, struct op *op,
+          const struct section *section, struct turn **turn_out)
 {
-    int taken = WRITER_VOID;
-    while (taken == WRITER_VOID) {
-        const struct writer_wish wish = {.serial = op->key.hashed_by,
-                                         .hash = op->key.hash,
-                                         .wait_ms = wait_ms};
-        taken = writer_take(self, &wish, writer_out);
-        if (taken == WRITER_VOID && op_call(self, op, run_hash) < 0) {
+    int taken = TURN_VOID;
+    while (taken == TURN_VOID) {
+        const struct turn_wish wish = {.serial = op->key.hashed_by,
+                                       .hash = op->key.hash,
+                                       .wait_ms = section != NULL
+                                                      ? tell_patience(self)
+                                                      : self->lock_timeout_ms,
+                                       .held = section != NULL};
+        taken = turn_take(self, &wish, turn_out);
+        if (taken == TURN_VOID && op_call(self, op, run_hash) < 0) {
             return -1;
         }
     }
-    if (taken == WRITER_BUSY) {
+    if (taken == TURN_BUSY) {
         return raise_busy(self, &op->key);
     }
     return taken < 0 ? -1 : 0;
@@ -366,7 +395,7 @@ find_older(struct cache_object *self, struct find_op *find,
  * outcome, or -1. */
 static int
 write_older(struct cache_object *self, const struct fmm_key *key,
-            struct section *section, struct writer *writer)
+            struct section *section, struct turn *turn)
 {
     struct find_op find = {.op.key = *key};
     int outcome = TELL_DONE, status = FMM_OK;
@@ -376,9 +405,10 @@ write_older(struct cache_object *self, const struct fmm_key *key,
             return status < 0 ? -1 : TELL_DONE;
         }
         struct ticket_op t = {.ticket = &find.ticket,
-                              .serial = find.op.key.hashed_by};
+                              .serial = find.op.key.hashed_by,
+                              .turn = turn};
         t.op.key.page = find.ticket.page;
-        outcome = write_newest(self, &t, section, writer);
+        outcome = write_newest(self, &t, section);
     }
     return outcome;
 }
@@ -402,75 +432,116 @@ tell_forget(struct cache_object *self, const struct fmm_key *key)
 {
     struct forget_op forget = {.op.key = *key};
     if (op_begin(self, &forget.op) < 0 ||
-        large_call(self, &forget.op, run_forget, &forget.ticket) < 0) {
+        parts_call(self, &forget.op, run_forget, &forget.ticket) < 0) {
         return -1;
     }
     return 0;
 }
 
-/* Another may need the page that is held to finish. */
-#define HELD_WAIT_MS 1000
-
 int
 tell_begin(struct cache_object *self, const struct told *told,
-           struct section *section, struct writer **writer_out)
+           struct section *section, struct turn **turn_out)
 {
     struct op op = {.key = told->key};
-    int64_t wait_ms = section != NULL ? HELD_WAIT_MS : self->lock_timeout_ms;
-    if (get_right(self, &op, wait_ms, writer_out) < 0) {
+    if (get_right(self, &op, section, turn_out) < 0) {
         return -1;
     }
-    int outcome = write_older(self, &told->key, section, *writer_out);
+    int outcome = write_older(self, &told->key, section, *turn_out);
     if (outcome < 0) {
-        writer_release(*writer_out);
+        turn_release(*turn_out);
     }
     return outcome;
 }
 
+/* Begin to tell the store of a key without a dirty entry. */
+struct begin_op {
+    struct op op;
+    struct turn *turn; /* NULL: it has it already */
+    bool departs;
+};
+
+static void
+begin_held(const struct fmm_guard *guard, const struct begin_op *b)
+{
+    if (b->departs) {
+        fmm_dirty_depart_locked(guard);
+    }
+    if (b->turn != NULL) {
+        turn_note(b->turn);
+    }
+}
+
 static enum fmm_status
-run_depart(struct fmm_cache *cache, struct op *op)
+run_begin(struct fmm_cache *cache, struct op *op)
 {
     struct fmm_guard guard;
     enum fmm_status status = op_guard_take(cache, op, &guard);
     if (status == FMM_OK) {
-        fmm_dirty_depart_locked(&guard);
+        begin_held(&guard, (const struct begin_op *)op);
         fmm_guard_release(&guard);
     }
     return status;
+}
+
+static int
+begin_telling(struct cache_object *self, const struct fmm_key *key,
+              struct section *section, struct turn *turn, bool departs)
+{
+    struct begin_op b = {.op.key = *key, .turn = turn, .departs = departs};
+    if (section != NULL) {
+        begin_held(&section->guard, &b);
+        return 0;
+    }
+    return op_begin(self, &b.op) < 0 || op_call(self, &b.op, run_begin) < 0
+               ? -1
+               : 0;
 }
 
 int
 tell_departure(struct cache_object *self, const struct fmm_key *key,
                struct section *section)
 {
-    struct op op = {.key = *key};
-    if (section != NULL) {
-        fmm_dirty_depart_locked(&section->guard);
-        return 0;
-    }
-    return op_begin(self, &op) < 0 || op_call(self, &op, run_depart) < 0 ? -1
-                                                                         : 0;
+    return begin_telling(self, key, section, NULL, true);
 }
 
 int
 tell_value(struct cache_object *self, const struct told *told,
-           struct section *section, const struct writer *writer)
+           struct section *section, struct turn *turn)
 {
-    if (tell_departure(self, &told->key, section) < 0) {
+    if (begin_telling(self, &told->key, section, turn, true) < 0) {
         return -1;
     }
     int outcome =
         callback_write(self, told->object, told->value, told->expire_at);
-    return outcome >= 0 && require_both(writer, section) < 0 ? -1 : outcome;
+    return outcome >= 0 && require_both(turn, section) < 0 ? -1 : outcome;
+}
+
+/* Of two exceptions the newer is raised, and the older is its context. */
+static void
+put_before(PyObject *error)
+{
+    if (PyErr_Occurred()) {
+        PyObject *newer = error_take();
+        PyException_SetContext(newer, error);
+        error = newer;
+    }
+    error_put(error);
 }
 
 int
 tell_after(struct cache_object *self, const struct told *told,
-           struct section *section, struct writer *writer)
+           struct section *section, struct turn *turn)
 {
-    writer_leave(writer);
-    int outcome = write_older(self, &told->key, section, writer);
-    writer_release(writer);
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
+    turn_leave(turn);
+    int outcome = error == NULL || turn_is_ours(turn)
+                      ? write_older(self, &told->key, section, turn)
+                      : TELL_DONE;
+    turn_release(turn);
+    if (error != NULL) {
+        put_before(error);
+        return -1;
+    }
     return outcome < 0 ? -1 : 0;
 }
 
@@ -478,19 +549,50 @@ int
 tell_deletion(struct cache_object *self, PyObject *key)
 {
     struct told told = {.object = key};
-    struct writer *writer;
+    struct turn *turn;
     struct op op;
     if (op_set_key(self, key, &op.key) < 0 || op_begin(self, &op) < 0 ||
         op_call(self, &op, run_hash) < 0 ||
-        get_right(self, &op, self->lock_timeout_ms, &writer) < 0) {
+        get_right(self, &op, NULL, &turn) < 0) {
         return -1;
     }
     told.key = op.key;
-    int outcome = callback_delete(self, key);
+    int outcome = begin_telling(self, &told.key, NULL, turn, false);
+    if (outcome == 0) {
+        outcome = callback_delete(self, key);
+    }
     /* A reader may have asked the store meanwhile. */
     if (outcome == 0 &&
-        (writer_require(writer) < 0 || tell_forget(self, &told.key) < 0)) {
+        (turn_require(turn) < 0 || tell_forget(self, &told.key) < 0)) {
         outcome = -1;
     }
-    return tell_after(self, &told, NULL, writer) < 0 ? -1 : outcome;
+    return tell_after(self, &told, NULL, turn) < 0 ? -1 : outcome;
+}
+
+static int
+tell_and_forget(struct cache_object *self, const struct told *told,
+                struct turn *turn)
+{
+    int outcome = turn != NULL ? tell_value(self, told, NULL, turn)
+                               : callback_write(self, told->object,
+                                                told->value, told->expire_at);
+    return outcome == TELL_DONE ? tell_forget(self, &told->key)
+                                : (outcome < 0 ? -1 : 0);
+}
+
+int
+tell_unstored(struct cache_object *self, const struct told *told)
+{
+    struct turn *turn;
+    if (!self->write_back) {
+        return tell_and_forget(self, told, NULL);
+    }
+    int outcome = tell_begin(self, told, NULL, &turn);
+    if (outcome < 0) {
+        return -1;
+    }
+    if (outcome == TELL_DONE) {
+        outcome = tell_and_forget(self, told, turn);
+    }
+    return tell_after(self, told, NULL, turn) < 0 || outcome < 0 ? -1 : 0;
 }

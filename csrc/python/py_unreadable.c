@@ -7,7 +7,7 @@
 #include "py_begin.h"
 #include "py_encoded.h"
 #include "py_error.h"
-#include "py_large.h"
+#include "py_parts.h"
 #include "py_methods.h"
 #include "py_read.h"
 
@@ -87,7 +87,7 @@ drop_value(struct cache_object *self, const struct reading *seen,
         PyErr_NoMemory();
         return -1;
     }
-    int status = large_call(self, &d.op, run_drop, &d.ticket);
+    int status = parts_call(self, &d.op, run_drop, &d.ticket);
     PyMem_Free(d.buffer);
     return status;
 }
@@ -96,7 +96,7 @@ drop_value(struct cache_object *self, const struct reading *seen,
 
 /* With the exception set that decoding `bytes` ended with. Returns 0 when
  * they are removed, or -1 with an exception. */
-COLD static int
+FMM_COLD static int
 drop_unreadable(struct cache_object *self, const struct reading *seen,
                 PyObject *key, const void *bytes)
 {
@@ -121,7 +121,7 @@ decode_or_drop(struct cache_object *self, struct reading *reading,
     PyObject *bytes = Py_XNewRef(reading->buffer.bytes);
     int outcome = 1;
     *value = reading_value(self, reading);
-    if (UNLIKELY(*value == NULL)) {
+    if (FMM_UNLIKELY(*value == NULL)) {
         outcome =
             drop_unreadable(self, reading, key,
                             bytes != NULL ? PyBytes_AS_STRING(bytes)
@@ -131,27 +131,40 @@ decode_or_drop(struct cache_object *self, struct reading *reading,
     return outcome;
 }
 
-int
-unreadable_read(struct cache_object *self, PyObject *key, PyObject **value)
+/* With the exception set that decoding the value of a key ended with: read it
+ * once more, for its bytes. Returns as unreadable_read(). */
+FMM_COLD static int
+read_again(struct cache_object *self, PyObject *key, PyObject **value)
 {
     struct reading reading;
+    if (unreadable_tell(self, key, "made anew") <= 0) {
+        return -1;
+    }
+    PyErr_Clear();
     if (op_set_key(self, key, &reading.op.key) < 0 ||
         op_begin(self, &reading.op) < 0) {
         return -1;
     }
-    reading.op.call.brief = true;
+    reading.op.call.count = FMM_NOT_COUNTED; /* the first time was */
     int status = reading_run(self, &reading);
-    if (status < 0) {
-        return -1;
+    if (status != FMM_OK) {
+        return status < 0 ? -1 : 0;
     }
-    if (status == FMM_OK && reading.meta.type == VALUE_NOT_FOUND) {
-        reading_drop(&reading);
-        return 0;
+    return decode_or_drop(self, &reading, key, value);
+}
+
+int
+unreadable_read(struct cache_object *self, PyObject *key, PyObject **value)
+{
+    bool known_missing;
+    int found = read_plainly(self, key, value, &known_missing);
+    if (FMM_UNLIKELY(found == READ_UNDECODED)) {
+        found = read_again(self, key, value);
     }
-    int found =
-        status == FMM_OK ? decode_or_drop(self, &reading, key, value) : 0;
-    return found == 0 && self->read_cb != NULL ? ask_read_cb(self, key, value)
-                                               : found;
+    if (FMM_LIKELY(found != 0) || known_missing || self->read_cb == NULL) {
+        return found;
+    }
+    return ask_read_cb(self, key, value);
 }
 
 METHOD_DOC(cache_find_doc,
@@ -169,7 +182,7 @@ cache_find(struct cache_object *self, PyObject *const *values,
     static const struct args_spec spec = {"_find", list, 2, 2};
     PyObject *out[] = {NULL, NULL};
     PyObject *value;
-    if (LIKELY(names == NULL && count == 2)) {
+    if (FMM_LIKELY(names == NULL && count == 2)) {
         out[0] = values[0];
         out[1] = values[1];
     }

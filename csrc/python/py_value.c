@@ -26,7 +26,7 @@ set_bytes(struct encoded *out, enum value_type type, PyObject *bytes)
     if (bytes == NULL) {
         return -1;
     }
-    out->owner = bytes;
+    out->backing = bytes;
     set_value(out, type, PyBytes_AS_STRING(bytes),
               (size_t)PyBytes_GET_SIZE(bytes));
     return 0;
@@ -36,7 +36,7 @@ static int
 encode_str(PyObject *object, enum value_type type, struct encoded *out)
 {
     if (PyUnicode_IS_COMPACT_ASCII(object)) {
-        out->owner = Py_NewRef(object);
+        out->backing = Py_NewRef(object);
         set_value(out, type, PyUnicode_DATA(object),
                   (size_t)PyUnicode_GET_LENGTH(object));
         return 0;
@@ -68,16 +68,55 @@ encode_any_int(const struct cache_object *self, PyObject *object,
 }
 
 static int
+encode_callable(const struct cache_object *self, PyObject *object,
+                struct encoded *out)
+{
+    if (PyLong_CheckExact(object)) {
+        return encode_any_int(self, object, out);
+    }
+    if (self->codec.dumps == NULL) {
+        PyErr_SetString(self->state->error, "the cache has no serializer");
+        return -1;
+    }
+    PyObject *result = call_kept_one(self->codec.dumps, object);
+    int outcome = -1;
+    if (result == NULL) {
+        return -1;
+    }
+    if (PyBytes_CheckExact(result)) {
+        return set_bytes(out, VALUE_OBJECT, result);
+    }
+    if (PyUnicode_Check(result)) {
+        outcome = encode_str(result, VALUE_TEXT, out);
+    }
+    else if (PyObject_CheckBuffer(result)) {
+        outcome = set_bytes(out, VALUE_OBJECT, PyBytes_FromObject(result));
+    }
+    else {
+        PyErr_Format(PyExc_TypeError,
+                     "the serializer's dumps() must return bytes or str, "
+                     "not %s",
+                     Py_TYPE(result)->tp_name);
+    }
+    Py_DECREF(result);
+    return outcome;
+}
+
+static int
 encode_pickle(const struct cache_object *self, PyObject *object,
               struct encoded *out)
 {
+    if (FMM_UNLIKELY(self->codec.dumps != NULL)) {
+        return encode_callable(self, object, out);
+    }
     PyObject *const args[] = {object, self->state->pickle_protocol};
     PyObject *bytes =
         PyObject_Vectorcall(self->state->pickle_dumps, args, 2, NULL);
     return set_bytes(out, VALUE_OBJECT, bytes);
 }
 
-/* Exact types by their own tags, all else by pickle. */
+/* Exact types by their own tags, all else by pickle, or by what was given in
+ * its place. */
 static int
 encode_typed(const struct cache_object *self, PyObject *object,
              struct encoded *out)
@@ -132,41 +171,6 @@ encode_raw(PyObject *object, struct encoded *out)
 }
 
 static int
-encode_callable(const struct cache_object *self, PyObject *object,
-                struct encoded *out)
-{
-    if (PyLong_CheckExact(object)) {
-        return encode_any_int(self, object, out);
-    }
-    if (self->codec.dumps == NULL) {
-        PyErr_SetString(self->state->error, "the cache has no serializer");
-        return -1;
-    }
-    PyObject *result = call_kept_one(self->codec.dumps, object);
-    int outcome = -1;
-    if (result == NULL) {
-        return -1;
-    }
-    if (PyBytes_CheckExact(result)) {
-        return set_bytes(out, VALUE_OBJECT, result);
-    }
-    if (PyUnicode_Check(result)) {
-        outcome = encode_str(result, VALUE_TEXT, out);
-    }
-    else if (PyObject_CheckBuffer(result)) {
-        outcome = set_bytes(out, VALUE_OBJECT, PyBytes_FromObject(result));
-    }
-    else {
-        PyErr_Format(PyExc_TypeError,
-                     "the serializer's dumps() must return bytes or str, "
-                     "not %s",
-                     Py_TYPE(result)->tp_name);
-    }
-    Py_DECREF(result);
-    return outcome;
-}
-
-static int
 encode_plain(const struct cache_object *self, PyObject *object,
              struct encoded *out)
 {
@@ -185,7 +189,7 @@ int
 value_encode(const struct cache_object *self, PyObject *object,
              struct encoded *out)
 {
-    out->owner = NULL;
+    out->backing = NULL;
     if (encode_plain(self, object, out) < 0) {
         value_free(out);
         return -1;
@@ -201,25 +205,25 @@ value_encode(const struct cache_object *self, PyObject *object,
 void
 value_encode_not_found(struct encoded *out)
 {
-    out->owner = NULL;
+    out->backing = NULL;
     set_value(out, VALUE_NOT_FOUND, "", 0);
 }
 
 void
 value_free(struct encoded *encoded)
 {
-    Py_CLEAR(encoded->owner);
+    Py_CLEAR(encoded->backing);
 }
 
 void
 value_move(struct encoded *to, struct encoded *from)
 {
-    PyObject *old = to->owner;
+    PyObject *old = to->backing;
     *to = *from;
     if (from->value.data == &from->scalar) {
         to->value.data = &to->scalar;
     }
-    from->owner = NULL;
+    from->backing = NULL;
     Py_XDECREF(old); /* last: its end may run code */
 }
 
@@ -266,13 +270,14 @@ decode_big_int(const struct cache_object *self, const void *data, size_t len)
 }
 
 /* Bytes of the serializer. Only pickle caches unpickle, whatever the file
- * says of its values. */
+ * says of its values, and not those that were given something else to do. */
 static PyObject *
 decode_object(const struct cache_object *self, PyObject *bytes)
 {
-    PyObject *loads = self->codec.serializer == SERIALIZER_PICKLE
-                          ? self->state->pickle_loads
-                          : self->codec.loads;
+    PyObject *loads = self->codec.loads;
+    if (loads == NULL && self->codec.serializer == SERIALIZER_PICKLE) {
+        loads = self->state->pickle_loads;
+    }
     if (loads == NULL) {
         return error_corrupt_value(self->state, "it is of another serializer");
     }
@@ -351,7 +356,7 @@ PyObject *
 value_decode(const struct cache_object *self, const struct fmm_meta *meta,
              const void *data)
 {
-    if (LIKELY(!meta->compressed)) {
+    if (FMM_LIKELY(!meta->compressed)) {
         return decode_plain(self, meta->type, data, meta->value_len);
     }
     PyObject *bytes = unpack_value(self, data, meta->value_len);

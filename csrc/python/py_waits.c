@@ -3,9 +3,10 @@
  *
  * An internal entry for each who waits on behalf of a lease: its key is "w" and
  * the token of that lease, plus a small number where several wait; its value is
- * the token of the lease that is waited for. It lasts for a moment only, and is
- * renewed. */
+ * the 8 bytes of the token of the lease that is waited for. It lasts for a moment
+ * only, and is renewed. */
 #include "py_begin.h"
+#include "py_encoded.h"
 #include "py_methods.h"
 #include "py_writeback.h"
 
@@ -61,7 +62,7 @@ cache_wait_publish(PyObject *object, PyObject *args)
     }
     w.other = (int64_t)other;
     w.value = (struct fmm_value){
-        .data = &w.other, .len = sizeof(w.other), .type = FMM_TYPE_INT};
+        .data = &w.other, .len = sizeof(w.other), .type = VALUE_BYTES};
     w.store.store.expire_at = w.store.op.call.now_ms + ms;
     int status =
         writeback_call(self->root, &w.store.op, run_publish, &w.store.ticket);
@@ -93,12 +94,12 @@ cache_wait_look(PyObject *object, PyObject *token)
     if (PyErr_Occurred() || begin(self, &w, number) < 0) {
         return NULL;
     }
-    w.store.op.call.count = false;
+    w.store.op.call.count = FMM_NOT_COUNTED;
     int status = op_call(self->root, &w.store.op, run_look);
     if (status < 0) {
         return NULL;
     }
-    if (status != FMM_OK || w.meta.type != FMM_TYPE_INT) {
+    if (status != FMM_OK || w.meta.type != VALUE_BYTES) {
         Py_RETURN_NONE;
     }
     return Py_BuildValue("KK", (unsigned long long)w.other,

@@ -28,7 +28,7 @@ make_room(struct cache_object *self, struct handout *handout,
     /* Another may do as well as one that somebody else is writing: that one is
      * waited for last, and not with a page held, which may be needed for it. */
     bool last = progress->failed + BUSY_COUNTS >= FAILED_MAX;
-    const struct writer_wish how = {
+    const struct turn_wish how = {
         .wait_ms = section != NULL || !last ? 0 : tell_patience(self)};
     if (progress->failed >= FAILED_MAX ||
         ++progress->handed_out > HAND_OUTS_MAX) {
@@ -46,19 +46,19 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
                struct fmm_ticket *ticket)
 {
     struct progress progress = {0, 0};
-    int status = large_call(self, op, run, ticket);
-    while (UNLIKELY(status == FMM_DIRTY)) {
+    int status = parts_call(self, op, run, ticket);
+    while (FMM_UNLIKELY(status == FMM_DIRTY)) {
         struct handout handout = {*ticket, op->key.hashed_by};
         int again = make_room(self->root, &handout, NULL, &progress);
         if (again <= 0) {
             return again < 0 ? -1 : FMM_NO_ROOM;
         }
-        status = large_call(self, op, run, ticket);
+        status = parts_call(self, op, run, ticket);
     }
     return status;
 }
 
-FLATTEN static enum fmm_status
+FMM_FLATTEN static enum fmm_status
 run_store(struct fmm_cache *cache, struct op *op)
 {
     struct store_op *s = (struct store_op *)op;
@@ -72,18 +72,16 @@ run_store(struct fmm_cache *cache, struct op *op)
 static int
 store_parts(struct cache_object *self, struct store_op *store, op_run run)
 {
-    struct large large;
-    large_init(&large, &store->op, store->value, store->store.expire_at);
-    int status = writeback_call(self, &large.op, large_run, &large.ticket);
+    struct parts_job large;
+    parts_init(&large, &store->op, store->value, store->store.expire_at);
+    int status = writeback_call(self, &large.op, parts_run, &large.ticket);
     if (status == FMM_OK) {
         store->value = &large.head;
         store->store.dirty = false;
         status = writeback_call(self, &store->op, run, &store->ticket);
         store->value = large.split.value;
     }
-    if (status != FMM_OK) {
-        large_drop(self, &large.split.parts);
-    }
+    parts_finish(self, &large, status == FMM_OK);
     return status;
 }
 
@@ -111,13 +109,13 @@ is_large(const struct cache_object *self, const struct store_op *store)
 {
     const struct mapping *map = self->root->map;
     return map != NULL &&
-           fmm_split_needed(map->cache, &store->op.key, store->value->len);
+           fmm_parts_needed(map->cache, &store->op.key, store->value->len);
 }
 
 /* With the right, older versions being written. */
 static int
 store_by_right(struct cache_object *self, struct store_op *store, op_run run,
-               const struct writer *writer)
+               struct turn *turn)
 {
     struct told told = told_of(store);
     /* What the store depends on may be another by now: a value, a modseq, a
@@ -126,7 +124,7 @@ store_by_right(struct cache_object *self, struct store_op *store, op_run run,
     if (status != FMM_NO_ROOM) {
         return status;
     }
-    int outcome = tell_value(self, &told, NULL, writer);
+    int outcome = tell_value(self, &told, NULL, turn);
     if (outcome != TELL_DONE) {
         return outcome < 0 ? -1 : FMM_NO_ROOM;
     }
@@ -138,23 +136,23 @@ store_by_right(struct cache_object *self, struct store_op *store, op_run run,
 }
 
 /* What was too large for an entry, or found no room. */
-NOINLINE static int
+FMM_NOINLINE static int
 store_large(struct cache_object *self, struct store_op *store, op_run run)
 {
     struct told told = told_of(store);
-    struct writer *writer;
+    struct turn *turn;
     if (!is_told(self, store)) {
         return is_large(self, store) ? store_parts(self, store, run)
                                      : FMM_NO_ROOM;
     }
-    int outcome = tell_begin(self, &told, NULL, &writer);
+    int outcome = tell_begin(self, &told, NULL, &turn);
     if (outcome < 0) {
         return -1;
     }
     int status = outcome == TELL_DONE
-                     ? store_by_right(self, store, run, writer)
+                     ? store_by_right(self, store, run, turn)
                      : FMM_NO_ROOM; /* a newer one must not come first */
-    return tell_after(self, &told, NULL, writer) < 0 ? -1 : status;
+    return tell_after(self, &told, NULL, turn) < 0 ? -1 : status;
 }
 
 int
@@ -162,16 +160,17 @@ writeback_store_by(struct cache_object *self, struct store_op *store,
                    op_run run)
 {
     int status = writeback_call(self, &store->op, run, &store->ticket);
-    return LIKELY(status != FMM_NO_ROOM) ? status
-                                         : store_large(self, store, run);
+    return FMM_LIKELY(status != FMM_NO_ROOM) ? status
+                                             : store_large(self, store, run);
 }
 
 int
 writeback_store(struct cache_object *self, struct store_op *store)
 {
     int status = writeback_call(self, &store->op, run_store, &store->ticket);
-    return LIKELY(status != FMM_NO_ROOM) ? status
-                                         : store_large(self, store, run_store);
+    return FMM_LIKELY(status != FMM_NO_ROOM)
+               ? status
+               : store_large(self, store, run_store);
 }
 
 /* ------------------------------------------------ into a page that is held */
@@ -186,7 +185,7 @@ call_held(struct section *section, held_run run, void *what,
         if (section_require(section) < 0) { /* write_cb may have forked */
             return -1;
         }
-        enum fmm_status status = large_call_held(section, run, what, ticket);
+        enum fmm_status status = parts_call_held(section, run, what, ticket);
         if (op_refuse_damaged(section->cache, section->map) < 0) {
             return -1;
         }
@@ -247,31 +246,29 @@ writeback_remove_held(struct section *section, const struct op *op,
 static int
 store_parts_held(struct section *section, struct store_op *store)
 {
-    struct large large;
-    large_init(&large, &store->op, store->value, store->store.expire_at);
-    int status = large_run_held(section, &large);
+    struct parts_job large;
+    parts_init(&large, &store->op, store->value, store->store.expire_at);
+    int status = parts_run_held(section, &large);
     if (status == FMM_OK) {
         store->value = &large.head;
         store->store.dirty = false;
         status = store_held(section, store);
         store->value = large.split.value;
     }
-    if (status != FMM_OK) {
-        large_drop(section->cache, &large.split.parts);
-    }
+    parts_finish(section->cache, &large, status == FMM_OK);
     return status;
 }
 
 /* The page is held: what the store depends on stays as it is. */
 static int
 store_held_by_right(struct section *section, struct store_op *store,
-                    const struct writer *writer)
+                    struct turn *turn)
 {
     const struct fmm_removal clean = {.keep_dirty = true};
     struct told told = told_of(store);
     enum fmm_due due;
     int status = FMM_NO_ROOM;
-    int outcome = tell_value(section->cache, &told, section, writer);
+    int outcome = tell_value(section->cache, &told, section, turn);
     if (outcome != TELL_DONE) {
         return outcome < 0 ? -1 : FMM_NO_ROOM;
     }
@@ -290,25 +287,26 @@ store_large_held(struct section *section, struct store_op *store)
 {
     struct cache_object *self = section->cache;
     struct told told = told_of(store);
-    struct writer *writer;
+    struct turn *turn;
     if (!is_told(self, store)) {
         return is_large(self, store) ? store_parts_held(section, store)
                                      : FMM_NO_ROOM;
     }
-    int outcome = tell_begin(self, &told, section, &writer);
+    int outcome = tell_begin(self, &told, section, &turn);
     if (outcome < 0) {
         return -1;
     }
     int status = outcome == TELL_DONE
-                     ? store_held_by_right(section, store, writer)
+                     ? store_held_by_right(section, store, turn)
                      : FMM_NO_ROOM;
-    return tell_after(self, &told, section, writer) < 0 ? -1 : status;
+    return tell_after(self, &told, section, turn) < 0 ? -1 : status;
 }
 
 int
 writeback_store_held(struct section *section, struct store_op *store)
 {
     int status = store_held(section, store);
-    return LIKELY(status != FMM_NO_ROOM) ? status
-                                         : store_large_held(section, store);
+    return FMM_LIKELY(status != FMM_NO_ROOM)
+               ? status
+               : store_large_held(section, store);
 }

@@ -1,7 +1,7 @@
 /* Stores that may have to wait until changed values were written back. */
 #pragma once
 
-#include "py_large.h"
+#include "py_parts.h"
 #include "py_tell.h"
 #include "py_value.h"
 
@@ -9,7 +9,7 @@
 struct store_op {
     struct op op;
     const struct fmm_value *value;
-    struct fmm_store store;
+    struct fmm_store_options store;
     struct fmm_ticket ticket;
     /* What write_cb is told of a changed value, key and value; borrowed. NULL:
      * nothing. */

@@ -70,12 +70,15 @@ class Event:
 
     def _steps(self, timeout: Union[int, float, None]) -> waiting.Steps[bool]:
         waiting.check_timeout(timeout)
-        before = self._look()
+        look = waiting.Looks()
+        before: Optional[int] = None
         with waiting.Patience(timeout) as patience:
             while True:
-                now = self._look()
-                if now % 2 or now > before:
+                now: Optional[int] = look(before, self._look)
+                if now is not None and now % 2:
                     return True
+                if now is not None and before is not None and now > before:
+                    return True  # it was, and was cleared again
                 before = now
                 delay = patience.delay()
                 if delay is None:

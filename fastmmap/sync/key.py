@@ -13,8 +13,13 @@ def _steps(
     cache: Keyspace, key: Key, timeout: Union[int, float, None]
 ) -> waiting.Steps[Any]:
     waiting.check_timeout(timeout)
+    look = waiting.Looks()
     with waiting.Patience(timeout) as patience:
-        while (value := cache.get(key, ABSENT)) is ABSENT:
+        while True:
+            value = look(ABSENT, cache.get, key, ABSENT)
+            if value is not ABSENT:
+                return value
+
             delay = patience.delay()
             if delay is None:
                 raise LockTimeout(
@@ -22,7 +27,6 @@ def _steps(
                     "try again, or raise timeout"
                 )
             yield delay
-    return value
 
 
 def wait_for_key(

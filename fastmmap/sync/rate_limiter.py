@@ -1,10 +1,11 @@
 """`RateLimiter`: so many in a time, of all processes."""
 
+from contextlib import suppress
 from operator import index
-from typing import Optional, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
 
 from fastmmap import _core, durations, waiting
-from fastmmap.errors import LockError
+from fastmmap.errors import LockError, PageBusy
 from fastmmap.keyspace import Keyspace
 from fastmmap.sync import number
 from fastmmap.sync.naming import key_of
@@ -16,7 +17,7 @@ _NS = 10**9
 _KEPT = 60
 
 
-class RateLimiter:
+class RateLimiter(_core.Limiter):
     """A bucket of tokens for all processes that have the cache open.
 
     It holds ``burst`` tokens, and gets ``limit`` more per ``period``, evenly, while
@@ -26,8 +27,9 @@ class RateLimiter:
 
     The bucket is the "generic cell rate algorithm" of ITU-T I.371: one number, the
     time at which it is full again. It is kept in whole nanoseconds times ``limit``,
-    so that nothing is rounded. The clock is one that never jumps; when it starts
-    anew, with the machine, a bucket that is still in its file is empty at first.
+    so that nothing is rounded. The clock is that of the day, which all containers of
+    a machine have: when it is set back, a bucket that is in use is empty at first, and
+    full when it is set forward.
     A bucket that was evicted or cleared is full.
 
     Args:
@@ -63,6 +65,10 @@ class RateLimiter:
         self._cost = period_ms * 10**6
         self._capacity = burst * self._cost
         self._key_of("")  # a bad name is an error here
+        self._begin()
+
+    def _begin(self) -> None:
+        super().__init__(self._cache, self._limit, self._burst, self._cost)
 
     @property
     def name(self) -> str:
@@ -75,7 +81,7 @@ class RateLimiter:
 
     def _now(self) -> int:
         """Return the time, in nanoseconds times the limit."""
-        return (_core.monotonic_ns() + _core.get_travel() * 10**6) * self._limit
+        return _core.now_ns() * self._limit
 
     def _debt(self, key: Key, value: object, now: int) -> int:
         """Return the time until the bucket is full, never more than of an empty one."""
@@ -120,30 +126,20 @@ class RateLimiter:
             )
         return self._seconds(wait)
 
-    def take(self, key: str = "", tokens: int = 1) -> bool:
-        """Take tokens if they are there.
-
-        Args:
-            key: Whose bucket; any text.
-            tokens: How many, at most ``burst``.
-
-        Returns:
-            Whether they were there. If not, none was taken.
-
-        Raises:
-            ValueError: More tokens than the bucket holds, or less than one.
-            LockError: The cache has no room for the bucket.
-        """
-        return self._take(key, tokens) == 0
+    def _attempt(self, key: str, tokens: int) -> Optional[float]:
+        """Do the same; ``None``: another holds the page of the bucket."""
+        with suppress(PageBusy):
+            return _core.attempt(waiting.GLANCE_MS, self._take, key, tokens)
+        return None
 
     def _steps(
         self, key: str, tokens: int, timeout: Union[int, float, None]
     ) -> waiting.Steps[bool]:
         waiting.check_timeout(timeout)
         with waiting.Patience(timeout) as patience:
-            while (wait := self._take(key, tokens)) > 0:
-                delay = patience.limit(wait)
-                if delay is None or delay < wait:
+            while (wait := self._attempt(key, tokens)) != 0:
+                delay = patience.delay() if wait is None else patience.limit(wait)
+                if delay is None or delay < (wait or 0):
                     return False
                 yield delay
         return True
@@ -207,6 +203,15 @@ class RateLimiter:
 
     async def __aexit__(self, *exc_info: object) -> None:
         """Do nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is C's."""
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin again."""
+        self.__dict__.update(state)
+        self._begin()
 
     def __repr__(self) -> str:
         """Return its name and what it allows."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from header import CLIENTS_SIZE
 from support import Scenario, heard, say
 
 import fastmmap
@@ -85,7 +86,7 @@ def test_repair_goes_beside_a_process_that_has_the_file_open(filled: str) -> Non
     with Scenario(use, filled) as user:
         assert user.hear() == "400"
         with open(filled, "r+b") as file:
-            file.seek(-PAGE, os.SEEK_END)
+            file.seek(-CLIENTS_SIZE - PAGE, os.SEEK_END)
             file.write(b"\xa5" * PAGE)
         assert check(filled, "--repair").returncode == 0
         user.tell("repaired")

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import OPERATIONS, run_scenario, say
+from support import LONG, OPERATIONS, run_scenario, say
 
 from fastmmap import ClosedError, FastMmap
 
 PAGE: dict[str, Any] = {"page_size": "64k", "num_pages": 1}
-ROUNDS = 3
+ROUNDS = 1 + LONG
 
 
 def maps_of(path: str) -> int:
@@ -75,6 +75,7 @@ def close_beside_each(path: str) -> list[str]:
     return wrong
 
 
+@pytest.mark.long
 def test_close_beside_each_operation_is_a_closed_error_and_unmaps(path: str) -> None:
     assert run_scenario(close_beside_each, path) == []
 

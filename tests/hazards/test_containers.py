@@ -1,157 +1,314 @@
-"""Another process namespace, where a number names another process."""
+"""Containers that share one file: other processes, clocks and users, or no /proc.
+
+Each kind is tried with real namespaces. What the system does not permit is skipped.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import select
 import shutil
+import signal
 import subprocess
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import MakeCache, Scenario, heard, run_scenario, say
 
-from fastmmap import FastMmap, FormatError
+from fastmmap import FastMmap
+from fastmmap.sync import Lock, RateLimiter
 
-PAGE: dict[str, Any] = {"page_size": "64k", "num_pages": 1}
+PAGE: dict[str, Any] = {"page_size": "64k", "num_pages": 1, "lock_timeout": 30}
+SOON = 0.010  # seconds until the lock of a process that is gone is taken over
+
+PROCESSES = ["unshare", "--pid", "--fork", "--kill-child"]
+#: What a shell does in a mount namespace before the program starts.
+REMOUNT = [*PROCESSES, "--mount", "sh", "-c", 'mount {} /proc && exec "$@"', "sh"]
+
+
+def remount(arguments: str) -> list[str]:
+    return [word.format(arguments) for word in REMOUNT]
+
+
+KINDS = {
+    "processes of its own": [*PROCESSES, "--mount-proc"],
+    "the /proc of another": PROCESSES,
+    "users of its own": [*PROCESSES, "--mount-proc", "--user", "--map-root-user"],
+    "no /proc": remount("-t tmpfs none"),
+    "a /proc of its own processes": remount("-t proc -o hidepid=2 proc"),
+    "a /proc of processes alone": remount("-t proc -o subset=pid proc"),
+    "another clock": "unshare --time --fork --kill-child "
+    "--monotonic 86400 --boottime 86400".split(),
+    "bwrap": "bwrap --dev-bind / / --proc /proc --unshare-pid "
+    "--die-with-parent".split(),
+}
+
+
+def permitted(prefix: list[str]) -> bool:
+    return bool(shutil.which(prefix[0])) and not subprocess.call(
+        [*prefix, "true"], stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture(params=KINDS)
+def container(request: pytest.FixtureRequest) -> list[str]:
+    """Return the command prefix of a process in a container of some kind."""
+    prefix: list[str] = KINDS[request.param]
+    if not permitted(prefix):
+        pytest.skip("cannot be shown here: it is not permitted")
+    return prefix
 
 
 @pytest.fixture
-def container() -> list[str]:
+def processes() -> list[str]:
     """Return the command prefix of a process in a namespace of its own."""
-    prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    if os.geteuid() != 0:
-        prefix.append("--map-root-user")
-    allowed = shutil.which("unshare") and not subprocess.call([*prefix, "true"])
-    if not allowed:
+    prefix = KINDS["processes of its own"]
+    if not permitted(prefix):
         pytest.skip("cannot be shown here: `unshare --pid` is not permitted")
     return prefix
 
 
-def hold(path: str) -> int:
+def innermost(pid: int) -> int:
+    """Return the one that a chain of processes ends with, as it is called here."""
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        pid = int(children[0])
+    return pid
+
+
+def hold(path: str) -> list[object]:
     """Hold the page for as long as nobody kills or releases this process."""
-    cache = FastMmap(path)
+    cache = FastMmap(path, **PAGE)
     with cache.lock("key") as item:
-        item.value = "never written"
+        item.value = "in the container"
         say(os.getpid())
         heard()
-    return os.getpid()
+    return [cache.get("key"), len(cache.clients())]
 
 
-def use(path: str) -> list[object]:
-    """Use the cache: what was in it, whether it can be written, who this is.
+def test_a_page_is_held_across_containers(
+    make_cache: MakeCache, path: str, container: list[str]
+) -> None:
+    cache = make_cache(**{**PAGE, "lock_timeout": 0.2})
+    cache.set("key", "old")
+    with Scenario(hold, path, prefix=container) as holder:
+        holder.hear()
+        assert cache.get("key") == "old"
+        with pytest.raises(TimeoutError):
+            cache.set("key", "new")
+        assert len(cache.clients()) == 2
+        holder.tell("release")
+        assert holder.result() == ["in the container", 2]
+    assert cache.get("key") == "in the container"
+    assert cache.stats().recoveries == 0
 
-    It waits for no lock: one of elsewhere must be gone when the file is open.
+
+class Timed(threading.Thread):
+    """Does something, and notes when it was done."""
+
+    def __init__(self, work: Any) -> None:
+        super().__init__()
+        self._work = work
+        self.start()
+
+    def run(self) -> None:
+        self._work()
+        self.done = time.monotonic()
+
+
+def seconds_from_death(holder: Scenario, work: Any) -> float:
+    """Kill the innermost process while another waits; return how long it took.
+
+    From when the process is gone: the kernel frees its memory before its locks,
+    and there is much of that under sanitizers.
     """
-    with FastMmap(path, lock_timeout=0) as cache:
-        found = cache.get("key")
-        return [found, cache.set("key", "new"), cache.check().ok, os.getpid()]
+    victim = innermost(holder.process.pid)
+    waiting = Timed(work)
+    time.sleep(0.05)
+    death = os.pidfd_open(victim)
+    os.kill(victim, signal.SIGKILL)
+    select.select([death], [], [])
+    gone = time.monotonic()
+    os.close(death)
+    waiting.join()
+    return waiting.done - gone
 
 
-def attempt(path: str) -> list[str]:
-    """Open the file; return the error."""
-    try:
-        FastMmap(path).close()
-    except FormatError as error:
-        return ["refused", str(error)]
-    return ["opened", ""]
-
-
-def run_in(container: list[str], scenario: Any, path: str) -> Any:
-    with Scenario(scenario, path, prefix=container) as running:
-        return running.result()
-
-
-def make_file(path: str) -> None:
-    with FastMmap(path, unlink_on_exit=False, **PAGE) as cache:
-        cache.set("key", "old")
-
-
-def test_a_file_in_use_outside_is_refused_in_a_container(
+def test_a_page_is_taken_over_from_a_killed_container(
     make_cache: MakeCache, path: str, container: list[str]
 ) -> None:
     cache = make_cache(**PAGE)
-    cache.set("key", "old")
-    outcome, message = run_in(container, attempt, path)
-    assert outcome == "refused"
-    assert path in message
-    assert "in use from another container or host" in message
-    assert cache.get("key") == "old"
-    assert cache.set("key", "still works")
+    times = []
+    for round in range(3):
+        cache.set("key", round)
+        with Scenario(hold, path, prefix=container) as holder:
+            holder.hear()
+            times.append(
+                seconds_from_death(holder, lambda: cache.set("other", "taken over"))
+            )
+        assert cache.get("key") == round
+    assert min(times) < SOON and max(times) < 2, times
+    assert cache.stats().recoveries == 3
+    assert cache.check().ok
 
 
-def test_a_file_in_use_in_a_container_is_refused_outside(
-    path: str, container: list[str]
-) -> None:
-    make_file(path)
-    with Scenario(hold, path, prefix=container) as holder:
-        pid = int(holder.hear())
-        assert pid < 10, "not in a namespace of its own"
-        with pytest.raises(FormatError, match="in use from another container"):
-            FastMmap(path)
-        outcome, _ = run_in(container, attempt, path)  # a second container
-        assert outcome == "refused"
-        holder.tell("release")
-        holder.result()
-    assert run_scenario(use, path)[:3] == ["never written", True, True]
+def hold_in_container(path: str) -> None:
+    with FastMmap(path, **PAGE) as cache, cache.lock("key"):
+        say("held")
+        heard()
 
 
-def test_the_lock_of_a_container_that_is_gone_is_cleared(
-    path: str, container: list[str]
-) -> None:
-    make_file(path)
-    with Scenario(hold, path, prefix=container) as holder:
+def wait_inside(path: str) -> list[object]:
+    """Wait for a page of a process outside that is killed meanwhile."""
+    cache = FastMmap(path, **PAGE)
+    say("ready")
+    stored = cache.set("key", "from inside")
+    return [stored, cache.stats().recoveries]
+
+
+def test_a_page_is_taken_over_in_a_container(path: str, container: list[str]) -> None:
+    FastMmap(path, unlink_on_exit=False, **PAGE).close()
+    with Scenario(hold_in_container, path) as holder:
         holder.hear()
-        holder.kill()
-    assert run_scenario(use, path)[:3] == ["old", True, True]
+        with Scenario(wait_inside, path, prefix=container) as waiting:
+            waiting.hear()
+            time.sleep(0.05)
+            holder.kill()
+            assert waiting.result() == [True, 1]
 
 
-def test_the_lock_of_a_process_outside_that_is_gone_is_cleared_in_a_container(
-    path: str, container: list[str]
+def compute(path: str) -> None:
+    """Compute a value and hold a lock by name, and never finish."""
+    cache = FastMmap(path, **PAGE)
+    lock = Lock(cache, "lock")
+    assert lock.acquire()
+
+    def forever() -> None:
+        say("computing")
+        heard()
+
+    cache.get_or_set("key", forever)
+    lock.release()
+
+
+def test_leases_and_locks_by_name_are_taken_over_from_a_container(
+    make_cache: MakeCache, path: str, container: list[str]
 ) -> None:
-    make_file(path)
-    with Scenario(hold, path) as holder:
-        holder.hear()
-        holder.kill()
-    assert run_in(container, use, path)[:3] == ["old", True, True]
+    cache = make_cache(**PAGE)
+    lock = Lock(cache, "lock")
+    with Scenario(compute, path, prefix=container) as computing:
+        computing.hear()
+        assert not lock.acquire(timeout=0.1)
+        os.kill(innermost(computing.process.pid), signal.SIGKILL)
+        assert cache.get_or_set("key", lambda: "computed here") == "computed here"
+        assert lock.acquire(timeout=5)
 
 
-def test_an_equal_number_in_another_container_is_not_the_holder(
-    path: str, container: list[str]
-) -> None:
-    """The same number lives on, but it is another process."""
-    make_file(path)
-    with Scenario(hold, path, prefix=container) as holder:
-        pid = int(holder.hear())
-        holder.kill()
-    assert run_in(container, use, path) == ["old", True, True, pid]
-    # And so on, whatever namespace made the file its own last.
-    assert run_scenario(use, path)[:3] == ["new", True, True]
-    assert run_in(container, use, path) == ["new", True, True, pid]
-
-
-def test_processes_of_one_container_share_a_file(
-    path: str, container: list[str]
-) -> None:
-    assert run_in(container, share, path) == [1, 2, True]
-
-
-def share(path: str) -> list[object]:
-    """Use one file from two processes of this namespace."""
+def pid_and_counter(path: str) -> list[int]:
     with FastMmap(path, **PAGE) as cache:
-        first = cache.incr("n")
-        return [first, run_scenario(count, path), cache.get("n") == 2]
+        return [os.getpid(), cache.incr("n")]
 
 
-def count(path: str) -> int:
-    with FastMmap(path) as cache:
-        return cache.incr("n")
+def test_an_equal_number_elsewhere_is_not_the_holder(
+    path: str, processes: list[str]
+) -> None:
+    """Process 1 of one container dies; process 1 of another lives on."""
+    FastMmap(path, unlink_on_exit=False, **PAGE).close()
+    with Scenario(hold, path, prefix=processes) as first:
+        pid = int(first.hear())
+        with Scenario(wait_inside, path, prefix=processes) as second:
+            second.hear()
+            first.kill()
+            assert second.result() == [True, 1]
+    assert pid < 10, "not in a namespace of its own"
+    with Scenario(pid_and_counter, path, prefix=processes) as third:
+        assert third.result() == [pid, 1]
+
+
+def hold_and_stay(path: str) -> None:
+    """Hold the page, and live on: all processes of a namespace end with its first."""
+    hold(path)
+    heard()
+
+
+def test_a_process_that_enters_a_container_shares_it(
+    path: str, processes: list[str]
+) -> None:
+    FastMmap(path, unlink_on_exit=False, **PAGE).close()
+    with Scenario(hold_and_stay, path, prefix=processes) as holder:
+        holder.hear()
+        inner = str(innermost(holder.process.pid))
+        enter = ["nsenter", "--target", inner, "--pid", "--mount"]
+        if not permitted(enter):
+            pytest.skip("cannot be shown here: nsenter is not permitted")
+        with Scenario(wait_inside, path, prefix=enter) as entered:
+            entered.hear()
+            holder.tell("release")
+            assert entered.result() == [True, 0]
+
+
+CLONE_NEWPID = 0x20000000
+SYS_CLONE = {"x86_64": 56, "aarch64": 220}
+
+
+def use_in_child(path: str, how: str) -> list[object]:
+    """Use one object here and in a child that is process 1 of a new namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    cache, other = FastMmap(path, **PAGE), FastMmap(path, **PAGE)
+    with cache.lock("key") as item:
+        if how == "fork":
+            if libc.unshare(CLONE_NEWPID) != 0:
+                return ["not permitted"]
+            pid = os.fork()
+        else:
+            number = SYS_CLONE[os.uname().machine]
+            pid = libc.syscall(number, CLONE_NEWPID | signal.SIGCHLD, 0, 0, 0, 0)
+            if pid < 0:
+                return ["not permitted"]
+        if pid == 0:
+            os._exit(0 if os.getpid() == 1 and cache.set("child", 1) else 1)
+        time.sleep(0.1)
+        assert other.get("child") is None
+        item.value = "parent"
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return [code, cache.get("key"), cache.get("child"), cache.stats().recoveries]
+
+
+@pytest.mark.parametrize("how", ["fork", "clone"])
+def test_a_child_in_a_namespace_of_its_own_waits_for_its_parent(
+    path: str, how: str
+) -> None:
+    found = run_scenario(use_in_child, path, how)
+    if found == ["not permitted"]:
+        pytest.skip("cannot be shown here: a new namespace is not permitted")
+    assert found == [0, "parent", 1, 0]
+
+
+def take_some(path: str) -> list[bool]:
+    limiter = RateLimiter(FastMmap(path, **PAGE), "name", 2, 3600)
+    return [limiter.take() for _ in range(2)]
+
+
+def test_a_rate_is_one_rate_where_clocks_differ(path: str) -> None:
+    prefix = KINDS["another clock"]
+    if not permitted(prefix):
+        pytest.skip("cannot be shown here: `unshare --time` is not permitted")
+    with FastMmap(path, **PAGE) as cache:
+        limiter = RateLimiter(cache, "name", 2, 3600)
+        assert limiter.take()
+        with Scenario(take_some, path, prefix=prefix) as other:
+            assert other.result() == [True, False]
+        assert not limiter.take()
 
 
 def test_a_copy_of_a_file_with_held_locks_is_free(
     make_cache: MakeCache, path: str
 ) -> None:
     """By its inode a copy is known as one: nobody holds its locks."""
-    cache = make_cache(lock_timeout=5, **PAGE)
+    cache = make_cache(**PAGE)
     cache.set("key", "old")
     with Scenario(hold, path) as holder:
         holder.hear()
@@ -165,6 +322,6 @@ def test_a_copy_of_a_file_with_held_locks_is_free(
         assert cache.get("key") == "old"
         holder.tell("release")
         holder.result()
-    assert cache.get("key") == "never written"
+    assert cache.get("key") == "in the container"
     with FastMmap(copied) as copy:
         assert copy.get("key") == "copy"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import MakeCache, Scenario, run_scenario
+from support import LONG, MakeCache, Scenario, run_scenario
 
 import fastmmap
 from fastmmap import Error, FastMmap, LockError
@@ -31,8 +31,9 @@ PACKAGE = os.path.dirname(os.path.abspath(fastmmap.__file__))
 KINDS = {"Lock": Lock, "RLock": RLock, "Semaphore": Semaphore}
 
 
-def run_storm(*arguments: str) -> None:
+def run_storm(kind: str, operations: int) -> None:
     """Run the storm in a process of its own; it says what was left."""
+    arguments = ["--operations", str(operations * LONG), "--only", kind]
     place = os.path.dirname(PACKAGE)
     done = subprocess.run(
         [sys.executable, str(STORM), *arguments],
@@ -45,24 +46,29 @@ def run_storm(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_signals_that_raise_leave_nothing_held() -> None:
-    run_storm("--operations", "60", "--only", "signal")
+    run_storm("signal", 20)
 
 
+@pytest.mark.long
 def test_cancelled_tasks_hold_nothing() -> None:
-    run_storm("--operations", "100", "--only", "cancel")
+    run_storm("cancel", 40)
 
 
+@pytest.mark.long
 def test_exceptions_of_the_profiler_leave_nothing_held() -> None:
-    run_storm("--operations", "10", "--only", "profile")
+    run_storm("profile", 5)
 
 
+@pytest.mark.long
 def test_exceptions_between_instructions_leave_nothing_held() -> None:
-    run_storm("--operations", "20", "--only", "trace")
+    run_storm("trace", 8)
 
 
+@pytest.mark.long
 def test_exceptions_of_another_thread_leave_nothing_held() -> None:
-    run_storm("--operations", "10", "--only", "thread")
+    run_storm("thread", 5)
 
 
 # ------------------------------------------------- one event after the other
@@ -360,3 +366,58 @@ def test_a_lock_that_was_lost_is_told_though_the_page_is_busy(
     one_page.remove(lock._keys[0])
     with one_page.lock("other"), pytest.raises(LockLost):
         lock.release()
+
+
+# ------------------------------------------------------------ inside a callback
+
+
+class SoftLimit(Exception):
+    """What a task queue raises out of a signal handler."""
+
+
+def interrupt_a_callback(path: str, action: str, way: str) -> tuple[Any, ...]:
+    def on_alarm(*args: object) -> None:
+        raise SoftLimit
+
+    def slow(*args: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        time.sleep(10)
+
+    signal.signal(signal.SIGALRM, on_alarm)
+    cache = FastMmap(
+        path,
+        write_action=action,
+        write_cb=slow,
+        delete_cb=slow,
+        page_size="64k",
+        num_pages=1,
+    )
+    ways: dict[str, Callable[[], object]] = {
+        "set": lambda: cache.set("key", 1),
+        "multi_set": lambda: cache.multi_set("page", {"key": 1}),
+        "remove": lambda: cache.remove("key"),
+        "flush": lambda: (cache.set("key", 1), cache.flush()),
+        "too large": lambda: cache.set("key", b"x" * (1 << 21)),
+    }
+    try:
+        ways[way]()
+    except SoftLimit:
+        entry = cache.get_entry("key")
+        return True, entry is not None and entry.dirty
+    return (False,)
+
+
+@pytest.mark.parametrize(
+    ("action", "way", "dirty"),
+    [
+        ("write_through", "set", False),
+        ("write_through", "multi_set", False),
+        ("write_through", "remove", False),
+        ("write_back", "flush", True),
+        ("write_back", "too large", False),
+    ],
+)
+def test_what_a_signal_handler_raises_in_a_callback_reaches_the_caller(
+    path: str, action: str, way: str, dirty: bool
+) -> None:
+    assert run_scenario(interrupt_a_callback, path, action, way) == (True, dirty)

@@ -139,6 +139,8 @@ def test_the_error_says_how_much_is_free_and_all_of_that_can_be_had(
     number, message, left, room, stored = run_small(fill_and_say, tmp_path)
     assert (number, left, stored) == (errno.ENOSPC, [], True)
     assert f"{room} are free" in str(message)
+    assert "--shm-size" in str(message)
+    assert "reserve=False" not in str(message)  # which leads into a SIGBUS
     assert room == 1 << 20
 
 

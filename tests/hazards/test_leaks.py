@@ -43,6 +43,7 @@ def fail(*_: object) -> Any:
 FAILURES: dict[str, Callable[[FastMmap], object]] = {
     "bad key": lambda cache: cache.get(1),  # type: ignore[arg-type]  # on purpose
     "surrogate": lambda cache: cache.set("\ud800", 1),
+    "surrogate of bytes": lambda cache: cache.set("\udcc3\udca9", 1),
     "bad lifetime": lambda cache: cache.set("key", 1, "soon"),
     "bad modseq": lambda cache: cache.set("key", 1, modseq=-1),
     "unpicklable": lambda cache: cache.set("key", (i for i in "")),

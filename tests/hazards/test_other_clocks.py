@@ -150,11 +150,11 @@ def test_waits_with_a_timeout_end(freezer: str, order: str) -> None:
 
 MEMOIZE = """
 calls = []
-@cache.memoize(60, early=1.0, stale=60)
+@cache.memoize(60, early=1.0, stale=60, name="refreshed")
 def refreshed():
     calls.append("refreshed")
     return len(calls)
-@cache.memoize(60)
+@cache.memoize(60, name="plain")
 def plain():
     calls.append("plain")
     return len(calls)
@@ -246,7 +246,7 @@ def test_async_waits_end_where_the_loop_keeps_its_clock() -> None:
 
 DATES = """
 def spelled(cache):
-    @cache.memoize("1h", key=None)
+    @cache.memoize("1h", name="day")
     def day(moment): return 1
     return [day.cache_key(datetime.date(2020, 1, 1)),
             day.cache_key(datetime.datetime(2020, 1, 1)),

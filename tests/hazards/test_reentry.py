@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from header import CLIENTS_SIZE
 from support import OPERATIONS, MakeCache, run_scenario
 
 from fastmmap import ClosedError, Error, FastMmap, _core
@@ -229,13 +230,13 @@ class Changing(dict[str, Any]):
 
 @pytest.mark.parametrize("call", ["set_many", "multi_set"])
 def test_pairs_that_change_while_they_are_read(cache: FastMmap, call: str) -> None:
-    pairs = Changing({str(number): number for number in range(100)})
+    pairs = Changing({str(number): number for number in range(30)})
     if call == "set_many":
         assert cache.set_many(pairs) == []
-        assert len(cache) == 100
+        assert len(cache) == 30
     else:
         cache.multi_set("page", pairs)
-        assert len(cache.multi_get("page", map(str, range(100)))) > 0
+        assert len(cache.multi_get("page", map(str, range(30)))) > 0
 
 
 class Pair:
@@ -305,7 +306,7 @@ def test_a_lifetime_that_replaces_the_file(path: str) -> None:
 
     class Replacing(timedelta):
         def __truediv__(self, other: Any) -> Any:
-            size = "64k" if os.path.getsize(path) > 2**18 else "1m"
+            size = "64k" if os.path.getsize(path) > 2**18 + CLIENTS_SIZE else "1m"
             FastMmap(path, cache_size=size, init_file=True).close()
             return super().__truediv__(other)
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import LONG
 
 import fastmmap
 
@@ -19,9 +20,10 @@ PROGRAM = Path(__file__).parent.parent / "stress" / "reentry.py"
 PACKAGE = Path(fastmmap.__file__).parent.parent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", [1, 4])
 def test_no_reentry_breaks_memory_values_or_pages(threads: int) -> None:
-    options = ["--seconds", "5", "--threads", str(threads)]
+    options = ["--seconds", str(2 * LONG), "--threads", str(threads)]
     done = subprocess.run(
         [sys.executable, str(PROGRAM), *options],
         check=False,

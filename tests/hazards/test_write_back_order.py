@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 from collections.abc import Callable
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
 from support import run_scenario
 
-from fastmmap import FastMmap, LockError
+from fastmmap import FastMmap, LockError, LockTimeout
 from fastmmap.testing import time_travel
 
 KEY = "key"
@@ -252,6 +254,122 @@ CONDITIONS: dict[str, Callable[[FastMmap, bytes], object]] = {
     "add": lambda cache, large: cache.add(KEY, large),
     "modseq": lambda cache, large: cache.set(KEY, large, modseq=3),
 }
+
+
+class Stop(BaseException):
+    """What is no error of the store."""
+
+
+def stop_while_a_newer_one_comes(path: str) -> tuple[Any, ...]:
+    written: list[object] = []
+    others: list[FastMmap] = []
+
+    def write(context: object, key: object, value: Any, expire: object) -> None:
+        written.append(value if len(value) < 10 else "large")
+        if len(value) > 10:
+            others.append(FastMmap(path, write_action="write_back"))
+            others[0].set(KEY, "newer")
+            raise Stop
+
+    cache = FastMmap(
+        path, page_size="64k", num_pages=4, write_action="write_back", write_cb=write
+    )
+    stopped = False
+    try:
+        cache.set(KEY, b"x" * 30_000)
+    except Stop:
+        stopped = True
+    return stopped, written, cache.get(KEY)
+
+
+def test_an_exception_of_write_cb_passes_what_is_written_after_it(path: str) -> None:
+    found = run_scenario(stop_while_a_newer_one_comes, path)
+    assert found == (True, ["large", "newer"], "newer")
+
+
+def store_large_in_blocks(path: str) -> tuple[Any, ...]:
+    race = Race(path, page_size="64k", num_pages=4, lock_timeout=None)
+    race.quick.set(KEY, "old")
+    thread = race.start(WAYS["flush"])
+    for number in range(400):  # one in 64 has the turn of the slow one
+        with race.quick.lock(f"key {number}") as item:
+            item.value = b"x" * 30_000
+    waited = race.store.gate.is_set()
+    race.end(thread)
+    return waited, sum(len(race.store[f"key {n}"]) for n in range(400))
+
+
+def test_a_large_value_in_a_block_does_not_wait_for_other_keys(path: str) -> None:
+    found = run_scenario(store_large_in_blocks, path)
+    assert found == (False, 400 * 30_000)
+
+
+def store_large_in_a_block_while_it_is_written(path: str) -> tuple[Any, ...]:
+    race = Race(path, page_size="64k", num_pages=4, lock_timeout=None)
+    race.quick.set(KEY, "old")
+    thread = race.start(WAYS["flush"])
+    threading.Timer(1.5, race.store.gate.set).start()
+    with race.quick.lock(KEY) as item:
+        item.value = b"x" * 30_000
+    waited = race.store.gate.is_set()
+    race.end(thread)
+    return waited, len(race.store[KEY]), len(race.quick.get(KEY))
+
+
+def test_a_large_value_in_a_block_waits_for_whoever_writes_the_key(path: str) -> None:
+    found = run_scenario(store_large_in_a_block_while_it_is_written, path)
+    assert found == (True, 30_000, 30_000)
+
+
+def wait_in_vain_in_a_block(path: str) -> tuple[Any, ...]:
+    race = Race(path, page_size="64k", num_pages=4)
+    race.quick.set(KEY, "old")
+    thread = race.start(WAYS["flush"])
+    with (
+        pytest.raises(LockTimeout, match="store of key 'key'"),
+        race.quick.lock(KEY) as item,
+    ):
+        item.value = b"x" * 30_000
+    race.end(thread)
+    return race.store[KEY], race.quick.get(KEY)
+
+
+def test_a_large_value_in_a_block_that_waited_in_vain_changes_nothing(
+    path: str,
+) -> None:
+    assert run_scenario(wait_in_vain_in_a_block, path) == ("old", "old")
+
+
+def store_parts_beside_held_pages(path: str) -> tuple[Any, ...]:
+    cache = FastMmap(path, page_size="64k", num_pages=8)
+    end = threading.Event()
+    held: list[threading.Event] = []
+
+    def hold(key: str, inside: threading.Event) -> None:
+        with contextlib.suppress(LockTimeout), FastMmap(path).lock(key, timeout=0):
+            inside.set()
+            end.wait(20)
+        inside.set()
+
+    def refuse() -> str:
+        with cache.lock(KEY) as item:
+            for number in range(100):  # all other pages, most likely
+                held.append(threading.Event())
+                threading.Thread(target=hold, args=(f"key {number}", held[-1])).start()
+                held[-1].wait(20)
+            item.value = b"x" * 120_000  # more than its own page takes
+        return "stored"
+
+    try:
+        outcome = refuse()
+    except LockTimeout as error:
+        outcome = str(error)
+    end.set()
+    return "value of key 'key' goes to page" in outcome, cache.get(KEY)
+
+
+def test_a_part_that_finds_its_page_held_names_the_key(path: str) -> None:
+    assert run_scenario(store_parts_beside_held_pages, path) == (True, None)
 
 
 def refuse_large_while_it_is_written(path: str, way: str, size: int) -> tuple[Any, ...]:
@@ -531,3 +649,130 @@ def test_a_mark_that_there_is_no_value_is_taken_without_a_trace(path: str) -> No
         assert cache.pop(KEY, "absent") == "absent"
         assert cache.check().entries == 0
     assert store.calls == []
+
+
+# ------------------------------------------------- replaced while others write
+
+
+class Replacement:
+    """A slow object that writes an old value while the file is replaced."""
+
+    def __init__(self, path: str, how: str) -> None:
+        self.path, self.how = path, how
+        context = get_context("fork")
+        self.store = context.Manager().dict()
+        self.inside, self.gate = context.Event(), context.Event()
+        kind: Any = threading.Thread if how == "thread" else context.Process
+        self.work = kind(target=self.write_old)
+        self.work.start()
+        assert self.inside.wait(20)
+
+    def write(self, _: object, key: object, value: object, expire: object) -> None:
+        if value == "old":
+            self.inside.set()
+            assert self.gate.wait(20)
+        self.store[key] = value
+
+    def open(self, **options: Any) -> FastMmap:
+        return FastMmap(
+            self.path,
+            page_size="4k",
+            num_pages=1,
+            write_action="write_back",
+            write_cb=self.write,
+            **options,
+        )
+
+    def write_old(self) -> None:
+        cache = self.open()
+        cache.set(KEY, "old")
+        cache.flush()
+
+    def end(self) -> None:
+        self.gate.set()
+        self.work.join(20)
+
+
+def replace_while_it_is_written(path: str, how: str) -> tuple[Any, ...]:
+    race = Replacement(path, how)
+    timer = threading.Timer(2.5, race.gate.set)
+    timer.start()
+    with race.open(init_file=True) as cache:
+        over = race.gate.is_set()
+        cache.set(KEY, "new")
+        cache.flush()
+    race.end()
+    return over, dict(race.store)
+
+
+@pytest.mark.parametrize("how", ["thread", "process"])
+def test_a_replacement_waits_for_whoever_writes(path: str, how: str) -> None:
+    found = run_scenario(replace_while_it_is_written, path, how)
+    assert found == (True, {KEY: "new"})
+
+
+def give_up_a_replacement(path: str, how: str) -> tuple[Any, ...]:
+    race = Replacement(path, how)
+    with pytest.raises(LockTimeout, match="write_cb"):
+        race.open(init_file=True, lock_timeout=0.2)
+    race.end()
+    with race.open() as cache:
+        return cache.get(KEY), dict(race.store)
+
+
+@pytest.mark.parametrize("how", ["thread", "process"])
+def test_a_replacement_that_waited_in_vain_leaves_the_file(path: str, how: str) -> None:
+    found = run_scenario(give_up_a_replacement, path, how)
+    assert found == ("old", {KEY: "old"})
+
+
+def interrupt_a_replacement(path: str) -> tuple[Any, ...]:
+    race = Replacement(path, "thread")
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    interrupted = False
+    try:
+        race.open(init_file=True)
+    except KeyboardInterrupt:
+        interrupted = True
+    race.end()
+    with race.open() as cache:
+        return interrupted, cache.get(KEY)
+
+
+def test_a_replacement_that_waits_can_be_interrupted(path: str) -> None:
+    assert run_scenario(interrupt_a_replacement, path) == (True, "old")
+
+
+def store_into_a_replaced_file(path: str, way: str) -> tuple[Any, ...]:
+    options: dict[str, Any] = {
+        "num_pages": 1,
+        "page_size": 4096,
+        "write_action": "write_back",
+        "write_cb": lambda *args: None,
+    }
+
+    def replaced(*args: object) -> int:
+        FastMmap(path, init_file=True, **options).close()
+        return 1
+
+    cache = FastMmap(path, **options)
+    with pytest.raises(LockError, match="init_file"):
+        if way == "get_and_set":
+            cache.get_and_set(KEY, replaced)
+        else:
+            with cache.lock(KEY) as item:
+                item.value = replaced()
+    cache.set(KEY, 2)
+    return (cache.get(KEY),)
+
+
+@pytest.mark.parametrize("way", ["get_and_set", "lock"])
+def test_a_change_of_a_file_that_was_replaced_meanwhile_is_an_error(
+    path: str, way: str
+) -> None:
+    assert run_scenario(store_into_a_replaced_file, path, way) == (2,)

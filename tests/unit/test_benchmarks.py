@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support import LONG
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PAGE = 256 * 1024
@@ -395,11 +396,12 @@ def replayed(
 
 
 @pytest.mark.once
+@pytest.mark.long
 @pytest.mark.parametrize("policy", PLAIN)
 def test_a_simulated_policy_hits_as_often_as_the_plain_one(
     policy: str, replay_program: None, tmp_path: Path
 ) -> None:
-    for _ in range(6):
+    for _ in range(2 * LONG):
         seed = random.randrange(2**32)
         print("seed", seed)
         trace = random_trace(random.Random(seed), 600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -22,11 +23,21 @@ SPELLINGS = [
     ("1h", 3600.0),
     ("2d", 172800.0),
     ("1w", 604800.0),
+    ("1h30m", 5400.0),
+    ("1h 30m", 5400.0),
+    ("1 hour", 3600.0),
+    ("2 Days 12 hours", 216000.0),
+    ("1m1s", 61.0),
+    ("1.5 min", 90.0),
+    ("1 week 500 ms", 604800.5),
+    (" 90 ", 90.0),
     (timedelta(days=1, milliseconds=250), 86400.25),
 ]
 
-BAD = [-1, -0.001, "-1s", "12x", "s", "ten", "1 day", "1m1s", "1e3s", "0x10"]
-BAD += [float("nan"), float("inf"), 1e300, 10**30, "9" * 30 + "w", timedelta(-1)]
+BAD = [-1, -0.001, "-1s", "12x", "s", "ten", "1 da", "1h30", "1e3s", "0x10"]
+BAD += [float("nan"), float("-inf"), -1e300, timedelta(-1), "1 hours30", "1h-1m", ""]
+NEVER = [0, 0.0, "never", timedelta(0), float("inf"), sys.maxsize, 10**30, 1e300]
+NEVER += ["9" * 30 + "w", "0h 0m"]
 
 
 @pytest.mark.quick
@@ -46,12 +57,14 @@ def test_every_spelling_reads_as_seconds(
         assert "key" not in cache
 
 
-@pytest.mark.parametrize("never", [0, 0.0, "never", timedelta(0)], ids=str)
+@pytest.mark.parametrize("never", NEVER, ids=str)
 def test_never_is_never(make_cache: MakeCache, never: Any) -> None:
     cache = make_cache(expire_time=never)
     cache.set("key", 1)
-    entry = cache.get_entry("key")
-    assert entry is not None and entry.expire_on is None
+    cache.set("other", 1, never)
+    for key in ("key", "other"):
+        entry = cache.get_entry(key)
+        assert entry is not None and entry.expire_on is None
 
 
 def test_now_has_already_expired(make_cache: MakeCache) -> None:

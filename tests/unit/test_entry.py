@@ -54,11 +54,16 @@ def test_the_size_of_an_entry_grows_with_its_value(cache: FastMmap) -> None:
     assert small.size + 900 < large.size < small.size + 1100
 
 
-def test_last_access_moves_with_get(cache: FastMmap) -> None:
-    cache.set("key", 1)
-    with time_travel(1000):
-        cache.get("key")
-        entry = cache.get_entry("key")
+@pytest.mark.parametrize("years", [0, 8, 9, 20, 30])
+def test_last_access_moves_with_get_however_old_the_file_is(
+    cache: FastMmap, years: int
+) -> None:
+    cache.set("old", 1)
+    with time_travel(years * 365 * 86_400):
+        cache.set("key", 1)
+        with time_travel(1000):
+            cache.get("key")
+            entry = cache.get_entry("key")
     assert entry is not None
     assert entry.last_access - entry.stored_on == pytest.approx(1000, abs=2)
 

@@ -13,6 +13,7 @@ from fastmmap import FastMmap
     ("error", "builtin"),
     [
         (fastmmap.FormatError, ValueError),
+        (fastmmap.VersionError, fastmmap.FormatError),
         (fastmmap.CorruptError, Exception),
         (fastmmap.LockError, RuntimeError),
         (fastmmap.LockTimeout, TimeoutError),

@@ -7,6 +7,7 @@ import random
 import pytest
 from support import MakeCache
 
+from fastmmap import FastMmap
 from fastmmap.sync import Lock
 from fastmmap.testing import time_travel
 
@@ -46,6 +47,46 @@ def test_a_new_working_set_gets_in_after_one_that_was_read(
         for _ in range(4):
             hits = lookup(cache, "new", 2000, 60)
     assert hits > 1900
+
+
+def hits_after_a_change(cache: FastMmap, size: int, old: int, new: int) -> int:
+    """Return the hits of the third round of new keys, after old ones read thrice."""
+    for i in range(old):
+        cache.set(f"old{i}", b"v" * size)
+    for i in [*range(old)] * 3:
+        cache.get(f"old{i}")
+    with time_travel(DAY):
+        for _ in range(3):
+            hits = lookup(cache, "new", new, size)
+    return hits
+
+
+def test_a_new_working_set_of_tiny_values_loses_none_for_a_lap_of_the_old(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(cache_size="1m", serializer="raw")
+    assert hits_after_a_change(cache, 8, 24_000, 13_000) > 12_600
+
+
+def test_a_new_working_set_of_large_values_gets_in_on_every_page(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(page_size="1m", num_pages=64, serializer="raw")
+    assert hits_after_a_change(cache, 20_480, 4240, 1960) > 1950
+
+
+def test_a_large_value_that_is_read_stays_while_small_ones_are_overwritten(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(page_size="1m", num_pages=1, serializer="raw")
+    choose = random.Random(1)
+    cache.set("large", b"v" * 20_000)
+    for number in range(20_000):
+        key = f"small{choose.randrange(400)}"
+        cache.get(key)
+        cache.set(key, b"v" * choose.randrange(300, 900))
+        assert number % 10 or cache.get("large") is not None
+    assert cache.stats().evictions == 0
 
 
 def test_what_is_stored_now_is_there_while_it_is_read(make_cache: MakeCache) -> None:

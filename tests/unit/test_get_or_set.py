@@ -74,6 +74,18 @@ def test_the_lifetime_is_kept(cache: FastMmap) -> None:
         assert cache.get_or_set("for ever", 2) == 1
 
 
+def test_the_lifetime_may_be_a_function_of_the_value(cache: FastMmap) -> None:
+    async def fetch() -> int:
+        return 10
+
+    cache.get_or_set("plain", 10, lambda seconds: seconds)
+    asyncio.run(cache.get_or_set("async", fetch, lambda seconds: seconds))
+    with time_travel(9):
+        assert set(cache) == {"plain", "async"}
+    with time_travel(11):
+        assert set(cache) == set()
+
+
 def test_the_default_lifetime_counts(make_cache: MakeCache) -> None:
     cache = make_cache(expire_time=10)
     cache.get_or_set("key", 1)

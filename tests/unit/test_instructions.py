@@ -73,7 +73,7 @@ def test_counts_are_of_the_long_run_without_the_short_one(
 ) -> None:
     done = [("get", 10, 30), ("set", 10, 30)]
     totals = [9, 999, 9, 1500, 9, 2500, 8, 999, 8, 1500, 8, 4500]
-    monkeypatch.setattr(guard, "run_counted", lambda directory: done)
+    monkeypatch.setattr(guard, "run_counted", lambda directory, spare: done)
     monkeypatch.setattr(guard, "read_totals", lambda directory: totals)
     assert guard.count() == {"get": 50, "set": 150}
 

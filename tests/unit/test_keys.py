@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -71,8 +74,62 @@ def test_other_keys_are_refused_by_name_of_their_type(
     assert len(cache) == 0
 
 
+UNDECODABLE = os.fsdecode(b"caf\xe9/\xff")
+
+
 @pytest.mark.quick
-@pytest.mark.parametrize("key", ["\ud800", "a\udfffb"], ids=ascii)
+def test_an_undecodable_file_name_is_a_key_like_any_other(cache: FastMmap) -> None:
+    calls = itertools.count()
+    assert cache.set(UNDECODABLE, 1) and cache[UNDECODABLE] == 1
+    assert (list(cache), cache.get_keys()) == ([UNDECODABLE], [UNDECODABLE])
+    assert os.fsencode(next(iter(cache))) == b"caf\xe9/\xff"
+    assert cache.get_many([UNDECODABLE, "other"]) == {UNDECODABLE: 1}
+    assert cache.get(os.fsencode(UNDECODABLE)) is None
+    assert cache.incr(UNDECODABLE) == 2 and cache.pop(UNDECODABLE) == 2
+    assert cache.get_or_set(UNDECODABLE, lambda: next(calls)) == 0
+    assert cache.get_or_set(UNDECODABLE, lambda: next(calls)) == 0
+    with cache.lock(UNDECODABLE) as item:
+        item.value = "changed"
+    assert cache.multi_set(UNDECODABLE, {UNDECODABLE: 5})
+    assert cache.multi_get(UNDECODABLE, [UNDECODABLE]) == {UNDECODABLE: 5}
+    space = cache.namespace("space")
+    space.set(UNDECODABLE, "there", tags=[UNDECODABLE])
+    assert space[UNDECODABLE] == "there" and cache[UNDECODABLE] == "changed"
+    space.invalidate_tag(UNDECODABLE)
+    assert UNDECODABLE not in space
+    assert cache.delete_many([UNDECODABLE]) == 1
+
+
+def test_undecodable_names_reach_read_cb_and_write_cb(make_cache: MakeCache) -> None:
+    told: list[object] = []
+    cache = make_cache(
+        read_cb=lambda context, key: told.append(key) or "read",
+        write_cb=lambda context, key, value, expire_on: told.append(key),
+        write_action="write_back",
+    )
+    assert cache.get(UNDECODABLE) == "read"
+    cache.set(UNDECODABLE, "new")
+    cache.flush()
+    assert told == [UNDECODABLE, UNDECODABLE]
+
+
+def test_many_undecodable_names_leave_nothing_behind(cache: FastMmap) -> None:
+    held = [f"held {number} \udcff" for number in range(300)]
+    for key in held:
+        cache.set(key, key)
+    for number in range(5000):
+        assert cache.get(f"{number} \udc80") is None
+    assert cache.get_many(held) == {key: key for key in held}
+    tracemalloc.start()
+    for number in range(20_000):
+        cache.exists(f"{number} \udc80")
+    left, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert left < 500_000
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("key", ["\ud800", "a\udfffb", "\udcc3\udca9"], ids=ascii)
 def test_a_lone_surrogate_is_refused(cache: FastMmap, key: str) -> None:
     with pytest.raises(ValueError, match="surrogate"):
         cache.set(key, 1)

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -162,6 +162,15 @@ def test_the_limit_is_the_one_that_info_tells(cache: FastMmap) -> None:
     assert cache._info()["max_value"] == 2 * MIB
 
 
+def test_multi_set_takes_what_others_cut_into_parts_under_every_name(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(page_size="1m", num_pages=2)
+    for name in map(str, range(64)):
+        assert cache.multi_set("page", {name: b"x" * 40_000}) is True
+        assert cache.multi_get("page", [name]) == {name: b"x" * 40_000}
+
+
 def test_the_values_of_multi_set_share_a_page_and_have_to_fit(cache: FastMmap) -> None:
     assert cache.multi_set("page", {"key": LARGE}) is False
     assert cache.multi_get("page", ["key"]) == {}
@@ -261,22 +270,22 @@ def test_values_that_lost_a_part_are_a_miss_and_never_half(
     assert dict(cache.items()).keys() == found.keys()  # the others are gone
 
 
+@pytest.mark.parametrize("count", [4, 16])
 def test_threads_that_hold_a_page_each_do_not_wait_for_each_other(
-    cache: FastMmap,
+    cache: FastMmap, count: int
 ) -> None:
+    """Their values together are more than fits: none may keep what it has so far."""
+
     def work(name: str) -> None:
-        for n in range(20):
+        for n in range(10):
             value = bytes([n]) * MIB
             cache.get_and_set(name, lambda *_, value=value: value)
 
-    threads = [threading.Thread(target=work, args=(f"key {n}",)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
-    for value in cache.get_many([f"key {n}" for n in range(4)]).values():
-        assert value == bytes([19]) * MIB
+    names = [f"key {n}" for n in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        assert list(pool.map(work, names)) == [None] * count
+    for value in cache.get_many(names).values():
+        assert {*value} == {9} and len(value) == MIB
 
 
 WRITER = textwrap.dedent(

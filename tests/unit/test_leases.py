@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import os
 import time
@@ -199,3 +200,35 @@ def test_a_lease_tells_who_has_it_and_how_long(cache: FastMmap) -> None:
     assert began + 59 < until <= time.time() + 60
     lease.store(1)
     assert cache._lease_peek("key") is None
+
+
+def tokens_of(cache: FastMmap, count: int) -> list[int]:
+    """Take so many leases; return their tokens."""
+    tokens = []
+    for _ in range(count):
+        lease = _core.Lease(cache, "key", MINUTE)
+        lease.take()
+        tokens.append(lease.token or 0)
+        lease.release()
+    return tokens
+
+
+def tokens_of_a_fork(cache: FastMmap, count: int) -> list[int]:
+    """Return those that a child takes."""
+    here, there = os.pipe()
+    if os.fork() == 0:
+        os.write(there, repr(tokens_of(cache, count)).encode())
+        os._exit(0)
+    os.close(there)
+    with open(here, "rb") as told:
+        tokens: list[int] = ast.literal_eval(told.read().decode())
+    os.wait()
+    return tokens
+
+
+def test_no_two_leases_have_one_token(cache: FastMmap, path: str) -> None:
+    tokens = tokens_of(cache, 100) + tokens_of_a_fork(cache, 100)
+    tokens += tokens_of(cache, 100) + tokens_of(FastMmap(path), 100)
+    assert len(set(tokens)) == 400 and 0 not in tokens
+    for bit in range(1, 64):  # each is set as often as not
+        assert 100 < sum(token >> bit & 1 for token in tokens) < 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support import MakeCache
@@ -156,3 +157,97 @@ def test_multi_set_takes_a_lifetime(cache: FastMmap) -> None:
 def test_multi_set_takes_a_moment(cache: FastMmap) -> None:
     cache.multi_set("p", {"a": 1}, expire_on=1)
     assert cache.multi_get("p", ["a"]) == {}
+
+
+# ------------------------------------------------------- multi_set and write_cb
+
+
+class Told:
+    """A store that notes what it is told; it may refuse."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.calls: list[tuple[Any, ...]] = []
+
+    def write(self, *call: Any) -> None:
+        if self.refuses:
+            raise OSError("no connection")
+        self.calls.append(call)
+
+
+def opened(path: str, told: Told, action: str, **options: Any) -> FastMmap:
+    return FastMmap(
+        path,
+        page_size="4k",
+        num_pages=1,
+        context="store",
+        write_cb=told.write,
+        write_action=action,
+        **options,
+    )
+
+
+def set_one(cache: FastMmap, key: str, value: object, expire_on: int) -> bool:
+    return cache.set(key, value, expire_on=expire_on)
+
+
+def set_by_multi(cache: FastMmap, key: str, value: object, expire_on: int) -> bool:
+    return cache.multi_set("page", {key: value}, expire_on=expire_on)
+
+
+@pytest.mark.parametrize("store", [set_one, set_by_multi])
+@pytest.mark.parametrize("action", ["write_through", "write_back"])
+@pytest.mark.parametrize(("size", "fits"), [(10, True), (10_000, False)])
+def test_multi_set_tells_the_store_as_set_does(
+    path: str, store: Any, action: str, size: int, fits: bool
+) -> None:
+    told, later = Told(), 2**32
+    with opened(path, told, action) as cache:
+        assert store(cache, "key", b"x" * size, later) is fits
+        first = len(told.calls)
+        cache.flush()
+    assert told.calls == [("store", "key", b"x" * size, float(later))]
+    assert first == (action == "write_through" or not fits)
+
+
+def test_a_value_of_multi_set_that_found_no_room_takes_the_older_along(
+    path: str,
+) -> None:
+    told = Told()
+    with opened(path, told, "write_back") as cache:
+        cache.multi_set("page", {"key": "old", "other": 1})
+        assert cache.multi_set("page", {"key": b"x" * 10_000, "third": 3}) is False
+        assert cache.multi_get("page", ["key", "other", "third"]) == {
+            "other": 1,
+            "third": 3,
+        }
+    values = [value for _, key, value, _ in told.calls if key == "key"]
+    assert values == ["old", b"x" * 10_000]
+
+
+def test_a_value_of_multi_set_that_write_cb_refuses_leaves_the_older(
+    path: str,
+) -> None:
+    told = Told(refuses=True)
+    with opened(path, told, "write_back") as cache:
+        cache.multi_set("page", {"key": "old"})
+        assert cache.multi_set("page", {"key": b"x" * 10_000}) is False
+        assert cache.multi_get("page", ["key"]) == {"key": "old"}
+        told.refuses = False
+        cache.empty()
+    assert [call[2] for call in told.calls] == ["old"]
+
+
+def test_one_value_without_room_keeps_no_other_out_of_multi_set(path: str) -> None:
+    told = Told(refuses=True)
+    with opened(path, told, "write_back") as cache:
+        number = 0
+        while cache.set(f"dirty {number}", b"x" * 100):
+            number += 1
+        pairs = [(f"key {n}", b"y" * (200 if n == 0 else 1)) for n in range(3)]
+        assert cache.multi_set("page", pairs) is False
+        stored = cache.multi_get("page", [key for key, _ in pairs])
+        told.refuses = False
+        cache.empty()
+    written = {call[1] for call in told.calls}
+    assert stored.keys() <= written

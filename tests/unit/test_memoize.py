@@ -40,7 +40,7 @@ def doubled(calls: Calls) -> Callable[..., Any]:
 
 @pytest.mark.quick
 def test_a_result_is_computed_once_per_argument(cache: FastMmap, calls: Calls) -> None:
-    double = cache.memoize()(doubled(calls))
+    double = cache.memoize(name="double")(doubled(calls))
     assert [double(1), double(2), double(1), double("a"), double("a")] == [
         *(2, 4, 2),
         *("aa", "aa"),
@@ -49,7 +49,7 @@ def test_a_result_is_computed_once_per_argument(cache: FastMmap, calls: Calls) -
 
 
 def test_results_expire(cache: FastMmap, calls: Calls) -> None:
-    double = cache.memoize("10s")(doubled(calls))
+    double = cache.memoize("10s", name="double")(doubled(calls))
     double(1)
     with time_travel(11):
         double(1)
@@ -57,7 +57,7 @@ def test_results_expire(cache: FastMmap, calls: Calls) -> None:
 
 
 def test_a_none_is_a_result(cache: FastMmap, calls: Calls) -> None:
-    @cache.memoize()
+    @cache.memoize(name="nothing")
     def nothing() -> None:
         calls.append(1)
 
@@ -81,7 +81,7 @@ def test_the_function_looks_like_itself(cache: FastMmap) -> None:
 
 @pytest.mark.quick
 def test_a_result_can_be_found_and_forgotten(cache: FastMmap, calls: Calls) -> None:
-    double = cache.memoize()(doubled(calls))
+    double = cache.memoize(name="double")(doubled(calls))
     assert double.invalidate(1) is False
     double(1)
     assert cache[double.cache_key(1)] == 2
@@ -104,7 +104,7 @@ def test_a_result_that_is_forgotten_while_it_is_computed_is_not_kept(
 
 
 def test_threads_compute_once(cache: FastMmap, calls: Calls) -> None:
-    @cache.memoize()
+    @cache.memoize(name="slow")
     def slow(x: int) -> int:
         calls.append(x)
         time.sleep(0.1)
@@ -119,7 +119,7 @@ def test_threads_compute_once(cache: FastMmap, calls: Calls) -> None:
 
 
 def test_a_recursive_function_keeps_each_step(cache: FastMmap, calls: Calls) -> None:
-    @cache.memoize()
+    @cache.memoize(name="fibonacci")
     def fibonacci(n: int) -> int:
         calls.append(n)
         return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
@@ -129,7 +129,7 @@ def test_a_recursive_function_keeps_each_step(cache: FastMmap, calls: Calls) -> 
 
 
 def test_errors_are_not_kept_unless_asked(cache: FastMmap, calls: Calls) -> None:
-    @cache.memoize()
+    @cache.memoize(name="fail")
     def fail() -> None:
         calls.append(1)
         raise KeyError("mine")
@@ -156,7 +156,7 @@ class Unpicklable(LookupError):
 
 
 def test_errors_that_are_asked_for_are_kept(cache: FastMmap, calls: Calls) -> None:
-    @cache.memoize("10s", cache_exceptions=(LookupError, OSError))
+    @cache.memoize("10s", cache_exceptions=(LookupError, OSError), name="fail")
     def fail(error: int) -> str:
         calls.append(error)
         errors = [Loud("mine", loud=True), ValueError("not"), Unpicklable(1, 2)]
@@ -179,6 +179,80 @@ def test_errors_that_are_asked_for_are_kept(cache: FastMmap, calls: Calls) -> No
     assert calls[6:] == [0]
 
 
+# --------------------------------------------------- lifetimes from the result
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("options", [{}, {"stale": "1s"}], ids=str)
+def test_a_lifetime_may_be_a_function_of_the_result(
+    cache: FastMmap, calls: Calls, options: Any
+) -> None:
+    @cache.memoize(expire_time=lambda token: token["seconds"], name="login", **options)
+    def login(seconds: Any) -> Any:
+        calls.append(seconds)
+        return {"seconds": seconds}
+
+    for seconds in (10, "1h", None):
+        assert login(seconds) == login(seconds) == {"seconds": seconds}
+    with time_travel(60):
+        for seconds in (10, "1h", None):
+            login(seconds)
+    assert calls == [10, "1h", None, 10]
+
+
+def test_coroutine_functions_have_such_lifetimes_too(
+    cache: FastMmap, calls: Calls
+) -> None:
+    @cache.memoize(expire_time=lambda seconds: seconds, name="later")
+    async def later(seconds: int) -> int:
+        calls.append(seconds)
+        return seconds
+
+    for ahead in (0, 0, 60):
+        with time_travel(ahead):
+            asyncio.run(later(10)), asyncio.run(later(100))
+    assert calls == [10, 100, 10]
+
+
+@pytest.mark.parametrize("bad", ["soon", -1, [], KeyError("mine")], ids=repr)
+def test_a_bad_lifetime_of_a_result_is_the_callers_error(
+    cache: FastMmap, bad: Any
+) -> None:
+    def lifetime(value: Any) -> Any:
+        if isinstance(bad, Exception):
+            raise bad
+        return bad
+
+    kept = cache.memoize(expire_time=lifetime, name="kept")(lambda: 1)
+    for call in (kept, lambda: cache.get_or_set("key", lambda: 1, lifetime)):
+        with pytest.raises((TypeError, ValueError, KeyError), match=r"lifetime|mine"):
+            call()
+    assert len(cache) == 0
+
+
+@pytest.mark.quick
+def test_nothing_and_exceptions_may_have_a_shorter_lifetime(
+    cache: FastMmap, calls: Calls
+) -> None:
+    @cache.memoize("1h", negative="5s", cache_exceptions=KeyError, name="find")
+    def find(what: str) -> Any:
+        calls.append(what)
+        if what == "error":
+            raise KeyError(what)
+        return None if what == "none" else what
+
+    def find_all() -> None:
+        assert (find("value"), find("none")) == ("value", None)
+        with pytest.raises(KeyError):
+            find("error")
+
+    find_all(), find_all()
+    assert calls == ["value", "none", "error"]
+    with time_travel(10):
+        find_all()
+    assert calls[3:] == ["none", "error"]
+
+
 # ------------------------------------------------------------ early and stale
 
 
@@ -187,7 +261,7 @@ def test_a_stale_result_is_given_while_one_computes(cache: FastMmap) -> None:
     results = iter(["old", "new"])
     entered, leave = threading.Event(), threading.Event()
 
-    @cache.memoize(10, stale=MINUTE)
+    @cache.memoize(10, stale=MINUTE, name="compute")
     def compute() -> str:
         result = next(results)
         if result == "new":
@@ -208,7 +282,7 @@ def test_a_stale_result_is_given_while_one_computes(cache: FastMmap) -> None:
 
 
 def test_a_result_beyond_its_stale_time_is_gone(cache: FastMmap, calls: Calls) -> None:
-    double = cache.memoize(10, stale="20s")(doubled(calls))
+    double = cache.memoize(10, stale="20s", name="double")(doubled(calls))
     double(1)
     with time_travel(29):
         assert cache.exists(double.cache_key(1))
@@ -221,7 +295,7 @@ def test_a_result_beyond_its_stale_time_is_gone(cache: FastMmap, calls: Calls) -
 def test_a_refresh_that_fails_leaves_the_stale_result(cache: FastMmap) -> None:
     results: list[Any] = ["old", ZeroDivisionError(), "new"]
 
-    @cache.memoize(10, stale=MINUTE)
+    @cache.memoize(10, stale=MINUTE, name="compute")
     def compute() -> Any:
         result = results.pop(0)
         if isinstance(result, Exception):
@@ -240,7 +314,7 @@ def test_a_refresh_that_fails_leaves_the_stale_result(cache: FastMmap) -> None:
 def test_a_fresh_result_is_never_computed_anew_without_early(
     cache: FastMmap, calls: Calls
 ) -> None:
-    double = cache.memoize(10, stale=10)(doubled(calls))
+    double = cache.memoize(10, stale=10, name="double")(doubled(calls))
     for _ in range(100):
         double(1)
     with time_travel(9):
@@ -251,7 +325,7 @@ def test_a_fresh_result_is_never_computed_anew_without_early(
 def test_early_computes_the_likelier_the_nearer_the_end(
     cache: FastMmap, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    double = cache.memoize(100, early=1.0)(doubled(calls))
+    double = cache.memoize(100, early=1.0, name="double")(doubled(calls))
     ticks = itertools.count(0, 10)  # each computation takes 10 s
     monkeypatch.setattr("fastmmap._core.monotonic", ticks.__next__)
 
@@ -295,7 +369,7 @@ def test_records_survive_every_serializer(
     make_cache: MakeCache, calls: Calls, serializer: str
 ) -> None:
     cache = make_cache(serializer=serializer)
-    double = cache.memoize(10, stale=10, early=0.5)(doubled(calls))
+    double = cache.memoize(10, stale=10, early=0.5, name="double")(doubled(calls))
     assert double(2) == double(2) == 4
     with time_travel(11):
         assert double(2) == 4
@@ -305,7 +379,7 @@ def test_records_survive_every_serializer(
 def test_a_plain_value_under_the_key_is_taken_as_it_is(
     cache: FastMmap, calls: Calls
 ) -> None:
-    double = cache.memoize(10, stale=10)(doubled(calls))
+    double = cache.memoize(10, stale=10, name="double")(doubled(calls))
     cache[double.cache_key(1)] = "by hand"
     assert double(1) == "by hand"
     assert calls == []
@@ -314,8 +388,8 @@ def test_a_plain_value_under_the_key_is_taken_as_it_is(
 def test_a_record_is_read_by_a_function_that_makes_none(
     cache: FastMmap, calls: Calls
 ) -> None:
-    first = cache.memoize(10, stale=10)(doubled(calls))
-    again = cache.memoize(10)(doubled(calls))
+    first = cache.memoize(10, stale=10, name="double")(doubled(calls))
+    again = cache.memoize(10, name="double")(doubled(calls))
     assert first(1) == again(1) == 2
     assert calls == [1]
 
@@ -325,24 +399,24 @@ def test_a_record_is_read_by_a_function_that_makes_none(
 
 def test_methods_of_all_kinds(cache: FastMmap, calls: Calls) -> None:
     class Thing:
-        @cache.memoize(ignore=("self",))
+        @cache.memoize(ignore=("self",), name="method")
         def method(self, x: int) -> int:
             calls.append(x)
             return x
 
         @classmethod
-        @cache.memoize()
+        @cache.memoize(name="of_class")
         def of_class(cls, x: int) -> tuple[str, int]:
             calls.append(x)
             return cls.__name__, x
 
-        @cache.memoize()
+        @cache.memoize(name="static")
         @staticmethod
         def static(x: int) -> int:
             calls.append(x)
             return x
 
-        @cache.memoize()  # type: ignore[misc, arg-type]  # cls is bound
+        @cache.memoize(name="inside")  # type: ignore[misc, arg-type]  # cls is bound
         @classmethod
         def inside(cls, x: int) -> int:
             calls.append(x)
@@ -370,7 +444,7 @@ def test_self_is_a_part_of_the_key_when_it_can_be(
     class Point:
         x: int
 
-        @cache.memoize()
+        @cache.memoize(name="plus")
         def plus(self, y: int) -> int:
             calls.append((self.x, y))
             return self.x + y
@@ -410,10 +484,10 @@ def test_a_lambda_needs_a_key(cache: FastMmap) -> None:
 
 
 def test_equal_calls_share_a_result_unless_typed(cache: FastMmap, calls: Calls) -> None:
-    double = cache.memoize()(doubled(calls))
+    double = cache.memoize(name="double")(doubled(calls))
     assert [double(1), double(1.0), double(True), double(x=1)] == [2] * 4
     assert len(calls) == 1
-    typed = cache.memoize(typed=True)(doubled(calls))
+    typed = cache.memoize(typed=True, name="double")(doubled(calls))
     assert [typed(1), typed(1.0), typed(True), typed(x=1)] == [2, 2.0, 2, 2]
     assert len(calls) == 4
 
@@ -443,6 +517,7 @@ def test_generators_are_refused_when_decorating(cache: FastMmap) -> None:
         ({"stale": 10}, ValueError),  # of what never expires
         ({"early": 1.0}, ValueError),
         ({"expire_time": "soon"}, ValueError),
+        ({"negative": "soon"}, ValueError),
         ({"cache_exceptions": (KeyboardInterrupt,)}, TypeError),
         ({"cache_exceptions": ("KeyError",)}, TypeError),
         ({"key": str, "typed": True}, ValueError),
@@ -456,7 +531,7 @@ def test_bad_arguments_are_errors_at_once(
     cache: FastMmap, calls: Calls, bad: Any, kind: Any
 ) -> None:
     with pytest.raises(kind):
-        cache.memoize(**bad)(doubled(calls))
+        cache.memoize(**bad, name="double")(doubled(calls))
 
 
 def test_what_a_serializer_cannot_keep_is_refused(make_cache: MakeCache) -> None:
@@ -473,7 +548,7 @@ def test_forgotten_parentheses_say_so(cache: FastMmap, calls: Calls) -> None:
 
 
 def test_a_timeout_ends_the_waiting(cache: FastMmap, calls: Calls) -> None:
-    double = cache.memoize(timeout=0.05)(doubled(calls))
+    double = cache.memoize(timeout=0.05, name="double")(doubled(calls))
     with another_computes(cache, double.cache_key(1)), pytest.raises(LockTimeout):
         double(1)
 
@@ -485,7 +560,7 @@ def test_a_timeout_ends_the_waiting(cache: FastMmap, calls: Calls) -> None:
 def test_coroutine_functions_stay_coroutine_functions(
     cache: FastMmap, calls: Calls
 ) -> None:
-    @cache.memoize()
+    @cache.memoize(name="double")
     async def double(x: int) -> int:
         calls.append(x)
         await asyncio.sleep(0.02)
@@ -502,7 +577,9 @@ def test_coroutine_functions_stay_coroutine_functions(
 
 def test_async_methods_errors_and_stale_results(cache: FastMmap, calls: Calls) -> None:
     class Thing:
-        @cache.memoize(10, ignore="self", stale=10, cache_exceptions=KeyError)
+        @cache.memoize(
+            10, ignore="self", stale=10, cache_exceptions=KeyError, name="method"
+        )
         async def method(self, x: int) -> int:
             calls.append(x)
             if x < 0:

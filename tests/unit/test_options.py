@@ -15,7 +15,18 @@ from fastmmap import FastMmap, FormatError, _core
 from fastmmap.options import OPTIONS, Phase
 
 #: What the package says to the core by itself.
-_OWN_WORDS = {"path", "serializer", "compressor", "must_exist", "inspect"}
+#: ``lock_timeout`` is one of use; opening with ``init_file`` waits as long, too.
+_OWN_WORDS = {
+    "path",
+    "serializer",
+    "compressor",
+    "serializer_follows",
+    "compressor_follows",
+    "must_exist",
+    "renew_old",
+    "inspect",
+    "lock_timeout_ms",
+}
 
 
 @pytest.mark.quick

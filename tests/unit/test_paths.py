@@ -25,6 +25,15 @@ def test_a_path_is_str_bytes_or_pathlike(
         assert cache.get("key") == 1
 
 
+@pytest.mark.parametrize("name", ["~/a cache", b"~/a cache", Path("~/a cache")])
+def test_a_path_may_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with FastMmap(name, cache_size="64k") as cache:
+        assert cache.share_file == f"{tmp_path}/a cache"
+
+
 def test_a_relative_path_is_of_the_directory_at_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

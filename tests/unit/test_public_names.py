@@ -19,7 +19,11 @@ import fastmmap.testing
 from fastmmap import FastMmap
 
 CONTRACT = {
-    "get": "(key, default=None)",
+    "get": "(key, default=None, *, touch=None)",
+    "ttl": "(key)",
+    "persist": "(key)",
+    "iter_prefix": "(prefix)",
+    "delete_prefix": "(prefix)",
     "get_entry": "(key)",
     "set": ("(key, value, expire_time=None, *, expire_on=None, modseq=None, tags=())"),
     "get_and_set": "(key, func)",
@@ -48,12 +52,15 @@ CONTRACT = {
         "(key, default, expire_time=None, *, timeout=None, lease_time=60, tags=())"
     ),
     "memoize": (
-        "(expire_time=None, *, key=None, ignore=(), typed=False, early=0.0, stale=0, "
-        "cache_exceptions=(), timeout=None, lease_time=60, tags=())"
+        "(first=None, *, expire_time=None, key=None, ignore=(), typed=False, "
+        "name=None, version=None, negative=None, early=0.0, stale=0, "
+        "stale_on_error=0, cache_exceptions=(), "
+        "timeout=None, lease_time=60, tags=(), **unexpected)"
     ),
     "namespace": "(name)",
     "invalidate_tag": "(tag)",
     "stats": "()",
+    "clients": "()",
     "check": "()",
     "close": "()",
 }
@@ -62,6 +69,7 @@ OPTIONS = {
     "share_file": None,
     "init_file": False,
     "test_file": False,
+    "on_mismatch": "error",
     "permissions": 0o600,
     "unlink_on_exit": None,
     "empty_on_exit": False,
@@ -87,12 +95,14 @@ OPTIONS = {
     "write_action": "write_through",
     "allow_recursive": False,
     "lock_timeout": None,
+    "read_only": False,
     "allow_shared": False,
     "allow_network_fs": False,
     "sigbus_guard": False,
 }
 
 NAMES = [
+    "register_argument",
     "FastMmap",
     "Namespace",
     "Entry",
@@ -100,8 +110,10 @@ NAMES = [
     "KEEP",
     "Stats",
     "CheckReport",
+    "Client",
     "Error",
     "FormatError",
+    "VersionError",
     "CorruptError",
     "LockError",
     "LockTimeout",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import MakeCache
 
-from fastmmap import FastMmap
+from fastmmap import FastMmap, _core
 from fastmmap.testing import time_travel
 
 
@@ -116,3 +116,20 @@ def test_expired_values_make_room(one_page: FastMmap) -> None:
         for number in range(100):
             one_page.set(f"new {number}", b"x" * 400)
         assert len(one_page) > 80
+
+
+def test_a_record_tells_what_is_known_beside_the_value(make_cache: MakeCache) -> None:
+    cache = make_cache(cache_size="4m", compressor="zlib")
+    cache.set("plain", 1)
+    cache.set(b"tagged", b"x" * 1000, expire_time=1000, tags=["tag"])
+    cache.set("large", bytes(range(256)) * 1000)
+    found = {record[0]: record for record in cache._scan(_core.SCAN_RECORDS)}
+    flags = {key: record[5] for key, record in found.items()}
+    assert flags == {"plain": 0, b"tagged": 2 | 8, "large": 2}
+    for key, record in found.items():
+        entry = cache.get_entry(key)
+        assert entry is not None
+        expected = (entry.size, entry.expire_on, entry.stored_on, entry.last_access)
+        assert record[1:5] == expected
+    entries = {entry[0]: entry for entry in cache._scan(_core.SCAN_ENTRIES)}
+    assert entries == {key: (*found[key], cache[key]) for key in found}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from support import MakeCache
 
 from fastmmap import FastMmap, FormatError
+from fastmmap.options import use_options
 
 PLAIN = {"a": [1, 2.5, "text", None, True], "b": {"c": "ü"}}
 
@@ -185,3 +188,28 @@ def test_unpickling_may_use_the_cache(one_page: FastMmap) -> None:
     assert one_page.get("key") == "found"
     assert list(one_page.get_many(["key"]).values()) == ["found"]
     Hostile.cache = None
+
+
+@dataclass
+class Unread:
+    """The bytes of a value that was not unpickled."""
+
+    data: bytes
+
+
+def test_functions_given_to_a_pickle_file_take_the_place_of_pickle(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache()
+    cache["object"], cache["text"] = PLAIN, "text"
+    given = inspect.unwrap(FastMmap.__init__).__kwdefaults__  # type: ignore[misc]
+    looker = make_cache()
+    looker._configure(
+        lambda value: value.data, Unread, None, None, **use_options(given)
+    )
+    unread = looker["object"]
+    assert pickle.loads(unread.data) == PLAIN
+    assert looker["text"] == "text"
+    looker["copy"], looker["int"] = unread, 5
+    assert cache["copy"] == PLAIN
+    assert cache["int"] == 5

@@ -138,8 +138,6 @@ def test_set_needs_key_and_value(cache: FastMmap) -> None:
         ({"expire_time": -1}, ValueError),
         ({"expire_time": "soon"}, ValueError),
         ({"expire_time": float("nan")}, ValueError),
-        ({"expire_time": float("inf")}, ValueError),
-        ({"expire_time": 1e30}, ValueError),
         ({"expire_time": timedelta(seconds=-1)}, ValueError),
         ({"expire_time": [1]}, TypeError),
         ({"expire_on": -1}, ValueError),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from support import MakeCache
 
 from fastmmap import FastMmap
+from fastmmap.options import parse_size
 
 KB, MB, GB = 2**10, 2**20, 2**30
 
@@ -24,6 +27,10 @@ KB, MB, GB = 2**10, 2**20, 2**30
         ("64m", 64 * MB),
         ("2g", 2 * GB),
         ("1048576", MB),
+        ("64 MiB", 64 * MB),
+        ("1GiB", GB),
+        ("1.5g", 3 * GB // 2),
+        ("1048576b", MB),
     ],
 )
 def test_cache_size_takes_bytes_or_a_unit(
@@ -32,6 +39,14 @@ def test_cache_size_takes_bytes_or_a_unit(
     cache = make_cache(cache_size=size, reserve=False)
     assert cache.page_size * cache.num_pages == total
     assert total <= cache.cache_size <= total * 1.02 + 2**16
+
+
+@pytest.mark.parametrize(
+    ("size", "bytes_"),
+    [("10MB", 10**7), ("64 MB", 64 * 10**6), ("1gb", 10**9), ("0.5 kB", 500)],
+)
+def test_a_b_alone_makes_powers_of_a_thousand(size: str, bytes_: int) -> None:
+    assert parse_size("cache_size", size) == bytes_
 
 
 def test_the_default_cache_is_of_16_mb(path: str) -> None:
@@ -62,7 +77,22 @@ def test_page_size_is_rounded_to_the_nearest_power_of_two(
 @pytest.mark.quick
 @pytest.mark.parametrize("option", ["cache_size", "page_size"])
 @pytest.mark.parametrize(
-    "bad", ["12x", "", "k", "1.5.2m", "-1m", -1, 0, 10**30, "9" * 30 + "g"], ids=str
+    "bad",
+    [
+        "12x",
+        "",
+        "k",
+        "1ib",
+        "1 mbit",
+        "b",
+        "1.5.2m",
+        "-1m",
+        -1,
+        0,
+        10**30,
+        "9" * 30 + "g",
+    ],
+    ids=str,
 )
 def test_an_unreadable_size_is_a_value_error(path: str, option: str, bad: Any) -> None:
     with pytest.raises(ValueError, match=option):
@@ -129,3 +159,42 @@ def test_a_sparse_file_takes_space_as_it_fills(make_cache: MakeCache) -> None:
     stat = os.stat(cache.share_file)
     assert stat.st_size >= 64 * MB
     assert stat.st_blocks * 512 < 4 * MB
+
+
+#: What stores nothing, or nothing more.
+LOOKS: dict[str, Callable[[FastMmap], object]] = {
+    "get": lambda cache: [cache.get(f"{number}") for number in range(2000)],
+    "get_many": lambda cache: cache.get_many([f"{number}" for number in range(2000)]),
+    "in": lambda cache: [f"{number}" in cache for number in range(2000)],
+    "remove": lambda cache: [cache.remove(f"{number}") for number in range(2000)],
+    "len": len,
+    "iter": list,
+    "get_keys": lambda cache: cache.get_keys(2),
+    "check": lambda cache: cache.check(),
+    "stats": lambda cache: cache.stats(),
+    "purge": lambda cache: cache.purge(),
+    "empty": lambda cache: cache.empty(),
+    "clear": lambda cache: cache.clear(),
+}
+
+
+@pytest.fixture(params=["memory", "disk"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield a path on tmpfs, where even a read can take space, and on a disk."""
+    if request.param == "disk":
+        yield str(tmp_path / "cache")
+        return
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("there is no /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield os.path.join(folder, "cache")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_only_storing_takes_space_in_a_sparse_file(place: str, look: str) -> None:
+    with FastMmap(place, cache_size="16m", reserve=False) as cache:
+        before = os.stat(place).st_blocks
+        LOOKS[look](cache)
+        assert os.stat(place).st_blocks == before
+        cache.set("key", b"0" * 10_000)
+        assert os.stat(place).st_blocks > before

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
+import threading
 import time
 from fractions import Fraction
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from support import MakeCache
@@ -20,8 +21,8 @@ from fastmmap.testing import time_travel
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop the clock: here only time_travel moves it."""
-    now = _core.monotonic_ns()
-    monkeypatch.setattr(_core, "monotonic_ns", lambda: now)
+    now = _core.now_ns()
+    monkeypatch.setattr(_core, "now_ns", lambda: now + _core.get_travel() * 10**6)
 
 
 def taken(limiter: RateLimiter, tries: int = 100) -> int:
@@ -150,7 +151,7 @@ def test_the_state_is_gone_when_it_says_nothing_any_more(cache: FastMmap) -> Non
         assert len(cache) == 0
 
 
-def test_a_clock_that_starts_anew_finds_the_bucket_empty(cache: FastMmap) -> None:
+def test_a_clock_that_is_set_back_finds_the_bucket_empty(cache: FastMmap) -> None:
     limiter = RateLimiter(cache, "a", 5, 5)
     with time_travel(10**6):
         limiter.take()
@@ -205,7 +206,7 @@ def test_a_limiter_survives_pickling(cache: FastMmap) -> None:
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let sleeping move the clock, and note how long it was."""
     slept: list[float] = []
-    start = _core.monotonic_ns()
+    start = _core.now_ns()
 
     def now() -> int:
         return start + round(sum(slept) * 10**9)
@@ -215,7 +216,7 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", sleep_async)
-    monkeypatch.setattr(_core, "monotonic_ns", now)
+    monkeypatch.setattr(_core, "now_ns", now)
     return slept
 
 
@@ -255,3 +256,27 @@ def test_one_who_cannot_have_it_in_time_does_not_wait(
     assert sleeps == []
     with pytest.raises(ValueError):
         limiter.acquire(timeout=-1)
+
+
+@pytest.mark.parametrize("lock_timeout", [None, 0.01, 5])
+def test_the_timeout_holds_while_another_has_the_page(
+    path: str, lock_timeout: Optional[float]
+) -> None:
+    with FastMmap(path, num_pages=1, lock_timeout=lock_timeout) as cache:
+        limiter = RateLimiter(cache, "limit", 5)
+        inside, end = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with FastMmap(path) as other, other.lock("key"):
+                inside.set()
+                end.wait(20)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        inside.wait(20)
+        began = time.monotonic()
+        assert not limiter.acquire(timeout=0.3)
+        assert 0.25 < time.monotonic() - began < 2
+        threading.Timer(0.2, end.set).start()
+        assert limiter.acquire(timeout=20)
+        thread.join(20)

@@ -71,3 +71,29 @@ def test_touch_keeps_the_modseq(cache: FastMmap) -> None:
     cache.touch("key", 10)
     assert cache.set("key", "older", modseq=6) is False
     assert cache.get("key") == "value"
+
+
+@pytest.mark.parametrize("action", ["write_through", "write_back"])
+def test_touch_does_not_tell_the_store(path: str, action: str) -> None:
+    calls: list[object] = []
+    with FastMmap(
+        path, write_action=action, write_cb=lambda *call: calls.append(call)
+    ) as cache:
+        cache.set("key", "value", expire_on=2**32)
+        cache.flush()
+        assert cache.touch("key", expire_on=2**33)
+        cache.empty()
+    assert calls == [(None, "key", "value", float(2**32))]
+
+
+def test_a_value_that_is_still_to_be_written_has_the_newest_lifetime(
+    path: str,
+) -> None:
+    calls: list[object] = []
+    with FastMmap(
+        path, write_action="write_back", write_cb=lambda *call: calls.append(call)
+    ) as cache:
+        cache.set("key", "value", expire_on=2**32)
+        assert cache.touch("key", expire_on=2**33)
+        cache.flush()
+    assert calls == [(None, "key", "value", float(2**33))]

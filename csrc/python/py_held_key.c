@@ -1,6 +1,7 @@
-#include "py_lock.h"
+#include "py_held_key.h"
 
 #include "py_args.h"
+#include "py_attempt.h"
 #include "py_begin.h"
 #include "py_error.h"
 #include "py_methods.h"
@@ -9,7 +10,7 @@
 /* ------------------------------------------------------------- held keys */
 
 struct taking {
-    struct held *held;
+    struct held_key *held;
     PyObject *key;
     const int64_t *timeout_ms; /* NULL: lock_timeout */
 };
@@ -20,9 +21,9 @@ static int
 take_once(struct cache_object *self, void *what)
 {
     const struct taking *taking = what;
-    struct held *held = taking->held;
+    struct held_key *held = taking->held;
     if (op_set_key(self, taking->key, &held->op.key) < 0 ||
-        op_begin_store(self, &held->op) < 0) {
+        op_begin(self, &held->op) < 0) {
         return -1;
     }
     if (taking->timeout_ms != NULL) {
@@ -37,14 +38,14 @@ take_once(struct cache_object *self, void *what)
                                      held->buffer.capacity, &held->meta);
     if (status == FMM_TOO_SMALL) {
         held->buffer.needed = held->meta.value_len;
-        held_leave(held);
+        held_key_leave(held);
     }
     return status;
 }
 
 int
-held_take(struct cache_object *self, struct held *held, PyObject *key,
-          const int64_t *timeout_ms)
+held_key_take(struct cache_object *self, struct held_key *held, PyObject *key,
+              const int64_t *timeout_ms)
 {
     struct taking taking = {held, key, timeout_ms};
     held->section = NULL;
@@ -58,14 +59,14 @@ held_take(struct cache_object *self, struct held *held, PyObject *key,
         return 0;
     }
     bool taken = held->section != NULL; /* else there is an exception */
-    held_release(held);
+    held_key_release(held);
     return taken
                ? error_raise(self->state, (enum fmm_status)status, self->path)
                : -1;
 }
 
 PyObject *
-held_value(struct cache_object *self, const struct held *held)
+held_key_value(struct cache_object *self, const struct held_key *held)
 {
     if (!held->found) {
         Py_RETURN_NONE;
@@ -75,7 +76,7 @@ held_value(struct cache_object *self, const struct held *held)
 }
 
 void
-held_leave(struct held *held)
+held_key_leave(struct held_key *held)
 {
     struct section *section = held->section;
     held->section = NULL;
@@ -85,17 +86,18 @@ held_leave(struct held *held)
 }
 
 void
-held_release(struct held *held)
+held_key_release(struct held_key *held)
 {
-    held_leave(held);
+    held_key_leave(held);
     buffer_drop(&held->buffer);
 }
 
 int
-held_resolve(const struct cache_object *self, const struct held *held,
-             const struct store_request *request, struct fmm_store *store)
+held_key_resolve(const struct cache_object *self, const struct held_key *held,
+                 const struct store_request *request,
+                 struct fmm_store_options *store)
 {
-    *store = (struct fmm_store){
+    *store = (struct fmm_store_options){
         .mode = FMM_STORE_SET, .dirty = self->write_back, .keep_tags = true};
     if (modseq_from_object(request->modseq, &store->modseq,
                            &store->has_modseq) < 0) {
@@ -110,9 +112,23 @@ held_resolve(const struct cache_object *self, const struct held *held,
                           self->expire_ms, &store->expire_at);
 }
 
+/* A changed value that nobody would ever write back. */
+static int
+refuse_replaced(const struct section *section)
+{
+    if (!fmm_guard_retired(&section->guard)) {
+        return 0;
+    }
+    PyErr_Format(section->cache->state->lock_error,
+                 "%U: the file was replaced (init_file) while the key was "
+                 "held: nothing was stored, do it again",
+                 section->cache->path);
+    return -1;
+}
+
 int
-held_store(struct held *held, const struct store_request *request,
-           const struct encoded *encoded, struct fmm_store *store)
+held_key_store(struct held_key *held, const struct store_request *request,
+               const struct encoded *encoded, struct fmm_store_options *store)
 {
     struct store_op op = {.op = held->op,
                           .value = &encoded->value,
@@ -120,6 +136,9 @@ held_store(struct held *held, const struct store_request *request,
                           .key = request->key,
                           .object = request->value};
     op.op.call.now_ms = op_now(held->section->cache);
+    if (store->dirty && refuse_replaced(held->section) < 0) {
+        return -1;
+    }
     int status = writeback_store_held(held->section, &op);
     store->dirty = op.store.dirty;
     return status;
@@ -129,11 +148,11 @@ held_store(struct held *held, const struct store_request *request,
 
 /* Call func(key, value, entry). */
 static PyObject *
-call_func(struct cache_object *self, const struct held *held, PyObject *key,
-          PyObject *func, PyObject **old)
+call_func(struct cache_object *self, const struct held_key *held,
+          PyObject *key, PyObject *func, PyObject **old)
 {
     PyObject *entry = Py_None;
-    *old = held_value(self, held);
+    *old = held_key_value(self, held);
     if (*old == NULL) {
         return NULL;
     }
@@ -147,6 +166,7 @@ call_func(struct cache_object *self, const struct held *held, PyObject *key,
         return NULL;
     }
     PyObject *const args[] = {key, *old, entry};
+    attempt_commit();
     PyObject *result = PyObject_Vectorcall(func, args, 3, NULL);
     Py_DECREF(entry);
     return result;
@@ -178,18 +198,19 @@ read_answer(const struct cache_object *self, PyObject *answer,
 
 /* Store the answer; `*store` says how it was. Returns a status, or -1. */
 static int
-store_answer(struct cache_object *self, struct held *held,
-             const struct store_request *request, struct fmm_store *store)
+store_answer(struct cache_object *self, struct held_key *held,
+             const struct store_request *request,
+             struct fmm_store_options *store)
 {
     struct encoded encoded;
-    if (held_resolve(self, held, request, store) < 0 ||
+    if (held_key_resolve(self, held, request, store) < 0 ||
         value_encode(self, request->value, &encoded) < 0) {
         return -1;
     }
     int status = section_require(held->section) < 0
                      ? -1
-                     : held_store(held, request, &encoded, store);
-    held_leave(held);
+                     : held_key_store(held, request, &encoded, store);
+    held_key_leave(held);
     value_free(&encoded);
     return status;
 }
@@ -203,11 +224,11 @@ result_new(const struct cache_object *self, PyObject *value, bool stored)
 
 /* What follows func: store its answer, give the page back, tell write_cb. */
 static PyObject *
-finish(struct cache_object *self, struct held *held, PyObject *key,
+finish(struct cache_object *self, struct held_key *held, PyObject *key,
        PyObject *answer)
 {
     struct store_request request = {.key = key};
-    struct fmm_store store;
+    struct fmm_store_options store;
     if (read_answer(self, answer, &request) < 0) {
         return NULL;
     }
@@ -220,9 +241,9 @@ finish(struct cache_object *self, struct held *held, PyObject *key,
 }
 
 static PyObject *
-keep_old(const struct cache_object *self, struct held *held, PyObject *old)
+keep_old(const struct cache_object *self, struct held_key *held, PyObject *old)
 {
-    held_leave(held);
+    held_key_leave(held);
     return result_new(self, old, false);
 }
 
@@ -258,9 +279,9 @@ cache_get_and_set(struct cache_object *self, PyObject *const *values,
     static const char *const list[] = {"key", "func", NULL};
     static const struct args_spec spec = {"get_and_set", list, 2, 2};
     PyObject *out[] = {NULL, NULL}, *old = NULL, *result = NULL;
-    struct held held;
+    struct held_key held;
     if (args_parse(&spec, &(struct args){values, count, names}, out) < 0 ||
-        held_take(self, &held, out[0], NULL) < 0) {
+        held_key_take(self, &held, out[0], NULL) < 0) {
         return NULL;
     }
     PyObject *answer = call_func(self, &held, out[0], out[1], &old);
@@ -269,7 +290,7 @@ cache_get_and_set(struct cache_object *self, PyObject *const *values,
                      ? keep_old(self, &held, old)
                      : finish(self, &held, out[0], answer);
     }
-    held_release(&held);
+    held_key_release(&held);
     Py_XDECREF(answer);
     Py_XDECREF(old);
     return result;

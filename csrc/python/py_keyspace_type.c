@@ -1,6 +1,7 @@
 /* The type _core.Keyspace, the operations on keys that caches have, too, and
  * namespaces made of it. */
 #include "py_begin.h"
+#include "py_ending.h"
 #include "py_methods.h"
 #include "py_op.h"
 
@@ -61,7 +62,7 @@ inherit(struct cache_object *self, const struct cache_object *parent)
 }
 
 static int
-space_init(PyObject *object, PyObject *args, PyObject *kwargs)
+keyspace_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static const char *const list[] = {"parent", "name", NULL};
     struct cache_object *self = (struct cache_object *)object;
@@ -69,7 +70,7 @@ space_init(PyObject *object, PyObject *args, PyObject *kwargs)
     PyObject *name;
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "O!U:Keyspace", (char **)(uintptr_t)list,
-            self->state->space_type, &parent, &name)) {
+            self->state->keyspace_type, &parent, &name)) {
         return -1;
     }
     if (self->path != NULL ||
@@ -199,7 +200,7 @@ get_created(PyObject *self, void *Py_UNUSED(closure))
     return PyBool_FromLong(info_of(self)->created);
 }
 
-static PyGetSetDef space_attributes[] = {
+static PyGetSetDef keyspace_attributes[] = {
     {"share_file", get_share_file, NULL, get_share_file_doc, NULL},
     {"cache_size", get_cache_size, NULL, get_cache_size_doc, NULL},
     {"page_size", get_page_size, NULL, get_page_size_doc, NULL},
@@ -214,14 +215,13 @@ static PyGetSetDef space_attributes[] = {
 
 /* ---------------------------------------------------------------- the type */
 
-static enum fmm_status
-run_end(struct fmm_cache *cache, struct op *op)
+static void
+locate_space(const struct fmm_cache *cache, struct ending *e)
 {
-    op_hash(cache, op);
-    return fmm_group_end(cache, &op->call, &op->key);
+    op_hash(cache, &e->op);
 }
 
-PyDoc_STRVAR(space_clear_doc,
+PyDoc_STRVAR(keyspace_clear_doc,
 "clear($self, /)\n\
 --\n\
 \n\
@@ -233,41 +233,42 @@ before. The space is reclaimed when others need it.\n\
 Returns:\n\
     None.");
 
-/* End the generation. Where there is none, there is nothing to end. */
 static PyObject *
-space_clear(PyObject *object, PyObject *Py_UNUSED(ignored))
+keyspace_clear(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     struct cache_object *self = (struct cache_object *)object;
-    struct op op;
+    struct ending e = {.locate = locate_space};
     if (self->parent == NULL) {
         cache_raise_closed(self);
         return NULL;
     }
-    op.key = (struct fmm_key){
+    e.op.key = (struct fmm_key){
         .data = PyBytes_AS_STRING(self->record),
         .len = (size_t)PyBytes_GET_SIZE(self->record),
         .kind = FMM_KEY_INTERNAL,
     };
-    if (op_begin(self->parent, &op) < 0 || op_call(self, &op, run_end) < 0) {
+    if (op_begin(self->parent, &e.op) < 0 || ending_call(self, &e) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
 }
 
 static int
-space_ass_subscript(PyObject *object, PyObject *key, PyObject *value)
+keyspace_ass_subscript(PyObject *object, PyObject *key, PyObject *value)
 {
     struct cache_object *self = (struct cache_object *)object;
     return value != NULL ? cache_assign(self, key, value)
                          : cache_delete(self, key);
 }
 
-static PyMethodDef space_methods[] = {
+static PyMethodDef keyspace_methods[] = {
     FAST_METHOD(get),
     FAST_METHOD(get_entry),
     FAST_METHOD(get_many),
+    FAST_METHOD(get_or_set),
     FAST_METHOD(multi_get),
     FAST_METHOD(exists),
+    FAST_METHOD(ttl),
     FAST_METHOD(set),
     FAST_METHOD(add),
     FAST_METHOD(replace),
@@ -284,7 +285,7 @@ static PyMethodDef space_methods[] = {
     FAST_METHOD(expire),
     FAST_METHOD(get_and_set),
     FAST_METHOD(lock),
-    {"clear", space_clear, METH_NOARGS, space_clear_doc},
+    {"clear", keyspace_clear, METH_NOARGS, keyspace_clear_doc},
     {"invalidate_tag", cache_invalidate_tag, METH_O, cache_invalidate_tag_doc},
     {"_read_tags", cache_read_tags, METH_O, cache_read_tags_doc},
     {"_scan", cache_scan, METH_O, cache_scan_doc},
@@ -298,7 +299,7 @@ static PyMethodDef space_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(space_doc,
+PyDoc_STRVAR(keyspace_doc,
 "Keyspace(parent, name)\n\
 --\n\
 \n\
@@ -306,27 +307,27 @@ The operations on keys: the base of caches and of ``fastmmap.Namespace``.\n\
 \n\
 `parent` is a cache or a namespace, `name` a str.");
 
-static PyType_Slot space_slots[] = {
-    {Py_tp_doc, (void *)(uintptr_t)space_doc},
+static PyType_Slot keyspace_slots[] = {
+    {Py_tp_doc, (void *)(uintptr_t)keyspace_doc},
     {Py_tp_new, cache_new},
-    {Py_tp_init, space_init},
+    {Py_tp_init, keyspace_init},
     {Py_tp_traverse, cache_traverse},
     {Py_tp_clear, cache_clear_references},
     {Py_tp_dealloc, cache_dealloc},
-    {Py_tp_methods, space_methods},
-    {Py_tp_getset, space_attributes},
+    {Py_tp_methods, keyspace_methods},
+    {Py_tp_getset, keyspace_attributes},
     {Py_tp_iter, cache_iter},
     {Py_mp_length, cache_length},
     {Py_mp_subscript, cache_subscript},
-    {Py_mp_ass_subscript, space_ass_subscript},
+    {Py_mp_ass_subscript, keyspace_ass_subscript},
     {Py_sq_contains, cache_contains},
     {0, NULL},
 };
 
-PyType_Spec space_spec = {
+PyType_Spec keyspace_spec = {
     .name = "fastmmap._core.Keyspace",
     .basicsize = sizeof(struct cache_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
              Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = space_slots,
+    .slots = keyspace_slots,
 };
