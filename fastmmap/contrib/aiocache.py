@@ -1,6 +1,9 @@
 """A cache for aiocache 0.12."""
 
-from collections.abc import Iterable
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, Optional
 
 from fastmmap.contrib.requirement import require
@@ -10,9 +13,16 @@ require("aiocache", "0.12", extra="aiocache")
 from aiocache.base import BaseCache
 from aiocache.serializers import BaseSerializer, NullSerializer
 
+from fastmmap import _core
 from fastmmap.cache import Path
-from fastmmap.contrib.shared import clear_prefix, shared_cache, store, store_many
+from fastmmap.contrib.shared import Opened, Opening, clear_prefix, store, store_many
+from fastmmap.errors import PageBusy
 from fastmmap.types import KEEP, Lifetime, Store
+from fastmmap.waiting import patiently
+
+#: Says what aiocache does, if anybody wants to know.
+_logger = logging.getLogger("aiocache.base")
+_UNSEEN = object()
 
 
 def _lifetime(ttl: Optional[float]) -> Lifetime:
@@ -28,9 +38,11 @@ def _lifetime(ttl: Optional[float]) -> Lifetime:
 class FastMmapCache(BaseCache):
     """A cache of aiocache on one shared cache file.
 
-    No call leaves the thread of the event loop: each takes microseconds.
+    No call leaves the thread of the event loop: each takes microseconds. While
+    somebody else holds a page that it needs, the loop goes on.
     Objects with the same path and options share one open `FastMmap`, which
-    stays open until the process ends; ``close()`` does nothing.
+    the first use opens and which stays open until the process ends; ``close()``
+    does nothing.
 
     Args:
         share_file: Path of the file; ``None`` makes a private one, for this
@@ -38,11 +50,16 @@ class FastMmapCache(BaseCache):
         serializer: A serializer of aiocache, used before the one of the file.
             By default values go to the file as they are, and are pickled there.
         plugins, namespace, key_builder, timeout, ttl: As in aiocache.
+        ignore_exceptions: While the file cannot be opened, all is missing, and an
+            error is logged once a minute.
         options: Options of `FastMmap`.
 
     Raises:
-        FormatError, OSError, ValueError, TypeError: As `FastMmap` does.
+        ValueError, TypeError, ImportError: As `FastMmap` does for its options.
+            The first use raises what else it raises.
     """
+
+    _cache = Opened()
 
     NAME = "fastmmap"
 
@@ -56,6 +73,7 @@ class FastMmapCache(BaseCache):
         key_builder: Any = None,
         timeout: Optional[float] = 5,
         ttl: Optional[float] = None,
+        ignore_exceptions: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -66,22 +84,58 @@ class FastMmapCache(BaseCache):
             timeout=timeout,
             ttl=ttl,
         )
-        self._cache = shared_cache(share_file, **options)
+        self._opening = Opening(
+            share_file, ignore_exceptions=ignore_exceptions, **options
+        )
 
     def __repr__(self) -> str:
         """Return the path."""
-        return f"{type(self).__name__} ({self._cache.share_file})"
+        return f"{type(self).__name__} ({self._opening.share_file})"
 
-    async def _get(self, key: str, encoding: Any = None, _conn: Any = None) -> Any:
-        return self._cache.get(key)
+    async def get(
+        self,
+        key: Any,
+        default: Any = None,
+        loads_fn: Optional[Callable[[Any], Any]] = None,
+        namespace: Optional[str] = None,
+        _conn: Any = None,
+        **timeout: Any,
+    ) -> Any:
+        """Return the value of a key, or the default; see aiocache.
 
-    async def _gets(self, key: str, encoding: Any = None, _conn: Any = None) -> Any:
-        return self._cache.get(key)
+        What can be seen at once needs no timer for it, and no task, which cost
+        ten times as much.
+        """
+        stored: Any = _UNSEEN
+        if self._is_plain():
+            space = self.namespace if namespace is None else namespace
+            made = self.build_key(key, namespace=space)
+            with suppress(PageBusy):
+                stored = _core.attempt(0, self._cache.get, made)
+        if stored is not _UNSEEN:
+            value = (loads_fn or self.serializer.loads)(stored)
+            return default if value is None else value
+        return await super().get(
+            key, default, loads_fn, namespace=namespace, _conn=_conn, **timeout
+        )
+
+    def _is_plain(self) -> bool:
+        """Tell whether aiocache does nothing of its own at a get."""
+        return not (
+            self.plugins
+            or os.getenv("AIOCACHE_DISABLE") == "1"
+            or _logger.isEnabledFor(logging.DEBUG)
+        )
+
+    def _get(self, key: str, encoding: Any = None, _conn: Any = None) -> Awaitable[Any]:
+        return patiently(self._cache.get, key)
+
+    _gets = _get
 
     async def _multi_get(
         self, keys: list[str], encoding: Any = None, _conn: Any = None
     ) -> list[Any]:
-        found = self._cache.get_many(keys)
+        found = await patiently(self._cache.get_many, keys)
         return [found.get(key) for key in keys]
 
     async def _set(
@@ -93,13 +147,14 @@ class FastMmapCache(BaseCache):
         _conn: Any = None,
     ) -> Any:
         if _cas_token is None:
-            return store(self._cache, key, value, _lifetime(ttl))
+            return await patiently(store, self._cache, key, value, _lifetime(ttl))
         new = Store(value, _lifetime(ttl))
 
         def changed(_: Any, current: Any, entry: Any) -> Any:
             return new if current == _cas_token else KEEP
 
-        return int(self._cache.get_and_set(key, changed).stored)
+        done = await patiently(self._cache.get_and_set, key, changed)
+        return int(done.stored)
 
     async def _multi_set(
         self,
@@ -107,17 +162,18 @@ class FastMmapCache(BaseCache):
         ttl: Optional[float] = None,
         _conn: Any = None,
     ) -> bool:
-        return not store_many(self._cache, dict(pairs), _lifetime(ttl))
+        mapping = dict(pairs)
+        return not await patiently(store_many, self._cache, mapping, _lifetime(ttl))
 
     async def _add(
         self, key: str, value: Any, ttl: Optional[float] = None, _conn: Any = None
     ) -> bool:
-        if not self._cache.add(key, value, _lifetime(ttl)):
+        if not await patiently(self._cache.add, key, value, _lifetime(ttl)):
             raise ValueError(f"Key {key} already exists, or its value is too large")
         return True
 
     async def _exists(self, key: str, _conn: Any = None) -> bool:
-        return self._cache.exists(key)
+        return await patiently(self._cache.exists, key)
 
     async def _increment(self, key: str, delta: int, _conn: Any = None) -> int:
         def increased(_: Any, value: Any, entry: Any) -> int:
@@ -126,16 +182,17 @@ class FastMmapCache(BaseCache):
             except ValueError:
                 raise TypeError(f"the value of key {key!r} is no int") from None
 
-        return int(self._cache.get_and_set(key, increased).value)
+        done = await patiently(self._cache.get_and_set, key, increased)
+        return int(done.value)
 
     async def _expire(self, key: str, ttl: Optional[float], _conn: Any = None) -> bool:
-        return self._cache.touch(key, _lifetime(ttl))
+        return await patiently(self._cache.touch, key, _lifetime(ttl))
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
-        return int(self._cache.remove(key))
+        return int(await patiently(self._cache.remove, key))
 
     async def _clear(self, namespace: Optional[str] = None, _conn: Any = None) -> bool:
-        clear_prefix(self._cache, namespace or "")
+        await patiently(clear_prefix, self._cache, namespace or "")
         return True
 
     async def _raw(
@@ -146,11 +203,14 @@ class FastMmapCache(BaseCache):
         _conn: Any = None,
         **kwargs: Any,
     ) -> Any:
-        return getattr(self._cache, command)(*args, **kwargs)
+        return await patiently(getattr(self._cache, command), *args, **kwargs)
 
     async def _redlock_release(self, key: str, value: Any) -> int:
+        return int(await patiently(self._remove_own, key, value))
+
+    def _remove_own(self, key: str, value: Any) -> bool:
         with self._cache.lock(key) as item:
             ours = item.exists and item.value == value
             if ours:
                 item.remove()
-        return int(ours)
+        return ours

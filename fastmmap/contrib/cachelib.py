@@ -12,7 +12,7 @@ from cachelib.base import BaseCache
 
 from fastmmap.cache import Path
 from fastmmap.callbacks import log_refusal
-from fastmmap.contrib.shared import add, clear_prefix, shared_cache
+from fastmmap.contrib.shared import Opened, Opening, add, clear_prefix
 from fastmmap.types import Lifetime
 
 #: Seconds or a timedelta; 0 is for ever, None the default of the object.
@@ -23,8 +23,8 @@ class FastMmapCache(BaseCache):
     """A cache of cachelib on one shared cache file.
 
     Objects with the same path and options share one open `FastMmap`, which
-    stays open until the process ends. Values that are too large are refused
-    with ``False``, and logged.
+    the first use opens and which stays open until the process ends. Values that
+    are too large are refused with ``False``, and logged.
 
     Args:
         share_file: Path of the file; ``None`` makes a private one, for this
@@ -33,11 +33,16 @@ class FastMmapCache(BaseCache):
         ignore_delete_many_errors: As in cachelib; nothing that was removed is
             still there here.
         key_prefix: Put before every key. ``clear()`` spares other prefixes.
+        ignore_exceptions: While the file cannot be opened, all is missing, and an
+            error is logged once a minute.
         options: Options of `FastMmap`.
 
     Raises:
-        FormatError, OSError, ValueError, TypeError: As `FastMmap` does.
+        ValueError, TypeError, ImportError: As `FastMmap` does for its options.
+            The first use raises what else it raises.
     """
+
+    _cache = Opened()
 
     #: What is set here, a serializer of cachelib, is used before the one of
     #: the file; ints stay ints, so that `inc` and `dec` work.
@@ -50,13 +55,16 @@ class FastMmapCache(BaseCache):
         *,
         ignore_delete_many_errors: bool = True,
         key_prefix: str = "",
+        ignore_exceptions: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
         self.default_timeout = default_timeout
         self.ignore_delete_many_errors = ignore_delete_many_errors
         self.key_prefix = key_prefix
-        self._cache = shared_cache(share_file, **options)
+        self._opening = Opening(
+            share_file, ignore_exceptions=ignore_exceptions, **options
+        )
 
     def _lifetime(self, timeout: Timeout) -> Lifetime:
         """Return what `FastMmap` calls a timeout of cachelib: 0 is for ever, too.

@@ -19,11 +19,17 @@ from fastmmap.contrib.requirement import require
 
 require("Django", "4.2", extra="django")
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.core.cache.backends.base import (
+    DEFAULT_TIMEOUT,
+    MEMCACHE_MAX_KEY_LENGTH,
+    BaseCache,
+    default_key_func,
+)
 from django.core.exceptions import ImproperlyConfigured
 
-from fastmmap.contrib.shared import add, shared_cache, store, store_many
+from fastmmap.contrib.shared import Opened, Opening, add, store, store_many
 from fastmmap.types import Lifetime
+from fastmmap.waiting import patiently
 
 #: Seconds; None is for ever, 0 and less has expired; or DEFAULT_TIMEOUT.
 Timeout = Union[int, float, None, object]
@@ -37,27 +43,64 @@ _ELSEWHERE = {
 }
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def _options_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of `Opening`."""
+    options = dict(params.get("OPTIONS", {}))
     for name, advice in _ELSEWHERE.items():
         if name in options:
             raise ImproperlyConfigured(f"OPTIONS of CACHES has {name!r}: {advice}")
+    ignore = options.pop("IGNORE_EXCEPTIONS", False)
+    return {"ignore_exceptions": ignore, **options}
 
 
 def _as_async(default: Any) -> Callable[[], Awaitable[Any]]:
     """Return a default of `get_or_set` as an ``async def``: waiting blocks no loop."""
 
     async def compute() -> Any:
-        return default() if callable(default) else default
+        value = default() if callable(default) else default
+        return await value if inspect.isawaitable(value) else value
 
     asynchronous: bool = inspect.iscoroutinefunction(default)
     return default if asynchronous else compute
 
 
-class _AsyncMethods(BaseCache):
+class _Keys(BaseCache):
+    """How keys are made: as Django does, with fewer steps for those that are fine."""
+
+    def make_key(self, key: str, version: Optional[int] = None) -> str:
+        """Return the key of the file, as ``KEY_FUNCTION`` says."""
+        if version is None:
+            version = self.version
+        if self.key_func is default_key_func:
+            return f"{self.key_prefix!s}:{version!s}:{key!s}"
+        made: str = self.key_func(key, self.key_prefix, version)
+        return made
+
+    def make_and_validate_key(self, key: str, version: Optional[int] = None) -> str:
+        """Return the key of the file; warn of one that memcached would refuse."""
+        made = self.make_key(key, version)
+        if not _is_portable(made) or self._validates:
+            self.validate_key(made)
+        return made
+
+    @property
+    def _validates(self) -> bool:
+        """Whether a subclass has a say in what keys are valid."""
+        return type(self).validate_key is not BaseCache.validate_key
+
+
+def _is_portable(made: str) -> bool:
+    """Tell at a glance that Django has nothing to say of a key; of others it may."""
+    return (
+        len(made) <= MEMCACHE_MAX_KEY_LENGTH and made.isprintable() and " " not in made
+    )
+
+
+class _AsyncMethods(_Keys):
     """The asynchronous methods, which go through no thread.
 
     Handing a call to a thread and back takes a hundred times longer than the
-    call itself.
+    call itself. While somebody else holds a page that it needs, the loop goes on.
     """
 
     async def aadd(
@@ -68,13 +111,13 @@ class _AsyncMethods(BaseCache):
         version: Optional[int] = None,
     ) -> bool:
         """See `add`."""
-        return bool(self.add(key, value, timeout, version))
+        return bool(await patiently(self.add, key, value, timeout, version))
 
     async def aget(
         self, key: str, default: Any = None, version: Optional[int] = None
     ) -> Any:
         """See `get`."""
-        return self.get(key, default, version)
+        return await patiently(self.get, key, default, version)
 
     async def aget_or_set(
         self,
@@ -83,7 +126,7 @@ class _AsyncMethods(BaseCache):
         timeout: Timeout = DEFAULT_TIMEOUT,
         version: Optional[int] = None,
     ) -> Any:
-        """See `get_or_set`; the default may be an ``async def``, too."""
+        """See `get_or_set`; what the default returns may be there to be awaited."""
         return await self.get_or_set(key, _as_async(default), timeout, version)
 
     async def aset(
@@ -94,7 +137,7 @@ class _AsyncMethods(BaseCache):
         version: Optional[int] = None,
     ) -> None:
         """See `set`."""
-        self.set(key, value, timeout, version)
+        await patiently(self.set, key, value, timeout, version)
 
     async def atouch(
         self,
@@ -103,17 +146,17 @@ class _AsyncMethods(BaseCache):
         version: Optional[int] = None,
     ) -> bool:
         """See `touch`."""
-        return bool(self.touch(key, timeout, version))
+        return bool(await patiently(self.touch, key, timeout, version))
 
     async def adelete(self, key: str, version: Optional[int] = None) -> bool:
         """See `delete`."""
-        return bool(self.delete(key, version))
+        return bool(await patiently(self.delete, key, version))
 
     async def aget_many(
         self, keys: Iterable[str], version: Optional[int] = None
     ) -> dict[str, Any]:
         """See `get_many`."""
-        return dict(self.get_many(keys, version))
+        return dict(await patiently(self.get_many, list(keys), version))
 
     async def aset_many(
         self,
@@ -122,27 +165,27 @@ class _AsyncMethods(BaseCache):
         version: Optional[int] = None,
     ) -> list[str]:
         """See `set_many`."""
-        return list(self.set_many(data, timeout, version))
+        return list(await patiently(self.set_many, data, timeout, version))
 
     async def adelete_many(
         self, keys: Iterable[str], version: Optional[int] = None
     ) -> None:
         """See `delete_many`."""
-        self.delete_many(keys, version)
+        await patiently(self.delete_many, list(keys), version)
 
     async def ahas_key(self, key: str, version: Optional[int] = None) -> bool:
         """See `has_key`."""
-        return bool(self.has_key(key, version))
+        return bool(await patiently(self.has_key, key, version))
 
     async def aincr(
         self, key: str, delta: int = 1, version: Optional[int] = None
     ) -> Any:
         """See `incr`."""
-        return self.incr(key, delta, version)
+        return await patiently(self.incr, key, delta, version)
 
     async def aclear(self) -> None:
         """See `clear`."""
-        self.clear()
+        await patiently(self.clear)
 
     async def aclose(self, **kwargs: Any) -> None:
         """Do nothing, like `close`."""
@@ -151,24 +194,27 @@ class _AsyncMethods(BaseCache):
 class FastMmapCache(_AsyncMethods):
     """A backend on one shared cache file.
 
-    All backend objects of a process share one open `FastMmap`; ``close()``,
-    which Django calls after each request, leaves it open.
+    All backend objects of a process share one open `FastMmap`, which the first use
+    opens; ``close()``, which Django calls after each request, leaves it open.
 
     Args:
         location: Path of the file; empty makes a private one, for this process
             and those that it forks.
-        params: The entry of CACHES; ``OPTIONS`` are the options of `FastMmap`.
+        params: The entry of CACHES; ``OPTIONS`` are the options of `FastMmap`, and
+            ``IGNORE_EXCEPTIONS``: while the file cannot be opened, all is missing,
+            and an error is logged once a minute.
 
     Raises:
         ImproperlyConfigured: ``OPTIONS`` holds what is said elsewhere.
-        FormatError, OSError, ValueError, TypeError: As `FastMmap` does.
+        ValueError, TypeError, ImportError: As `FastMmap` does for its options.
+            The first use raises what else it raises.
     """
+
+    _cache = Opened()
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
-        options = params.get("OPTIONS", {})
-        _check_options(options)
-        self._cache = shared_cache(location, **options)
+        self._opening = Opening(location, **_options_of(params))
 
     def _lifetime(self, timeout: Timeout) -> Lifetime:
         """Return what `FastMmap` calls a timeout of Django."""

@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Optional
 
 from fastmmap.contrib.requirement import require
 
@@ -13,10 +13,11 @@ require("dogpile.cache", "1.1.2", extra="dogpile")
 from dogpile.cache.api import NO_VALUE, BytesBackend
 
 from fastmmap.cache import FastMmap
-from fastmmap.contrib.shared import shared_cache, store, store_many
+from fastmmap.contrib.absent import Absent
+from fastmmap.contrib.shared import Opened, Opening, store, store_many
 from fastmmap.sync import Lock, LockLost
 
-_OPTIONS = frozenset(inspect.signature(FastMmap).parameters)
+_OPTIONS = {*inspect.signature(FastMmap).parameters, "ignore_exceptions"}
 
 
 class KeyMutex:
@@ -27,7 +28,16 @@ class KeyMutex:
     """
 
     def __init__(self, cache: FastMmap, key: str) -> None:
-        self._lock = Lock(cache, f"dogpile.cache:{key}")
+        self._cache, self._key = cache, key
+
+    @property
+    def _lock(self) -> Lock:
+        """The lock; a region asks for a mutex at each hit, and takes few of them."""
+        made: Optional[Lock] = self.__dict__.get("made")
+        if made is None:  # of threads that come at once one makes it
+            lock = Lock(self._cache, f"dogpile.cache:{self._key}")
+            made = self.__dict__.setdefault("made", lock)
+        return made
 
     def acquire(self, wait: bool = True) -> bool:
         """Take the lock; with ``wait`` when it is free, else only if it is."""
@@ -55,22 +65,31 @@ class FastMmapBackend(BytesBackend):
 
     Args:
         arguments: Options of `FastMmap`. ``serializer`` is ``"raw"`` unless
-            given. What is no option is left alone, with a warning.
+            given. With ``ignore_exceptions`` all is missing while the file cannot
+            be opened, and an error is logged once a minute. What is no option is
+            left alone, with a warning.
 
     Raises:
-        FormatError, OSError, ValueError, TypeError: As `FastMmap` does.
+        ValueError, TypeError, ImportError: As `FastMmap` does for its options.
+            The first use raises what else it raises.
     """
+
+    _cache = Opened()
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         unknown = sorted(arguments.keys() - _OPTIONS)
         if unknown:
             warnings.warn(f"no options of FastMmap: {', '.join(unknown)}", stacklevel=2)
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
-        self._cache = shared_cache(**{"serializer": "raw", **known})
+        self._opening = Opening(**{"serializer": "raw", **known})
 
-    def get_mutex(self, key: str) -> KeyMutex:
-        """Return a lock by key for all processes of the host."""
-        return KeyMutex(self._cache, key)
+    def get_mutex(self, key: str) -> Optional[KeyMutex]:
+        """Return a lock by key for all processes of the host.
+
+        ``None``, a lock for the threads of this one, while there is no cache.
+        """
+        cache = self._cache
+        return None if isinstance(cache, Absent) else KeyMutex(cache, key)
 
     def get_serialized(self, key: str) -> Any:
         """Return the bytes of a key, or ``NO_VALUE``."""

@@ -8,8 +8,9 @@ In gunicorn.conf.py::
 """
 
 import os
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Optional
 
 from fastmmap.contrib.requirement import require
 
@@ -21,6 +22,9 @@ from fastmmap.contrib.shared import shared_cache
 #: What this master has opened. Its configuration is read anew at each reload,
 #: and so may bring another `on_exit` than the one that began.
 _opened: list[FastMmap] = []
+
+
+_User = tuple[int, int]  #: and its group
 
 
 class Hooks(NamedTuple):
@@ -38,6 +42,9 @@ def hooks(share_file: Path, **options: Any) -> Hooks:
     ended, whatever their class: it writes back what they changed, and closes
     the cache. A reload leaves it open, and an upgrade by SIGUSR2 hands it on.
 
+    A master that is root does both as the user and group of its workers, so that
+    the file is theirs; where they may not make files, it is made and given to them.
+
     Args:
         share_file: Path of the file. It stays for the next start, unless
             ``unlink_on_exit`` says otherwise.
@@ -48,9 +55,47 @@ def hooks(share_file: Path, **options: Any) -> Hooks:
     """
 
     def on_starting(server: Any) -> None:
-        _opened.append(shared_cache(share_file, **options))
+        _opened.append(_open_for(_workers(server), share_file, options))
 
     return Hooks(on_starting, _end)
+
+
+def _workers(server: Any) -> Optional[_User]:
+    """Return user and group of the workers, if they are not the master's."""
+    settings = getattr(server, "cfg", None)
+    if settings is None or os.geteuid() != 0 or settings.uid == 0:
+        return None
+    return settings.uid, settings.gid
+
+
+@contextmanager
+def _acting_as(user: Optional[_User]) -> Iterator[None]:
+    """Use files as that user for a while."""
+    if user is None:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(user[1])
+    os.seteuid(user[0])
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+
+
+def _open_for(
+    user: Optional[_User], share_file: Path, options: dict[str, Any]
+) -> FastMmap:
+    try:
+        with _acting_as(user):
+            return shared_cache(share_file, **options)
+    except PermissionError:
+        if user is None or os.path.lexists(os.path.expanduser(share_file)):
+            raise
+    cache = shared_cache(share_file, **options)
+    os.chown(cache.share_file, *user, follow_symlinks=False)
+    return cache
 
 
 def _end(server: Any) -> None:
@@ -61,7 +106,8 @@ def _end(server: Any) -> None:
     shared = server.reexec_pid != 0 or server.master_pid == os.getppid()
     while _opened:
         cache = _opened.pop()
-        cache.flush()
+        with _acting_as(_workers(server)):
+            cache.flush()
         if shared:
             cache._set_exit_work(unlink=False, empty=False, last=False)
         cache.close()

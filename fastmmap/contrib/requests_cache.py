@@ -1,7 +1,7 @@
 """A backend for requests-cache."""
 
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from fastmmap.contrib.requirement import require
 
@@ -11,18 +11,31 @@ from requests_cache.backends import BaseCache, BaseStorage
 from requests_cache.serializers import pickle_serializer
 
 from fastmmap.cache import FastMmap, Path
-from fastmmap.contrib.shared import clear_prefix, shared_cache, store
+from fastmmap.contrib.shared import Opened, Opening, clear_prefix, store
 from fastmmap.single_flight import ABSENT
 
 
 class FastMmapStorage(BaseStorage, MutableMapping[str, Any]):
-    """A mapping of requests-cache: the keys of a file that have a prefix."""
+    """A mapping of requests-cache: the keys of a file that have a prefix.
+
+    The cache may be one that the first use opens.
+    """
+
+    _cache = Opened()
 
     def __init__(
-        self, cache: FastMmap, prefix: str, keep_time: float, **options: Any
+        self,
+        cache: Union[FastMmap, Opening],
+        prefix: str,
+        keep_time: float,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._cache, self._prefix, self._keep_time = cache, prefix, keep_time
+        self._prefix, self._keep_time = prefix, keep_time
+        if isinstance(cache, Opening):
+            self._opening = cache
+        else:
+            self._cache = cache
 
     def __getitem__(self, key: str) -> Any:
         """Return a value; KeyError when there is none."""
@@ -69,7 +82,7 @@ class FastMmapCache(BaseCache):
     """Responses and redirects in one shared cache file.
 
     Objects with the same path and options share one open `FastMmap`, which
-    stays open until the process ends.
+    the first use opens and which stays open until the process ends.
 
     Args:
         share_file: Path of the file; ``None`` makes a private one, for this
@@ -78,10 +91,13 @@ class FastMmapCache(BaseCache):
             revalidated or used when the server fails.
         serializer: A serializer of requests-cache, or its name.
         decode_content: As in requests-cache.
+        ignore_exceptions: While the file cannot be opened, all is missing, and an
+            error is logged once a minute.
         options: Options of `FastMmap`; ``serializer`` of the file stays pickle.
 
     Raises:
-        FormatError, OSError, ValueError, TypeError: As `FastMmap` does.
+        ValueError, TypeError, ImportError: As `FastMmap` does for its options.
+            The first use raises what else it raises.
     """
 
     def __init__(
@@ -91,15 +107,16 @@ class FastMmapCache(BaseCache):
         keep_time: float = 3600,
         serializer: Any = None,
         decode_content: bool = False,
+        ignore_exceptions: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
-        cache = shared_cache(share_file, **options)
+        opening = Opening(share_file, ignore_exceptions=ignore_exceptions, **options)
         self.responses = FastMmapStorage(
-            cache,
+            opening,
             "response:",
             keep_time,
             serializer=serializer or pickle_serializer,
             decode_content=decode_content,
         )
-        self.redirects = FastMmapStorage(cache, "redirect:", keep_time)
+        self.redirects = FastMmapStorage(opening, "redirect:", keep_time)

@@ -5,17 +5,32 @@ the same options share one object here. It stays open until the process ends;
 forked children use it on.
 """
 
+import math
 import os
 import threading
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional, TypeVar
 
 from fastmmap.cache import FastMmap
-from fastmmap.callbacks import log_refusal
+from fastmmap.callbacks import log_refusal, log_unopened
+from fastmmap.contrib.absent import Absent
+from fastmmap.errors import CorruptError, FormatError, VersionError
+from fastmmap.options import check_all
 from fastmmap.types import Key, Lifetime
 
-_opened: list[tuple[dict[str, Any], FastMmap]] = []
-_lock = threading.Lock()  #: guards `_opened`
+Options = dict[str, Any]
+_Some = TypeVar("_Some", bound=FastMmap)
+
+_opened: list[tuple[Options, FastMmap]] = []
+_absent: list[tuple[Options, Absent]] = []  #: what stands in for them
+_told: dict[str, float] = {}  #: until when nothing more is logged about a file
+_lock = threading.Lock()  #: guards these
+
+#: Seconds between two words about a file that cannot be opened.
+_TELL_EVERY = 60.0
+_UNOPENED = (OSError, FormatError, CorruptError)
+_Errors = tuple[type[Exception], ...]
 
 
 def _renew_lock() -> None:
@@ -27,21 +42,112 @@ def _renew_lock() -> None:
 os.register_at_fork(after_in_child=_renew_lock)
 
 
+def _find(known: list[tuple[Options, _Some]], options: Options) -> Optional[_Some]:
+    """Return what these options stand for, if it is not closed."""
+    known[:] = [pair for pair in known if not pair[1].closed]
+    return next((cache for wanted, cache in known if wanted == options), None)
+
+
+def _complete(share_file: Any, options: Mapping[str, Any]) -> Options:
+    """Return all options of `FastMmap`; here a file that differs is replaced."""
+    named = {"share_file": share_file} if share_file else {}
+    return {"on_mismatch": "replace", **named, **options}
+
+
 def shared_cache(share_file: Any = None, **options: Any) -> FastMmap:
     """Return this process's cache for these options of `FastMmap`.
 
-    Raises what `FastMmap` raises.
+    While the file is of a newer version, it is an `Absent`. Raises what else
+    `FastMmap` raises.
     """
-    if share_file:
-        options = {"share_file": share_file, **options}
+    return _shared_or_absent(_complete(share_file, options), (VersionError,))
+
+
+def _shared(options: Options) -> FastMmap:
     with _lock:
-        _opened[:] = [pair for pair in _opened if not pair[1].closed]
-        for known, cache in _opened:
-            if known == options:
-                return cache
-        opened = FastMmap(**options)
-        _opened.append((options, opened))
-        return opened
+        cache = _find(_opened, options)
+        if cache is None:
+            cache = FastMmap(**options)
+            _opened.append((options, cache))
+        return cache
+
+
+def _shared_or_absent(options: Options, ignored: _Errors) -> FastMmap:
+    """Return this process's cache, or what stands in for one that cannot be opened."""
+    wanted = {"ignored": ignored, **options}
+    with _lock:
+        absent = _find(_absent, wanted)
+    if absent is not None:
+        return absent
+    try:
+        return _shared(options)
+    except ignored as error:
+        return _stand_in(wanted, error)
+
+
+def _stand_in(options: Options, error: Exception) -> Absent:
+    path = os.fsdecode(options.get("share_file") or "a private cache")
+    absent = Absent(path)
+    now = time.monotonic()
+    silence = math.inf if isinstance(error, VersionError) else _TELL_EVERY
+    with _lock:
+        _absent.append((options, absent))
+        tell = now >= _told.get(path, now)
+        if tell:
+            _told[path] = now + silence
+    if tell:
+        log_unopened(path, error)
+    return absent
+
+
+class Opening:
+    """The opening of a backend's cache, for when it is used.
+
+    A private cache is opened at once: children that are forked later share it.
+    While the file is of a newer version of fastmmap, the backend does without: that
+    is logged once.
+
+    Args:
+        share_file: Path of the file; empty for a private one.
+        ignore_exceptions: Go on without a cache while it cannot be opened, and log
+            that once a minute.
+        options: Options of `FastMmap`.
+
+    Raises:
+        ValueError, TypeError, ImportError: As `FastMmap` does for its options.
+    """
+
+    def __init__(
+        self, share_file: Any = None, *, ignore_exceptions: bool = False, **options: Any
+    ) -> None:
+        self._options = _complete(share_file, options)
+        self._ignored = _UNOPENED if ignore_exceptions else (VersionError,)
+        check_all(FastMmap, self._options)
+        if not self._options.get("share_file"):
+            self.open()
+
+    @property
+    def share_file(self) -> str:
+        """Path of the file, whether it is there or not."""
+        return os.fsdecode(self._options.get("share_file") or self.open().share_file)
+
+    def open(self) -> FastMmap:
+        """Return the cache, or what stands in for it; raises what `FastMmap` does."""
+        return _shared_or_absent(self._options, self._ignored)
+
+
+class Opened:
+    """The attribute `_cache` of backends: what their `_opening` opens.
+
+    Who makes a backend and does not use it, creates nothing.
+    """
+
+    def __get__(self, backend: Any, owner: Optional[type] = None) -> FastMmap:
+        """Open the cache; from then on it is an attribute of the backend."""
+        cache: FastMmap = backend._opening.open()
+        if not isinstance(cache, Absent):
+            backend._cache = cache
+        return cache
 
 
 def add(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> bool:
@@ -84,5 +190,4 @@ def clear_prefix(cache: FastMmap, prefix: str) -> None:
     """Remove all keys with a prefix; when it is empty, everything."""
     if not prefix:
         return cache.clear()
-    keys = (key for key in cache if isinstance(key, str) and key.startswith(prefix))
-    cache.delete_many(keys)
+    cache.delete_prefix(prefix)

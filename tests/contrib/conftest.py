@@ -15,3 +15,5 @@ def closed_at_the_end() -> Iterator[None]:
     yield
     for _, cache in shared._opened:
         cache.close()
+    shared._absent.clear()
+    shared._told.clear()

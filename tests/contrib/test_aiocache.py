@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiocache import cached, caches, multi_cached
 from aiocache.lock import OptimisticLock, OptimisticLockError, RedLock
+from aiocache.plugins import BasePlugin
 from aiocache.serializers import StringSerializer
 from broken import Broken
+from held_pages import watched
 from support import run_scenario
 
 from fastmmap.contrib.aiocache import FastMmapCache
@@ -37,6 +42,35 @@ def test_objects_with_the_same_options_share_one_open_file(path: str) -> None:
     second = FastMmapCache(path, namespace="b", cache_size="1m")
     assert first._cache is second._cache
     assert path in repr(first)
+
+
+def test_a_cache_that_is_not_used_creates_nothing(path: str) -> None:
+    assert path in repr(FastMmapCache(path))
+    assert not os.path.exists(path)
+
+
+def test_ignoring_exceptions_it_goes_on_without_a_cache(path: str) -> None:
+    os.mkdir(path)
+    cache = FastMmapCache(path, ignore_exceptions=True)
+
+    async def redlock() -> bool:
+        async with RedLock(cache, "key", 1):
+            return True
+
+    assert run(
+        lambda: cache.set("key", 1),
+        lambda: cache.get("key", "missing"),
+        lambda: cache.add("key", 1),
+        lambda: cache.multi_set([("key", 1)]),
+        lambda: cache.multi_get(["key", "other"]),
+        lambda: cache.exists("key"),
+        lambda: cache.increment("key", 2),
+        lambda: cache.expire("key", 1),
+        lambda: cache.delete("key"),
+        lambda: cache.clear("prefix"),
+        lambda: cache.clear(),
+        redlock,
+    ) == [True, "missing", True, True, [None, None], False, 2, False, 0, *[True] * 3]
 
 
 def test_no_call_leaves_the_thread(
@@ -71,7 +105,11 @@ def test_another_process_sees_the_same_cache(cache: FastMmapCache, path: str) ->
 
 
 @pytest.mark.parametrize(
-    ("ttl", "alive"), [(None, True), (0, True), (59, False), (0.5, False), (61, True)]
+    ("ttl", "alive"),
+    [
+        *((None, True), (0, True), (59, False), (0.5, False), (61, True)),
+        *((sys.maxsize, True), (float("inf"), True)),
+    ],
 )
 def test_a_ttl_of_nothing_is_for_ever(
     cache: FastMmapCache, ttl: Any, alive: bool
@@ -223,3 +261,81 @@ def test_a_value_that_cannot_be_read_is_computed_anew(cache: FastMmapCache) -> N
     for _ in range(2):
         assert run(one, lambda: many(keys=["two"])) == [1, {"two": 2}]
     assert calls == ["one", "many"]
+
+
+CALLS: dict[str, Callable[[FastMmapCache], Awaitable[Any]]] = {
+    "set": lambda cache: cache.set("key", 1),
+    "multi_set": lambda cache: cache.multi_set([("a", 1), ("b", 2)]),
+    "add": lambda cache: cache.add("new", 1),
+    "increment": lambda cache: cache.increment("number"),
+    "delete": lambda cache: cache.delete("number"),
+    "clear": lambda cache: cache.clear(),
+    "raw": lambda cache: cache.raw("set", "key", 1),
+}
+
+
+def call_while_the_page_is_held(path: str, name: str) -> bool:
+    cache = FastMmapCache(path, num_pages=1)
+    cache._cache["number"] = 1
+    went_on, _ = asyncio.run(watched(path, lambda: CALLS[name](cache)))
+    return went_on
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_loop_goes_on_while_the_page_is_held(path: str, name: str) -> None:
+    assert run_scenario(call_while_the_page_is_held, path, name)
+
+
+# ------------------------------------------------------------------- a quick get
+
+
+@pytest.fixture
+def no_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a timer was wanted")
+
+    monkeypatch.setattr(asyncio, "wait_for", refuse)
+
+
+@pytest.mark.usefixtures("no_timers")
+def test_what_can_be_seen_at_once_needs_no_timer(cache: FastMmapCache) -> None:
+    cache._cache.set_many({"key": 1, "space:key": 2, "text": "[3]"})
+    assert run(
+        lambda: cache.get("key"),
+        lambda: cache.get("key", timeout=1),
+        lambda: cache.get("key", namespace="space:"),
+        lambda: cache.get("none"),
+        lambda: cache.get("none", 4),
+        lambda: cache.get("text", None, json.loads),
+        lambda: cache.get("text", loads_fn=json.loads),
+    ) == [1, 1, 2, None, 4, [3], [3]]
+
+
+def test_plugins_see_a_get(cache: FastMmapCache) -> None:
+    class Plugin(BasePlugin):  # type: ignore[misc]  # it has no types
+        async def pre_get(self, *_: Any, **__: Any) -> None:
+            seen.append("before")
+
+        async def post_get(self, *_: Any, **__: Any) -> None:
+            seen.append("after")
+
+    seen: list[str] = []
+    cache.plugins = [Plugin()]
+    assert run(lambda: cache.get("key", 1)) == [1]
+    assert seen == ["before", "after"]
+
+
+def test_a_get_can_be_disabled(
+    cache: FastMmapCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache._cache["key"] = 1
+    monkeypatch.setenv("AIOCACHE_DISABLE", "1")
+    assert run(lambda: cache.get("key")) == [None]
+
+
+def test_a_get_is_logged_for_who_wants_to_know(
+    cache: FastMmapCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "aiocache.base"):
+        run(lambda: cache.get("key"))
+    assert "GET key False" in caplog.text

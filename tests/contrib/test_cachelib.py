@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,17 @@ def test_objects_with_the_same_options_share_one_open_file(path: str) -> None:
     first = FastMmapCache(path, default_timeout=1, cache_size="1m")
     second = FastMmapCache(path, default_timeout=2, key_prefix="a", cache_size="1m")
     assert first._cache is second._cache
+
+
+def test_ignoring_exceptions_it_goes_on_without_a_cache(path: str) -> None:
+    os.mkdir(path)
+    cache = FastMmapCache(path, ignore_exceptions=True)
+    assert cache.set("key", 1) and cache.add("key", 1)
+    assert cache.set_many({"a": 1}) == ["a"]
+    assert cache.get("key") is None and cache.get_many("a", "b") == [None, None]
+    assert cache.inc("key") == 1 and cache.dec("key") == -1
+    assert not cache.has("key") and not cache.delete("key")
+    assert cache.delete_many("a") == ["a"] and cache.clear()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from typing import Any
 
 import diskcache
 import pytest
-from support import Scenario, say
+from support import LONG, Scenario, say
 
 from fastmmap import FastMmap
 from fastmmap.contrib.diskcache import ImportReport, import_directory, room_for
@@ -28,7 +28,7 @@ from fastmmap.testing import time_travel
 VALUES: tuple[Any, ...] = (
     *("text", "", b"bytes", b"", 42, 2**80, 0.5, True, None, date(2026, 1, 2)),
     {"a": [1, (2, 3)]},
-    *("é" * 40_000, b"x" * 60_000, list(range(20_000))),
+    *("é" * 40_000, b"x" * 60_000, list(range(10_000))),
 )
 ENTRIES = 3000
 
@@ -345,6 +345,7 @@ def test_an_import_killed_half_way_goes_on_with_the_next_entry(
     assert_all_there(cache)
 
 
+@pytest.mark.long
 def test_an_import_killed_at_any_moment_loses_nothing(
     filled: Path, cache: FastMmap, path: str
 ) -> None:
@@ -353,7 +354,7 @@ def test_an_import_killed_at_any_moment_loses_nothing(
     moments = random.Random(seed)
     command = [sys.executable, "-m", "fastmmap", "import-diskcache", str(filled), path]
     kills = 0
-    for _ in range(6):
+    for _ in range(2 * LONG):
         with subprocess.Popen(command, stdout=-3, stderr=-3) as process:
             # Long enough to start in most cases, and for a part of it.
             wait_for_growth(cache, process, moments.randrange(1, 800))
@@ -476,11 +477,11 @@ def test_there_is_room_for_what_a_directory_holds(
     source: diskcache.Cache, path: str
 ) -> None:
     with source.transact():
-        for number in range(20_000):
+        for number in range(10_000):
             source[f"key {number}"] = number
     with FastMmap(path, **room_for(source.directory)) as cache:
         report = import_directory(cache, source.directory)
-        assert report == ImportReport(imported=20_000)
+        assert report == ImportReport(imported=10_000)
 
 
 def test_pages_have_room_for_the_largest_value(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,12 @@ from broken import Broken
 from django.conf import settings
 from django.core.cache import cache, caches
 from django.core.cache.backends.base import BaseCache, CacheKeyWarning
+from django.core.cache.backends.dummy import DummyCache
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.template import Context, Engine
 from django.test import override_settings
+from held_pages import watched
 from support import run_scenario
 
 from fastmmap.contrib.django import FastMmapCache
@@ -95,7 +100,12 @@ def test_another_process_sees_the_same_cache(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeout", "alive"), [(None, True), (10**6, True), (59, False), (0.5, False)]
+    ("timeout", "alive"),
+    [
+        *((None, True), (10**6, True), (59, False), (0.5, False)),
+        *((sys.maxsize, True), (float("inf"), True), (10**400, True)),
+    ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_timeout_is_in_seconds_and_none_is_for_ever(
     timeout: Any, alive: bool
@@ -196,6 +206,25 @@ def test_get_or_set_computes_once_for_all_processes(path: str) -> None:
     assert Path(f"{path}.calls").read_text() == "call "
 
 
+async def fetch() -> str:
+    await asyncio.sleep(0)
+    return "fetched"
+
+
+@pytest.mark.parametrize(
+    "default",
+    [fetch, lambda: fetch(), functools.partial(fetch), lambda: "fetched"],
+    ids=["async def", "lambda", "partial", "plain"],
+)
+def test_aget_or_set_awaits_what_is_to_be_awaited_once(default: Any) -> None:
+    async def main() -> list[Any]:
+        wanted = (cache.aget_or_set("key", default) for _ in range(3))
+        return list(await asyncio.gather(*wanted))
+
+    assert asyncio.run(main()) == ["fetched"] * 3
+    assert cache.get("key") == "fetched"
+
+
 def test_aget_or_set_waits_without_blocking_the_loop() -> None:
     calls = []
 
@@ -276,6 +305,78 @@ def test_what_is_said_elsewhere_is_refused(path: str, name: str, advice: str) ->
 def test_a_misspelt_option_is_an_error(path: str) -> None:
     with pytest.raises(TypeError, match="cache_siez"):
         FastMmapCache(path, {"OPTIONS": {"cache_siez": "1m"}})
+
+
+def test_what_uses_no_cache_creates_none(path: str) -> None:
+    call_command("check", verbosity=0)
+    caches["default"].close()
+    assert not os.path.exists(path)
+
+
+def test_a_cache_that_cannot_be_opened_is_an_error_of_its_use(path: str) -> None:
+    os.mkdir(path)
+    backend = FastMmapCache(path, {})
+    with pytest.raises(OSError, match="directory"):
+        backend.get("key")
+    os.rmdir(path)
+    backend.set("key", 1)
+    assert backend.get("key") == 1
+
+
+def answers(backend: Any) -> list[object]:
+    """Use every method once; return what they say."""
+    return [
+        backend.set("key", 1),
+        backend.get("key", "missing"),
+        backend.add("key", 2),
+        backend.touch("key"),
+        backend.has_key("key"),
+        backend.get_or_set("key", lambda: "made"),
+        backend.get_or_set("key", "given"),
+        backend.set_many({"a": 1}),
+        backend.get_many(["a", "b"]),
+        backend.delete("key"),
+        backend.delete_many(["a"]),
+        backend.clear(),
+    ]
+
+
+def without_a_cache(path: str) -> Any:
+    """Return a backend whose file cannot be opened."""
+    os.mkdir(path)
+    return FastMmapCache(path, {"OPTIONS": {"IGNORE_EXCEPTIONS": True}})
+
+
+def test_ignoring_exceptions_it_answers_like_the_dummy_cache(path: str) -> None:
+    backend = without_a_cache(path)
+    assert answers(backend) == answers(DummyCache("", {}))
+    with pytest.raises(ValueError, match="not found"):
+        backend.incr("key")
+    assert asyncio.run(backend.aget_or_set("key", fetch)) == "fetched"
+    assert asyncio.run(backend.aget_or_set("key", 1)) == 1
+    assert asyncio.run(backend.aadd("key", 1))
+
+
+def test_what_fails_in_a_default_is_not_ignored(path: str) -> None:
+    backend = without_a_cache(path)
+    with pytest.raises(ConnectionError):
+        backend.get_or_set("key", lambda: raises(ConnectionError()))
+
+
+def raises(error: Exception) -> None:
+    raise error
+
+
+def test_sessions_go_on_without_a_cache(path: str) -> None:
+    from django.contrib.sessions.backends.cache import SessionStore
+
+    os.mkdir(path)
+    entry = setting(path, OPTIONS={"IGNORE_EXCEPTIONS": True})
+    with override_settings(CACHES={"default": entry}):
+        session = SessionStore()
+        session["user"] = "Ada"
+        session.save()
+        assert "user" not in SessionStore(session.session_key)
 
 
 async def use_every_async_method() -> list[object]:
@@ -392,3 +493,78 @@ def test_a_value_that_cannot_be_read_is_computed_anew_by_get_or_set() -> None:
     assert cache.get("key") == 5
     cache.set("key", Broken())
     assert asyncio.run(cache.aget_or_set("key", lambda: 6)) == 6
+
+
+def call_while_the_page_is_held(path: str, name: str, *args: Any) -> bool:
+    configure()
+    with override_settings(CACHES={"default": setting(path, OPTIONS={"num_pages": 1})}):
+        cache.set("number", 1)
+        call = getattr(caches["default"], name)
+        went_on, _ = asyncio.run(watched(path, lambda: call(*args)))
+    return went_on
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("aset", ("key", 1)),
+        ("aadd", ("key", 1)),
+        ("aincr", ("number",)),
+        ("adelete", ("number",)),
+        ("aset_many", ({"a": 1, "b": 2},)),
+        ("aget_or_set", ("key", 1)),
+        ("aclear", ()),
+    ],
+)
+def test_the_loop_goes_on_while_the_page_is_held(
+    path: str, name: str, args: tuple[Any, ...]
+) -> None:
+    assert run_scenario(call_while_the_page_is_held, path, name, *args)
+
+
+# ---------------------------------------------------------------- keys and warnings
+
+
+class Plain(BaseCache):
+    """Makes keys and warns as Django does."""
+
+
+def made_by(backend: BaseCache, key: Any) -> tuple[str, list[str]]:
+    """Return the key that a backend makes, and what it warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = backend.make_and_validate_key(key)
+    assert all(each.category is CacheKeyWarning for each in caught)
+    return made, [str(each.message) for each in caught]
+
+
+KEYS = [
+    *(f"a{chr(code)}b" for code in (*range(0x100), 0x2028, 0x3042, 0xDC80, 0x1F600)),
+    *("x" * length for length in (0, 1, 240, 246, 247, 248, 300)),
+    *(" " * 300, 5, None, 1.5, Path("a/b"), "%s", "{}"),
+]
+
+
+@pytest.mark.parametrize("prefix", ["", "site", "a b", 7])
+def test_keys_are_made_and_warned_of_as_django_does(path: str, prefix: Any) -> None:
+    params = {"KEY_PREFIX": prefix, "VERSION": 3}
+    ours, plain = FastMmapCache(path, params), Plain(params)
+    for key in KEYS:
+        assert made_by(ours, key) == made_by(plain, key)
+
+
+def test_who_overrides_the_check_is_asked_each_time(path: str) -> None:
+    class Strict(FastMmapCache):
+        def validate_key(self, key: str) -> None:
+            seen.append(key)
+
+    seen: list[str] = []
+    Strict(path, {}).get("fine")
+    assert seen == [":1:fine"]
+
+
+def test_a_key_function_may_come_later(path: str) -> None:
+    backend = FastMmapCache(path, {})
+    backend.key_func = lambda key, prefix, version: f"mine {key}"
+    assert made_by(backend, "a")[0] == "mine a"
+    assert len(made_by(backend, "a")[1]) == 1

@@ -171,6 +171,7 @@ def test_a_file_that_is_emptied_meanwhile_costs_no_error(path: str) -> None:
 
 def create_without_the_file(path: str) -> Any:
     found = region(path)
+    found.set("other", 1)
     os.unlink(path)
     return found.get_or_create("key", lambda: "value")
 
@@ -179,8 +180,48 @@ def test_a_removed_file_costs_the_exclusion_and_no_more(path: str) -> None:
     assert run_scenario(create_without_the_file, path) == "value"
 
 
+def test_a_region_that_is_not_used_creates_nothing(path: str) -> None:
+    region(path)
+    assert not os.path.exists(path)
+
+
+def test_ignoring_exceptions_a_region_goes_on_without_a_cache(path: str) -> None:
+    os.mkdir(path)
+    found = region(path, ignore_exceptions=True)
+    found.set("key", 1)
+    found.set_multi({"key": 1})
+    assert found.get("key") is NO_VALUE
+    assert found.get_multi(["key"]) == [NO_VALUE]
+    assert found.get_or_create("key", lambda: "made") == "made"
+    assert found.get_or_create_multi(["a", "b"], lambda *keys: list(keys)) == ["a", "b"]
+    found.delete("key")
+    found.delete_multi(["key"])
+    os.rmdir(path)
+    with pytest.raises(OSError, match="directory"):
+        region(os.path.join(path, "missing")).get("key")
+
+
 def test_a_value_that_the_file_cannot_decode_is_created_anew(path: str) -> None:
     found = region(path, serializer="pickle")
     found.backend._cache.set("key", Broken())
     assert found.get_or_create("key", lambda: "new") == "new"
     assert found.get("key") == "new"
+
+
+def test_a_hit_makes_no_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = region(path)
+    assert found.get_or_create("key", lambda: 1) == 1
+    monkeypatch.setattr("fastmmap.contrib.dogpile.Lock", None)
+    assert found.get_or_create("key", lambda: 2) == 1
+    with pytest.raises(TypeError):
+        found.get_or_create("other", lambda: 2)
+
+
+def test_a_mutex_may_be_released_by_another_thread(path: str) -> None:
+    mutex = region(path).backend.get_mutex("key")
+    assert mutex.acquire()
+    thread = threading.Thread(target=mutex.release)
+    thread.start()
+    thread.join()
+    assert mutex.acquire(False)
+    mutex.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import flask
 from flask_caching import Cache
 
@@ -34,6 +36,24 @@ def test_the_settings_reach_the_backend(path: str) -> None:
         assert cache.cache.default_timeout == 7
         cache.set("key", 1)
         assert list(cache.cache._cache) == ["mine:key"]
+
+
+def test_an_application_that_uses_no_cache_creates_none(path: str) -> None:
+    application(path)
+    assert not os.path.exists(path)
+
+
+def test_ignoring_exceptions_a_site_goes_on_without_a_cache(path: str) -> None:
+    os.mkdir(path)
+    options = {"share_file": path, "ignore_exceptions": True}
+    app, cache = application(path, CACHE_OPTIONS=options)
+
+    @app.route("/")
+    @cache.cached(timeout=60)
+    def view() -> str:
+        return str(cache.get("key"))
+
+    assert app.test_client().get("/").text == "None"
 
 
 def test_a_view_is_made_once(path: str) -> None:

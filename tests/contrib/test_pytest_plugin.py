@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["pytester"]
 
-ALONE_AND_WITH_WORKERS = pytest.mark.parametrize("options", [(), ("-n", "4")])
+ALONE_AND_WITH_WORKERS = pytest.mark.parametrize("options", [(), ("-n", "2")])
 
 
 def python(code: str) -> str:
@@ -38,10 +38,8 @@ def assert_outcomes(
     def run(source: str, *options: str, **counts: int) -> pytest.RunResult:
         pytester.makepyfile(source)
         how = pytester.runpytest_inprocess
-        if "sys.modules" in source:
-            how = pytester.runpytest_subprocess
-        if "-n" in options:
-            # Five processes with all plugins that there are take their time.
+        if "-n" in options or "sys.modules" in source:
+            # Processes with all plugins that there are take their time.
             how = pytester.runpytest_subprocess
             monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
             options = ("-p", "xdist.plugin", "-p", "pytest_fastmmap", *options)
@@ -214,7 +212,7 @@ def test_another_worker_takes_over_when_one_crashes_in_the_factory(
         def test_made(once, number):
             assert once("key", factory) == "made"
     """
-    result = assert_outcomes(source, "-n", "4", passed=7, failed=1)
+    result = assert_outcomes(source, "-n", "2", passed=7, failed=1)
     result.stdout.fnmatch_lines(["*worker * crashed while running*"])
     assert lines(tmp_path, "calls") == ["called"] * 2
 

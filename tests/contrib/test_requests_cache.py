@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,21 @@ def test_objects_of_one_file_share_their_responses(
     again = FastMmapCache(path, cache_size="1m")
     assert again.get_response("key").content == b"shared"
     assert again.get_response("other").content == b"shared"
+
+
+def test_a_session_that_asks_for_nothing_creates_no_file(path: str) -> None:
+    FastMmapCache(path)
+    assert not os.path.exists(path)
+
+
+def test_ignoring_exceptions_nothing_is_kept(path: str) -> None:
+    os.mkdir(path)
+    cache = FastMmapCache(path, ignore_exceptions=True)
+    cache.responses["key"] = response()
+    assert "key" not in cache.responses and list(cache.responses) == []
+    assert cache.get_response("key") is None
+    cache.responses.bulk_delete(["key"])
+    cache.clear()
 
 
 @pytest.mark.parametrize(

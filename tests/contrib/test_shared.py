@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
+from header import make_of_version
 from support import run_scenario
 
 from fastmmap import FastMmap, FormatError
 from fastmmap.contrib import shared
 from fastmmap.contrib.shared import (
+    Opening,
     add,
     clear_prefix,
     shared_cache,
@@ -34,10 +39,61 @@ def test_other_options_give_another_object_of_the_same_file(path: str) -> None:
     assert second.get("key") == 1
 
 
-def test_options_that_disagree_with_the_file_are_an_error(path: str) -> None:
+def test_a_file_of_another_size_is_replaced(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    FastMmap(path, cache_size="512k").close()
+    assert shared_cache(path, cache_size="1m").cache_size == 1 << 20
+    assert "replaced by an empty file" in caplog.text
+
+
+def test_a_file_of_another_size_that_is_in_use_is_followed(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     shared_cache(path, cache_size="512k")
+    assert shared_cache(path, cache_size="1m").cache_size == 512 << 10
+    assert "others have it open" in caplog.text
+
+
+def test_who_wants_an_error_for_another_size_gets_it(path: str) -> None:
+    FastMmap(path, cache_size="512k").close()
     with pytest.raises(FormatError, match="cache_size"):
-        shared_cache(path, cache_size="1m")
+        shared_cache(path, cache_size="1m", on_mismatch="error")
+
+
+@pytest.mark.parametrize("ignore", [True, False])
+def test_beside_a_newer_version_all_is_missing_and_that_is_said_once(
+    path: str,
+    ignore: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_of_version(path, 99)
+    opening = Opening(path, ignore_exceptions=ignore, cache_size="512k")
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for _ in range(200):
+        assert opening.open().set("key", 1)
+        assert opening.open().get("key") is None
+        now[0] += 1
+    (record,) = caplog.records
+    assert "the format version is 99" in record.getMessage()
+    os.unlink(path)
+    assert opening.open().set("key", 1)
+    assert opening.open().get("key") == 1
+
+
+def test_a_shared_cache_beside_a_newer_version_can_do_what_servers_do(
+    path: str,
+) -> None:
+    make_of_version(path, 99)
+    cache = shared_cache(path)
+    assert cache.set("key", 1)
+    clear_prefix(cache, "k")
+    clear_prefix(cache, "")
+    cache.flush()
+    cache.close()
+    assert os.path.getsize(path) == 8192
 
 
 def test_an_object_that_somebody_closed_is_opened_again(path: str) -> None:
@@ -78,6 +134,87 @@ def forked_while_locked(path: str) -> int:
 
 def test_a_child_forked_while_another_thread_opens_does_not_wait(path: str) -> None:
     assert run_scenario(forked_while_locked, path) == 0
+
+
+def test_an_opening_makes_nothing_until_it_is_used(path: str) -> None:
+    opening = Opening(path, cache_size="512k")
+    assert not os.path.exists(path)
+    assert opening.open() is shared_cache(path, cache_size="512k")
+
+
+def private_cache_of_children() -> bool:
+    """Make a private cache, fork before it is used, and look from the parent."""
+    opening = Opening(cache_size="512k")
+    child = os.fork()
+    if child == 0:
+        opening.open().set("key", "from the child")
+        os._exit(0)
+    os.waitpid(child, 0)
+    return bool(opening.open().get("key") == "from the child")
+
+
+def test_a_private_cache_is_made_at_once_for_the_children() -> None:
+    assert run_scenario(private_cache_of_children)
+
+
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [
+        ({"cache_siez": "1m"}, TypeError),
+        ({"cache_size": "many"}, ValueError),
+        ({"serializer": "yaml"}, ValueError),
+        ({"compressor": "rar"}, ValueError),
+    ],
+)
+@pytest.mark.parametrize("ignore", [True, False])
+def test_a_wrong_option_is_no_matter_of_the_first_use(
+    path: str, option: dict[str, Any], error: type[Exception], ignore: bool
+) -> None:
+    with pytest.raises(error, match=r"siez|many|yaml|rar"):
+        Opening(path, ignore_exceptions=ignore, **option)
+
+
+def broken_file(path: str) -> Opening:
+    """Return the opening of a file that is no cache."""
+    Path(path).write_bytes(b"no cache")
+    return Opening(path, ignore_exceptions=True)
+
+
+def test_a_file_that_cannot_be_opened_is_told_of_once_a_minute(
+    path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = broken_file(path)
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for _ in range(59):
+        assert opening.open().get("key") is None
+        now[0] += 1
+    assert len(caplog.records) == 1
+    assert path in caplog.text and "cannot be opened" in caplog.text
+    now[0] += 2
+    assert opening.open().get("key") is None
+    assert len(caplog.records) == 2
+
+
+def test_a_file_that_can_be_opened_again_is_used_a_second_later(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = broken_file(path)
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    assert opening.open().set("key", 1)
+    os.unlink(path)
+    assert not opening.open().exists("key") and not os.path.exists(path)
+    now[0] += 1
+    assert opening.open().set("key", 2)
+    assert opening.open() is shared_cache(path)
+    assert shared_cache(path)["key"] == 2
+
+
+def test_who_does_not_ignore_it_gets_the_error_all_the_same(path: str) -> None:
+    assert broken_file(path).open().get("key") is None
+    with pytest.raises(FormatError):
+        Opening(path).open()
 
 
 def test_a_value_that_does_not_fit_leaves_no_older_one(
