@@ -1,0 +1,121 @@
+"""``fastmmap namespaces``, ``clear-namespace``, ``invalidate-tag``."""
+
+import argparse
+from typing import Any
+
+from fastmmap import _core
+from fastmmap.advice import stats_of
+from fastmmap.cli import records
+from fastmmap.cli.command import (
+    FINE,
+    FOUND,
+    Command,
+    add_file,
+    add_json,
+    add_namespace,
+    add_yes,
+)
+from fastmmap.cli.opening import opened, space_of
+from fastmmap.cli.output import (
+    confirm,
+    print_json,
+    print_table,
+    printable,
+    size_text,
+)
+
+NAMESPACES = """\
+Count the keys and bytes of the namespaces that are named, beside those of no
+namespace. The file knows namespaces by numbers only, so that no others can be told
+apart: what the named ones leave is counted together, with whatever has expired or
+was dropped and is not reclaimed yet.
+"""
+CLEAR = """\
+Drop all keys of a namespace, and of those inside it, for all users of the cache.
+It asks first, unless --yes is given.
+"""
+INVALIDATE = "Drop all values that have a tag, for all users of the cache."
+
+
+def _count(space: _core.Keyspace, names: list[str]) -> dict[str, Any]:
+    entries = size = 0
+    for record in records.scan(space):
+        entries += 1
+        size += record[records.SIZE]
+    return {"namespace": names, "entries": entries, "bytes": size}
+
+
+def _rest(cache: _core.Cache, told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Count what is in none of them."""
+    stats = stats_of(cache)
+    entries = stats.entries - sum(group["entries"] for group in told)
+    size = stats.bytes_live - sum(group["bytes"] for group in told)
+    return {"namespace": None, "entries": max(entries, 0), "bytes": max(size, 0)}
+
+
+def _row(group: dict[str, Any]) -> tuple[str, ...]:
+    names = group["namespace"]
+    shown = "(others)" if names is None else " / ".join(map(printable, names))
+    return str(group["entries"]), size_text(group["bytes"]), shown or "(none)"
+
+
+def namespaces(arguments: argparse.Namespace) -> int:
+    """Count the keys and bytes of namespaces."""
+    outer = arguments.namespace
+    with opened(arguments.file) as cache:
+        asked = [[], *([*outer, name] for name in arguments.name)]
+        told = [_count(space_of(cache, names), names) for names in asked]
+        told.append(_rest(cache, told))
+    if arguments.json:
+        print_json(told)
+    else:
+        print_table(("ENTRIES", "BYTES", "NAMESPACE"), map(_row, told))
+    return FINE
+
+
+def add_namespaces_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``namespaces``."""
+    add_file(parser)
+    parser.add_argument("name", metavar="NAME", nargs="+", help="of a namespace")
+    add_json(parser)
+    add_namespace(parser)
+
+
+def clear_namespace(arguments: argparse.Namespace) -> int:
+    """Drop all keys of a namespace."""
+    names = [*arguments.namespace, arguments.name]
+    with opened(arguments.file, change=True) as cache:
+        shown = " / ".join(map(printable, names))
+        if not confirm(f"Drop the namespace {shown}?", arguments.yes):
+            return FOUND
+        space_of(cache, names).clear()
+    return FINE
+
+
+def add_clear_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``clear-namespace``."""
+    add_file(parser)
+    parser.add_argument("name", metavar="NAME", help="of the namespace")
+    add_namespace(parser)
+    add_yes(parser)
+
+
+def invalidate_tag(arguments: argparse.Namespace) -> int:
+    """Drop all values that have a tag."""
+    with opened(arguments.file, change=True) as cache:
+        space_of(cache, arguments.namespace).invalidate_tag(arguments.tag)
+    return FINE
+
+
+def add_tag_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``invalidate-tag``."""
+    add_file(parser)
+    parser.add_argument("tag", metavar="TAG", help="the tag")
+    add_namespace(parser)
+
+
+COMMANDS = (
+    Command("namespaces", namespaces, add_namespaces_arguments, NAMESPACES),
+    Command("clear-namespace", clear_namespace, add_clear_arguments, CLEAR),
+    Command("invalidate-tag", invalidate_tag, add_tag_arguments, INVALIDATE),
+)

@@ -1,0 +1,150 @@
+"""``fastmmap top``: what goes on in a cache, live."""
+
+import argparse
+import curses
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fastmmap import _core
+from fastmmap.cli import watch
+from fastmmap.cli.caches import client_row
+from fastmmap.cli.command import FINE, Command, add_file, add_interval, add_json
+from fastmmap.cli.host import Client, clients_of
+from fastmmap.cli.opening import opened
+from fastmmap.cli.output import percent_text, plain_table, printable, size_text
+from fastmmap.cli.rates import RATES, Look, Watch
+
+TOP = """\
+Show what happens in a cache, once a second: gets, hits, sets, evictions and waits,
+and who has the file open. Keys: q ends, p pauses, s sorts the processes by the next
+column. Where there is no terminal it prints lines, as `watch` does.
+
+Reads and hits are those of caches with enable_stats. A look takes no lock.
+"""
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_HISTORY = 60
+#: Seconds between two looks at the processes, which cost more than all else.
+_CLIENTS_EVERY = 10.0
+_HEAD = ("PID", "USER", "AGE", "COMMAND")
+_Order = Callable[[Client], Any]
+_ORDERS: tuple[_Order, ...] = (
+    lambda client: client.pid,
+    lambda client: client.user,
+    lambda client: client.since,
+    lambda client: client.command,
+)
+
+
+def sparkline(history: Sequence[float]) -> str:
+    """Return a bar for each number; the largest is as high as can be."""
+    most = max(history, default=0) or 1
+    return "".join(_BARS[-int(-8 * rate // most)] for rate in history)
+
+
+class Screen:
+    """What is shown: the last minute, and who has the file open."""
+
+    def __init__(self, cache: _core.Cache) -> None:
+        self._path = cache.share_file
+        self._watch = Watch(cache)
+        self._look: Look = self._watch.look()
+        self._history: dict[str, deque[float]] = {
+            name: deque(maxlen=_HISTORY) for name in RATES
+        }
+        self._clients: list[Client] = []
+        self._clients_at = float("-inf")
+        self.order = 0
+        self.paused = False
+
+    def update(self) -> None:
+        """Look again, unless it is paused."""
+        if self.paused:
+            return
+        self._look = self._watch.look()
+        for name, rate in zip(RATES, self._look.rates, strict=True):
+            self._history[name].append(rate)
+        if time.monotonic() - self._clients_at >= _CLIENTS_EVERY:
+            self._clients = clients_of(self._path)
+            self._clients_at = time.monotonic()
+
+    def sort(self) -> None:
+        """Sort the processes by the next column."""
+        self.order = (self.order + 1) % len(_ORDERS)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is shown."""
+        stats = self._look.stats
+        yield f"{printable(self._path)}{'  (paused)' if self.paused else ''}"
+        yield (
+            f"{stats.entries} entries, {size_text(stats.bytes_live)} of "
+            f"{size_text(stats.bytes_total)} "
+            f"({percent_text(stats.bytes_live, stats.bytes_total)}), "
+            f"hit ratio {percent_text(self._look.rates[1], self._look.rates[0])}"
+        )
+        yield ""
+        for name, rate in zip(RATES, self._look.rates, strict=True):
+            yield f"{name:9} {rate:10.0f}/s  {sparkline(self._history[name])}"
+        yield ""
+        yield from self._client_lines()
+        yield ""
+        yield f"q quit  p pause  s sort (now by {_HEAD[self.order].lower()})"
+
+    def _client_lines(self) -> Iterator[str]:
+        clients = sorted(self._clients, key=_ORDERS[self.order])
+        rows = [client_row(client._asdict()) for client in clients]
+        return plain_table(_HEAD, rows)
+
+
+def _draw(window: "curses.window", lines: Iterator[str]) -> None:
+    window.erase()
+    height, width = window.getmaxyx()
+    for row, line in zip(range(height), lines, strict=False):
+        window.addnstr(row, 0, line, width - 1)
+    window.refresh()
+
+
+def _obey(screen: Screen, key: int) -> bool:
+    """Do what a key says; False: end."""
+    if key == ord("p"):
+        screen.paused = not screen.paused
+    elif key == ord("s"):
+        screen.sort()
+    return key not in (ord("q"), 27)
+
+
+def _live(window: "curses.window", screen: Screen, interval: float) -> None:
+    curses.use_default_colors()
+    due, going = time.monotonic(), True
+    while going:
+        if time.monotonic() >= due:
+            screen.update()
+            due = time.monotonic() + interval
+        _draw(window, screen.lines())
+        window.timeout(max(round((due - time.monotonic()) * 1000), 0))
+        going = _obey(screen, window.getch())
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show what happens in a cache, live."""
+    if arguments.json or not (sys.stdout.isatty() and sys.stdin.isatty()):
+        return watch.run(arguments)
+    with opened(arguments.file) as cache:
+        curses.wrapper(_live, Screen(cache), arguments.interval)
+    return FINE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``top``."""
+    add_file(parser)
+    add_json(parser)
+    add_interval(parser, 1)
+    parser.add_argument(
+        "--count", type=int, metavar="N", help="without a terminal: end after N lines"
+    )
+
+
+COMMANDS = (Command("top", run, add_arguments, TOP),)
