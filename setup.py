@@ -9,12 +9,15 @@ Switches, by environment:
 
 import os
 import shlex
+import shutil
 import subprocess
 import sysconfig
 from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import PlatformError
 
 WARNINGS = "csrc/core/warnings.txt"
 
@@ -25,23 +28,34 @@ def switch(name: str) -> str:
     return "" if value == "0" else value
 
 
+def compiler() -> list[str]:
+    """Return the command of the C compiler."""
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+
+
+def has_compiler() -> bool:
+    """Return whether it is there."""
+    return shutil.which(compiler()[0]) is not None
+
+
 def optimize_flags() -> list[str]:
     """Return the flags that let GCC inline across the modules of a release.
 
     A get takes about three quarters of the time so. Other compilers need a
     linker plugin for it, which is often not there.
     """
-    if any(map(switch, ("DEBUG", "SANITIZE", "COVERAGE"))):
+    if any(map(switch, ("DEBUG", "SANITIZE", "COVERAGE"))) or not has_compiler():
         return []
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
-    command = [*compiler, "--version"]
+    command = [*compiler(), "--version"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return ["-flto=auto"] if "Free Software Foundation" in done.stdout else []
 
 
 def compile_flags() -> list[str]:
     """Return the flags of the C compiler."""
-    flags = ["-std=c11", "-O3", "-fvisibility=hidden", "-pthread", *optimize_flags()]
+    # Python's flags bring -DNDEBUG, but those in CFLAGS take their place.
+    flags = ["-std=c11", "-O3", "-DNDEBUG", "-fvisibility=hidden", "-pthread"]
+    flags += optimize_flags()
     if switch("DEBUG"):
         flags += ["-O1", "-g", "-UNDEBUG", "-DFMM_DEBUG=1"]
     if switch("SANITIZE"):
@@ -66,7 +80,22 @@ def link_flags() -> list[str]:
     return flags
 
 
+class Build(build_ext):
+    """Compile, where there is a compiler."""
+
+    def build_extensions(self) -> None:
+        """Say in a sentence when there is none."""
+        if not has_compiler():
+            raise PlatformError(
+                f"fastmmap is written in C, and the compiler {compiler()[0]!r} is not "
+                "here: install it (on Debian or Ubuntu: apt-get install "
+                "build-essential zlib1g-dev python3-dev), or let pip take a wheel"
+            )
+        super().build_extensions()
+
+
 setup(
+    cmdclass={"build_ext": Build},
     ext_modules=[
         Extension(
             "fastmmap._core",
@@ -77,5 +106,5 @@ setup(
             extra_compile_args=compile_flags(),
             extra_link_args=link_flags(),
         )
-    ]
+    ],
 )

@@ -89,6 +89,7 @@ OPTIONAL = {
         "libcache-fastmmap-perl",
         succeeds("perl", "-MCache::FastMmap", "-e", "1"),
     ),
+    "bwrap": Need("bubblewrap", "bubblewrap", has_command("bwrap")),
     "redis": Need("Redis", "redis-server", has_command("redis-server")),
     "memcached": Need("memcached", "memcached", has_command("memcached")),
     "php": Need("PHP", "php-cli", has_command("php")),

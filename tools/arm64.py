@@ -1,0 +1,62 @@
+"""A CPython for arm64 that an emulator runs: Debian's, unpacked into a folder.
+
+Needs apt and qemu-aarch64, and leaves the system's own packages alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+EMULATOR = "qemu-aarch64"
+LIBRARIES = ("libc6", "libgcc-s1", "libexpat1", "zlib1g")
+SETTINGS = """
+APT::Architecture "arm64";
+APT::Architectures {{ "arm64"; }};
+APT::Sandbox::User "root";
+Dir::State::Lists "{0}/lists";
+Dir::State::status "/dev/null";
+Dir::Cache "{0}/cache";
+"""
+
+
+def _apt(folder: Path, *arguments: str, cwd: Path) -> bool:
+    """Run apt-get for arm64; return whether it worked."""
+    command = ["apt-get", "-qq", *arguments]
+    environment = {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
+    done = subprocess.run(
+        command, check=False, cwd=cwd, env=environment, stderr=subprocess.DEVNULL
+    )
+    return done.returncode == 0
+
+
+def _unpack(minor: str, folder: Path) -> bool:
+    """Download and unpack a Python with its libraries; return whether it worked."""
+    for name in ("lists/partial", "cache/archives/partial", "packages", "root"):
+        (folder / name).mkdir(parents=True)
+    (folder / "apt.conf").write_text(SETTINGS.format(folder))
+    names = [f"python{minor}-minimal", f"libpython{minor}-minimal"]
+    wanted = [*names, f"libpython{minor}-stdlib", *LIBRARIES]
+    packages = folder / "packages"
+    if not _apt(folder, "update", cwd=packages):
+        return False
+    if not _apt(folder, "download", *wanted, cwd=packages):
+        return False
+    for package in packages.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", package, folder / "root"], check=True)
+    return True
+
+
+def python(minor: str, folder: Path) -> list[str] | None:
+    """Return the command that runs this Python; None where it cannot be had.
+
+    ``minor`` is as ``3.11``; Debian has one or two of them.
+    """
+    if not (shutil.which(EMULATOR) and shutil.which("apt-get")):
+        return None
+    if not _unpack(minor, folder):
+        return None
+    root = folder / "root"
+    return [EMULATOR, "-L", str(root), str(root / "usr" / "bin" / f"python{minor}")]
