@@ -18,6 +18,7 @@ from runner import BUILD, PUBLISHED, Scale, Skipped, progress, write
 
 QUESTIONS = (
     "basic",
+    "doors",
     "sizes",
     "batch",
     "parallel",

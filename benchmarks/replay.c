@@ -152,15 +152,45 @@ moved_bytes(const struct engine *engine, uint32_t number)
     return page.control->moved_bytes;
 }
 
+static enum fmm_status
+set_in_parts(struct fmm_cache *cache, const struct fmm_call *call,
+             const struct fmm_key *key, const struct fmm_value *value,
+             const struct fmm_store_options *store, struct fmm_ticket *ticket)
+{
+    struct fmm_parts_job job = {.value = value, .expire_at = store->expire_at};
+    const struct fmm_value manifest = {
+        .data = &job.parts, .len = sizeof(job.parts), .split = true};
+    enum fmm_status status = fmm_parts_store(cache, call, key, &job, ticket);
+    if (status == FMM_OK) {
+        status = fmm_set(cache, call, key, &manifest, store, ticket);
+        fmm_parts_finish(cache, call, &job, status == FMM_OK);
+    }
+    return status;
+}
+
+/* As set() of the package does. */
+static enum fmm_status
+set(struct fmm_cache *cache, const struct fmm_call *call,
+    const struct fmm_key *key, const struct fmm_value *value,
+    const struct fmm_store_options *store)
+{
+    struct fmm_ticket ticket = {.displaced = {.count = 0}};
+    enum fmm_status status =
+        fmm_parts_needed(cache, key, value->len)
+            ? set_in_parts(cache, call, key, value, store, &ticket)
+            : fmm_set(cache, call, key, value, store, &ticket);
+    fmm_displaced_drop(cache, call, NULL, &ticket.displaced);
+    return status;
+}
+
 static void
 engine_set(struct engine *engine, const struct request *request, size_t n,
            struct tally *tally)
 {
     char text[KEY_MAX];
     struct fmm_key key;
-    struct fmm_ticket ticket;
     struct fmm_call call = {.now_ms = engine->start_ms + n};
-    struct fmm_store store = {0};
+    struct fmm_store_options store = {0};
     key_of(engine, request, text, &key);
     struct fmm_value value = {.data = engine->buffer};
     value.len = request->size > key.len ? request->size - key.len : 0;
@@ -168,8 +198,7 @@ engine_set(struct engine *engine, const struct request *request, size_t n,
         store.expire_at = call.now_ms + request->lifetime;
     }
     uint64_t before = moved_bytes(engine, key.page);
-    enum fmm_status status =
-        fmm_set(engine->cache, &call, &key, &value, &store, &ticket);
+    enum fmm_status status = set(engine->cache, &call, &key, &value, &store);
     uint64_t moved = moved_bytes(engine, key.page) - before;
     tally->most_moved = moved > tally->most_moved ? moved : tally->most_moved;
     tally->refused += status != FMM_OK;

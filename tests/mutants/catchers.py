@@ -240,17 +240,20 @@ def fuzzer(target: str, length_max: int) -> Catcher:
 
 UNIT = (
     "entry ring header options page index verify cache scan dirty modseq evict lease "
-    "lease_end split groups hand writer victim grow"
+    "lease_end parts directory groups hand turn victim grow mismatch memory"
 )
 CATCHERS = (
     *(c_test(name) for name in UNIT.split()),
-    *(c_test(name) for name in ("lock", "file", "guard", "golden", "read", "hostile")),
+    *(
+        c_test(name)
+        for name in ("lock", "client", "file", "guard", "golden", "read", "hostile")
+    ),
     *(c_test(name) for name in ("read_order", "crash_order", "crash_takeover")),
     *(c_test(name) for name in ("crash_open", "file_steps", "file_race")),
-    *(c_test(name) for name in ("random_model", "kill_storm")),
+    *(c_test(name) for name in ("process", "threads", "random_model", "kill_storm")),
     *(
         c_test("crash_order", "plain", part, "30")
-        for part in ("full", "place", "lease")
+        for part in ("full", "place", "lease", "group")
     ),
     c_test("read_order", "plain", "all"),
     *(c_test(name, "asan") for name in ("entry", "header", "dirty", "scan", "cache")),

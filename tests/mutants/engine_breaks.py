@@ -43,6 +43,12 @@ def _order(name: str, file: str, step: str, before: str, *more: Edit) -> Break:
 
 
 _BOUNDS = (
+    _bound(
+        "client_count",
+        "fmm_client.c",
+        "used < FMM_CLIENTS ? used : FMM_CLIENTS",
+        "used",
+    ),
     _bound("parts_capacity", "fmm_get.c", "parts->length > read->capacity", "false"),
     _bound(
         "held_capacity",
@@ -59,13 +65,8 @@ _BOUNDS = (
         "!fmm_fits(meta_out->key_len, meta_out->value_len, capacity)",
         "false",
     ),
-    _bound(
-        "tag_words",
-        "fmm_entry.c",
-        "entry->words > others && left % FMM_TAG_WORDS == 0",
-        "true",
-    ),
-    _bound("tag_count", "fmm_entry.c", "left <= FMM_TAG_WORDS * FMM_TAGS_MAX", "true"),
+    _bound("tag_words", "fmm_entry.c", "entry->words > others", "true"),
+    _bound("tag_count", "fmm_entry.c", "left <= FMM_TAGS_MAX", "true"),
     _bound(
         "internal_untagged",
         "fmm_entry.c",
@@ -113,7 +114,7 @@ _BOUNDS = (
     ),
     _bound(
         "tail_within_ring",
-        "fmm_evict.c",
+        "fmm_tail.c",
         "found->entry.total > fmm_ring_used(ring)",
         "false",
     ),
@@ -194,7 +195,9 @@ _BOUNDS = (
         "parts->length <= fmm_geometry_max_value(geometry)",
         "true",
     ),
-    _bound("part_whole", "fmm_parts.c", "meta.value_len == length", "true"),
+    _bound("part_whole", "fmm_parts.c", "left == 0 ? FMM_OK : FMM_MISS", "FMM_OK"),
+    _bound("listing_number", "fmm_directory.c", "number < shelf->count &&", "true &&"),
+    _bound("listing_links", "fmm_directory.c", "number < shelf->count ?", "true ?"),
     _bound("read_capacity", "fmm_read.c", "entry->value_len <= read->capacity", "true"),
     _bound("position_lap", "fmm_ring.c", "position >> LAP_SANE_BITS == 0", "true"),
     _bound(
@@ -273,13 +276,42 @@ _ORDERS = (
         "enum fmm_status status = find(&look, &found);",
     ),
     _order(
+        "slot_before_base",
+        "fmm_page.c",
+        "fmm_index_publish(&page->index, found->slot, 0);",
+        "fmm_page_note_departure(page, found);\n    fmm_index_publish",
+    ),
+    Break(
+        "base_before_record",
+        "order",
+        (
+            _step(
+                "fmm_read.c",
+                "uint32_t early = fmm_read_base(cache, key);",
+                "enum fmm_status status = fmm_read_entry(cache, &read);\n"
+                "    bool there",
+            ),
+            _edit(
+                "fmm_read.c",
+                "there ? (uint32_t)generation : fmm_read_base(cache, key);",
+                "there ? (uint32_t)generation : early;",
+            ),
+        ),
+    ),
+    _order(
+        "base_before_counter",
+        "fmm_page.c",
+        "set_base(page, hash, (uint32_t)(page->control->generation + 1));",
+        "set_base(page, hash, fmm_page_new_generation(page));",
+    ),
+    _order(
         "tail_before_clear",
         "fmm_evict.c",
-        "tail_pass(tail);",
+        "fmm_tail_pass(tail);",
         "fmm_page_clear_slot(page, &tail->found);",
         _edit(
             "fmm_evict.c",
-            "    tail_pass(tail);\n    return FMM_OK;\n",
+            "    fmm_tail_pass(tail);\n    return FMM_OK;\n",
             "    return FMM_OK;\n",
         ),
     ),
@@ -292,11 +324,11 @@ _ORDERS = (
     _order(
         "tail_before_move",
         "fmm_evict.c",
-        "tail_pass(tail);",
+        "fmm_tail_pass(tail);",
         "repoint(page, tail, ring_id, offset);",
         _edit(
             "fmm_evict.c",
-            "    tail_pass(tail);\n    return true;\n",
+            "    fmm_tail_pass(tail);\n    return true;\n",
             "    return true;\n",
         ),
     ),
@@ -318,11 +350,48 @@ _ORDERS = (
         "fmm_index_publish(&page->index, place->slot, 0);",
         "if (place->same_key) {",
     ),
+    _rule(
+        "limits_above_ignored",
+        "fmm_memory.c",
+        "        if (slash == NULL || (size_t)(slash - s->place) < top) {",
+        "        if (true) {",
+    ),
+    _rule(
+        "used_memory_ignored",
+        "fmm_memory.c",
+        "    if (s->demand->at_once) {",
+        "    if (false) {",
+    ),
+    _rule(
+        "creators_together",
+        "fmm_creator.c",
+        "    if (!fmm_platform_byte_taken(creator->fd, creator->byte)) {",
+        "    if (true) {",
+    ),
+    _rule(
+        "child_may_create",
+        "fmm_creator.c",
+        "    /* A child that was forked meanwhile has it open, too. */\n"
+        "    fmm_platform_lock_byte(creator->fd, creator->byte, FMM_UNLOCKED);\n",
+        "",
+    ),
+    _rule(
+        "name_not_looked_for_again",
+        "fmm_create.c",
+        "    if (was_made_meanwhile(o, status)) {\n",
+        "    if (false) {\n",
+    ),
+    _rule(
+        "replaced_out_of_turn",
+        "fmm_create.c",
+        "o->old != NULL && has_turns(o, &geometry)",
+        "false",
+    ),
     _order(
         "identity_before_locks",
         "fmm_open.c",
         "o->cache->header->identity = here;",
-        "fmm_writer_lock_reset(o->cache->header);",
+        "fmm_turn_lock_reset(o->cache->header);",
     ),
     _order(
         "slot_before_tails",
@@ -380,15 +449,49 @@ _RULES = (
     _rule(
         "usual_large",
         "fmm_evict.c",
-        "(!fmm_owner_is_part_key(key) && is_usual(page, length))",
+        "is_usual(page, length);",
+        "false;",
+    ),
+    _rule(
+        "orphans_stay",
+        "fmm_leave.c",
+        "return fmm_leave_is_own(own, entry) ||",
+        "return true ||",
+    ),
+    _rule(
+        "rests_forgotten",
+        "fmm_directory.c",
+        "parts->count == 0 ? FMM_LIST_FREE",
+        "true ? FMM_LIST_FREE",
+    ),
+    _rule(
+        "own_page_is_busy",
+        "fmm_hold.c",
+        "if (guard == NULL || guard->page != page)",
+        "if (true)",
+    ),
+    _rule("dead_last", "fmm_parts_evict.c", "choose_dead(search);", "0;"),
+    _rule(
+        "coming_of_the_living_goes",
+        "fmm_parts_evict.c",
+        "!fmm_client_lives(&search->cache->client, listing->owner)",
+        "true",
+    ),
+    _rule(
+        "coming_of_the_dead_stays",
+        "fmm_parts_evict.c",
+        "!fmm_client_lives(&search->cache->client, listing->owner)",
         "false",
     ),
     _rule(
-        "orphans_stay", "fmm_evict.c", "!fmm_evict_is_own(work, entry) &&", "false &&"
+        "lists_unmade",
+        "fmm_directory.c",
+        "(result.owner_died || directory->built != 1)",
+        "directory->built != 1",
     ),
     _rule(
         "tidy_own",
-        "fmm_evict.c",
+        "fmm_tail.c",
         "work->tidying && ring->tail >= work->fresh[ring_id]",
         "false",
     ),
@@ -414,8 +517,8 @@ _RULES = (
     _rule(
         "clean_without_slots",
         "fmm_evict.c",
-        "page->control->entries > slots - slots / SLOTS_SHARE",
-        "false",
+        "!fmm_page_lacks_slots(work->page)",
+        "true",
     ),
     _rule(
         "main_uncleaned",
@@ -458,26 +561,26 @@ _RULES = (
     _rule(
         "write_in_place",
         "fmm_insert.c",
-        "    if (place.old != NULL) {\n",
+        "    place.lives = lives_in(&work, source->key, ring);\n",
         "    if (place.same_key && place.old->entry.total == length) {\n"
         "        fmm_entry_write(page->ring[place.old->ring].base +\n"
         "                        place.old->offset, source, length);\n"
         "        return FMM_OK;\n"
         "    }\n"
-        "    if (place.old != NULL) {\n",
+        "    place.lives = lives_in(&work, source->key, ring);\n",
     ),
     _rule(
         "lease_from_living",
         "fmm_lease.c",
-        "lease->owner == fmm_file_owner(cache) ||\n"
-        "           fmm_platform_alive(lease->owner);",
+        "lease->owner == fmm_client_owner(&cache->client) ||\n"
+        "           fmm_client_lives(&cache->client, lease->owner);",
         "false;",
     ),
     _rule(
         "lease_store_unchecked",
         "fmm_lease.c",
-        "!find_own(&page, source->key, token, &old)",
-        "!find_own(&page, source->key, token, &old) && false",
+        "!find_own(&hold->page, source->key, token, &old)",
+        "!find_own(&hold->page, source->key, token, &old) && false",
     ),
     _rule(
         "lease_release_unchecked",
@@ -514,13 +617,18 @@ _RULES = (
     _rule(
         "never_take_over",
         "fmm_lock.c",
-        "round > 0 && !is_held(lock, seen, round)",
+        "result->waited && !fmm_client_lives(wish->client, seen)",
         "false",
     ),
-    _rule("take_from_living", "fmm_lock.c", "!is_held(lock, seen, round)", "true"),
+    _rule(
+        "take_from_living",
+        "fmm_lock.c",
+        "!fmm_client_lives(wish->client, seen)",
+        "true",
+    ),
     _rule(
         "owner_unchecked",
-        "fmm_owner.c",
+        "fmm_manifest.c",
         "!fmm_page_is_whole(page, tail[found->ring], found->ring,\n"
         "                               found->offset)",
         "false",
@@ -544,8 +652,31 @@ _RULES = (
         "!is_whole(look, found->ring, found->offset)) {\n            return LAPPED;",
         "false) {\n            return LAPPED;",
     ),
+    _rule("tags_unread", "fmm_read.c", "now != tags[i].generation", "false"),
     _rule(
-        "tags_unread", "fmm_read.c", "now == 0 || now != tags[i].generation", "false"
+        "record_leaves_base",
+        "fmm_page.c",
+        "FMM_UNLIKELY(fmm_entry_is_record(&found->entry))",
+        "false",
+    ),
+    _rule(
+        "victim_leaves_base",
+        "fmm_insert.c",
+        "        fmm_page_note_departure(work->page, &place->victim);\n",
+        "",
+    ),
+    _rule(
+        "reset_leaves_bases",
+        "fmm_page.c",
+        "    fmm_page_note_loss(page);\n    for",
+        "    for",
+    ),
+    _rule("bad_slot_leaves_bases", "fmm_page.c", "!*noted", "false"),
+    _rule(
+        "records_fill_pages",
+        "fmm_group.c",
+        "!old && has_many_records",
+        "false && has_many_records",
     ),
     _rule(
         "stay_not_finished",
@@ -566,22 +697,156 @@ _RULES = (
             _edit(
                 "fmm_evict.c",
                 "    return fmm_entry_leased(&tail->found.entry, work->now_ms) ||\n"
-                "           fmm_evict",
-                "    return fmm_evict",
+                "           fmm_leave",
+                "    return fmm_leave",
             ),
             _edit(
                 "fmm_victim.c",
                 "    return fmm_entry_leased(entry, work->now_ms) ||\n"
-                "           fmm_evict",
-                "    return fmm_evict",
+                "           fmm_leave",
+                "    return fmm_leave",
             ),
         ),
     ),
     _rule("last_stored_first", "fmm_victim.c", "return last;", "return false;"),
     _rule(
+        "client_of_any_generation",
+        "fmm_client.c",
+        "           generation ==\n"
+        "               atomic_load_explicit(&client->table[number].generation,\n"
+        "                                    memory_order_relaxed);",
+        "           true;",
+    ),
+    _rule(
+        "client_generation_stays",
+        "fmm_client.c",
+        "entry->generation % FMM_OWNER_GENERATION_MAX + 1",
+        "entry->generation",
+    ),
+    _rule(
+        "descriptor_believed",
+        "fmm_client.c",
+        "    if (is_ours(client, client->fd)) {\n"
+        "        return !is_free(client, client->fd, number);\n",
+        "    if (true) {\n"
+        "        return fmm_platform_byte_taken(client->fd,\n"
+        "                                       FMM_BYTE_CLIENTS + number);\n",
+    ),
+    _rule(
+        "own_clients_asked_after",
+        "fmm_client.c",
+        "is_here(client, owner) ||\n",
+        "owner == client->owner ||\n",
+    ),
+    _rule(
+        "unasked_is_dead",
+        "fmm_client.c",
+        "    bool taken = !is_free(client, fd, number);",
+        "    bool taken = fd >= 0 && !is_free(client, fd, number);",
+    ),
+    _rule(
+        "child_only_closes",
+        "fmm_client.c",
+        "!fmm_map_over(client->base, fd, client->size)",
+        "false",
+    ),
+    _rule(
+        "opening_shared_with_a_child",
+        "fmm_client.c",
+        "client->forks_made != fmm_forks_made()",
+        "false",
+    ),
+    _rule(
+        "child_keeps_the_descriptor",
+        "fmm_client.c",
+        "        fd = fmm_platform_move(fd, client->fd);\n",
+        "        (void)0;\n",
+    ),
+    _rule(
+        "child_goes_on_without_the_file",
+        "fmm_client.c",
+        "        fmm_platform_close(fd);\n        lose(client);\n",
+        "        fmm_platform_close(fd);\n",
+    ),
+    _rule(
+        "lock_apart_from_the_map",
+        "fmm_create.c",
+        "fmm_map_file(fd, cache->geometry.file_size);",
+        "fmm_map_file(fmm_platform_reopen(fd), cache->geometry.file_size);",
+    ),
+    _rule(
+        "unknown_child_is_its_parent",
+        "fmm_process.c",
+        "MADV_WIPEONFORK) == 0) {",
+        "MADV_WIPEONFORK) != 0) {",
+    ),
+    _rule(
+        "counts_are_lost",
+        "fmm_client.c",
+        "    atomic_fetch_add_explicit(&stripes[stripe].counts[what], 1,\n"
+        "                              memory_order_relaxed);",
+        "    stripes[stripe & 0].counts[what] = stripes[stripe & 0].counts[what] + 1;",
+    ),
+    _rule(
+        "counts_of_the_dead_are_told_again",
+        "fmm_client.c",
+        "                            entry->stripes[s].counts[what]);",
+        "                            0);",
+    ),
+    _rule(
+        "boot_that_says_nothing_is_another",
+        "fmm_open.c",
+        "    return is_known(there) && is_known(here) &&\n           memcmp",
+        "    return memcmp",
+    ),
+    _rule(
+        "file_in_use_elsewhere_is_taken",
+        "fmm_open.c",
+        "    if (!is_of_another_kernel(&o->cache->header->identity, here)) {\n",
+        "    if (true) {\n",
+    ),
+    _rule(
+        "locks_from_elsewhere_are_kept",
+        "fmm_open.c",
+        "        atomic_store_explicit(&page.control->lock, 0, ",
+        "        (void)(0, ",
+    ),
+    _rule(
+        "replace_in_use",
+        "fmm_mismatch.c",
+        "    if (is_in_use(o)) {",
+        "    if (false) {",
+    ),
+    _rule(
+        "replace_changes",
+        "fmm_mismatch.c",
+        "    if (may_hold_changes(o)) {\n        note_kept(",
+        "    if (false) {\n        note_kept(",
+    ),
+    _rule(
+        "renew_changes",
+        "fmm_mismatch.c",
+        "    if (may_hold_changes(o)) {\n        return ",
+        "    if (false) {\n        return ",
+    ),
+    _rule(
+        "retire_for_others",
+        "fmm_create.c",
+        " && o->old->version == FMM_VERSION",
+        "",
+    ),
+    _rule("changes_unsaid", "fmm_insert.c", "    fmm_page_note_unwritten(page);\n", ""),
+    _rule(
+        "settle_unseen",
+        "fmm_dirty.c",
+        "        if (!is_clean(cache, call, page)) {",
+        "        if (false) {",
+    ),
+    _rule(
         "writers_together",
-        "fmm_writer.c",
-        "fmm_lock_take(&lock->word, owner, call->wait_ms, &ignored)",
+        "fmm_turn.c",
+        "fmm_lock_take(&lock->word, owner, &cache->client,\n"
+        "                                           call->wait_ms, &ignored)",
         "FMM_OK",
     ),
 )

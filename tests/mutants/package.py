@@ -23,18 +23,21 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from edits import ROOT, broken, require_all
 from package_breaks import BREAKS, Break
+from sources import copy_sources
 
 TREE = ROOT / "build" / "package"
-COPIED = ("csrc", "fastmmap", "tests", "setup.py", "pyproject.toml", "README.rst")
 SECONDS_MAX = 600
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?([^/\s]+\.py\S*)(?: - (.*))?$", re.M)
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     """Run Python in the copy, which then is the package that is imported."""
-    environment = {**os.environ, "PYTHONPATH": str(TREE), "COLUMNS": "400"}
+    more = {"PYTHONPATH": str(TREE), "COLUMNS": "400", "FASTMMAP_LONG": "2"}
+    environment = {**os.environ, **more}
     return subprocess.run(
         [sys.executable, *command],
         cwd=TREE,
@@ -47,15 +50,10 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def copy_tree() -> None:
-    """Make the copy; nothing that was built goes along."""
+    """Make the copy."""
     shutil.rmtree(TREE, ignore_errors=True)
     TREE.mkdir(parents=True)
-    built = shutil.ignore_patterns("*.so", "__pycache__", "*.pyc")
-    for name in COPIED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, TREE / name, ignore=built)
-        else:
-            shutil.copy(ROOT / name, TREE / name)
+    copy_sources(TREE, "tests")
 
 
 def build() -> None:
