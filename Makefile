@@ -18,11 +18,11 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
     test-all-pythons bench bench-quick format ci clean \
     instructions instructions-check performance \
     storm order soak leaks opening exceptions reentry steps mutants fuzz \
-    reliability outside
+    reliability outside wheels release-check report
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
-	@echo "make test         C tests, then pytest on the CPython in use; seven minutes"
+	@echo "make test         C tests, then pytest on the CPython in use; under four minutes"
 	@echo "make test-quick   a part of pytest's, in a minute"
 	@echo "make test-all     C tests, then pytest on every CPython found"
 	@echo "make bench        all benchmarks beside the peers, and what shows them"
@@ -41,8 +41,11 @@ help:
 	@echo "make reentry      callbacks and threads on all objects, under ASan; SECONDS"
 	@echo "make outside      test suites of frameworks on our adapters"
 	@echo "make reliability  the tables of the docs from what these recorded"
+	@echo "make wheels       all wheels and the sdist, twice and checked, into dist/"
+	@echo "make release-check  say what is missing for a release"
+	@echo "make report       run all tests on any system; build/report.txt"
 	@echo "make format       clang-format and ruff, in place"
-	@echo "make ci           all that a change must pass"
+	@echo "make ci           all that a change must pass; half an hour"
 	@echo "PYTHON=python3.12 picks another Python"
 
 demo:
@@ -128,6 +131,16 @@ outside:
 
 reliability:
 	@$(PYTHON) docs/tables.py
+
+wheels:
+	@$(PYTHON) tools/system.py arm64-emulator || true
+	@python=$$($(ENVIRONMENT) release) && "$$python" tools/wheels.py
+
+release-check:
+	@python=$$($(ENVIRONMENT) release) && "$$python" tools/release_check.py
+
+report:
+	@$(PYTHON) tools/report.py
 
 format:
 	@python=$$($(ENVIRONMENT) dev) && bin=$$(dirname "$$python") && \

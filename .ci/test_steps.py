@@ -8,10 +8,10 @@ that keep all CPUs busy by themselves, and those that write to one place.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -24,11 +24,20 @@ COMPILERS = ["gcc", "clang"]
 TYPED = [
     ("fastmmap", "pytest_fastmmap.py", "tools", "examples", "benchmarks"),
     ("tests/fuzz",),
-    ("tests/mutants",),
+    ("tests/sources.py", "tests/mutants"),
     ("docs/tables.py", "docs/performance.py", "docs/targets.py", "docs/draw.py"),
     ("tools", "tests/outside/run.py", "tests/outside/suites.py"),
 ]
-FUZZ_SECONDS = 60
+#: What zig compiles the core for, besides this machine. None of it is run.
+OTHER_SYSTEMS = [
+    "x86_64-macos",
+    "aarch64-macos",
+    "x86_64-freebsd",
+    "x86_64-linux-musl",
+    "s390x-linux-gnu",
+]
+ZIG = f"{sys.executable} -m ziglang cc"
+FUZZ_SECONDS = 40
 WORKERS = ("-n", "4", "--dist", "worksteal")
 # The allocator of gcc 12's sanitizer keeps its locks locked in a child that was
 # forked among threads: about one run of this in forty hangs in malloc().
@@ -38,16 +47,20 @@ UNSAFE_UNDER_ASAN = (
 #: Here the sanitizer would see nothing of our C that it does not see elsewhere.
 NOTHING_FOR_ASAN = {
     "tests/model": "a model of the memory order in Python, without the engine",
-    "tests/contrib/test_examples.py": "programs of users, who call what others call",
-    "tests/contrib/test_pytest_plugin.py": "runs of pytest, which set and get",
-    "tests/contrib/test_requirement.py": "imports of adapters, no calls",
+    "tests/command": "programs in Python, which call what others call",
+    "tests/contrib": "adapters in Python, which call what others call",
     "tests/hazards/test_opening.py": "tests/c/test_file_race.c under sanitizers",
     "tests/hazards/test_other_clocks.py": "clocks of Python; ours are read in C",
+    "tests/parity/test_parity_hit_rates.py": "what stays: tests/c/test_evict.c",
+    "tests/unit/test_advice.py": "what stays: tests/c/test_grow.c, test_stats.c",
+    "tests/unit/test_argument_keys.py": "spellings in Python",
     "tests/unit/test_benchmarks.py": "programs of benchmarks and their tables",
     "tests/unit/test_demo.py": "programs of users, who call what others call",
     "tests/unit/test_docs.py": "texts, and the programs in them",
+    "tests/unit/test_full_cache.py": "what stays: tests/c/test_evict.c, test_hand.c",
     "tests/unit/test_instructions.py": "figures of valgrind",
     "tests/unit/test_layers.py": "texts",
+    "tests/unit/test_many_groups.py": "what stays: tests/c/test_groups.c",
     "tests/unit/test_mutants.py": "texts",
     "tests/unit/test_readme.py": "texts",
 }
@@ -124,6 +137,29 @@ def test_core_has_no_warnings(compiler: str) -> None:
     run("make", "-sj2", "-C", "csrc/core", *what)
 
 
+@pytest.mark.parametrize("system", OTHER_SYSTEMS)
+def test_core_has_no_warnings_on_other_systems(system: str) -> None:
+    compiler = [f"CC={ZIG} -target {system}", "WERROR=1", "CFLAGS=-O0"]
+    place = f"BUILD={BUILD / 'core' / system}"
+    run("make", "-sj2", "-C", "csrc/core", *compiler, place, "all")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("-target x86-linux-gnu", "needs a 64-bit system"),
+        ("-U__BYTE_ORDER__ -D__BYTE_ORDER__=3412", "knows two byte orders"),
+    ],
+)
+def test_other_machines_are_refused_with_a_sentence(flags: str, said: str) -> None:
+    command = f"{ZIG} {flags} -c -o {os.devnull} csrc/core/fmm_header.c".split()
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert f"fastmmap {said}" in done.stderr
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_binding_has_no_warnings(compiler: str) -> None:
     target = BUILD / f"werror-{compiler}"
@@ -139,6 +175,12 @@ def test_types_are_strict(places: tuple[str, ...]) -> None:
 
 def test_stubs_match() -> None:
     run(BIN / "stubtest", "--mypy-config-file", "pyproject.toml", "fastmmap")
+
+
+def test_stepping_and_killing_for_longer_break_nothing() -> None:
+    names = [f"run-test_{name}" for name in ("read_order", "crash_takeover")]
+    what = ["WERROR=1", "LONG=1", f"BUILD={BUILD / 'core' / 'long'}"]
+    run("make", "-sj2", "-C", "csrc/core", *what, *names, "run-test_kill_storm")
 
 
 @wide
@@ -178,10 +220,10 @@ def test_long_programs_in_their_short_form(program: tuple[str, ...]) -> None:
 
 
 @wide
-def test_properties_hold_for_many_examples() -> None:
-    report = f"--junitxml={BUILD / 'reports' / 'properties.xml'}"
-    profile = {"HYPOTHESIS_PROFILE": "ci"}
-    run(sys.executable, "-m", "pytest", "-n", "2", "tests/property", report, **profile)
+def test_what_is_random_or_has_many_cases_holds_for_longer() -> None:
+    report = f"--junitxml={BUILD / 'reports' / 'long.xml'}"
+    forms = {"FASTMMAP_LONG": "5", "HYPOTHESIS_PROFILE": "ci"}
+    run(sys.executable, "-m", "pytest", *WORKERS, "-m", "long", report, **forms)
 
 
 @wide
@@ -243,22 +285,23 @@ def test_docs_build_without_warnings() -> None:
     run(*command, "docs", BUILD / "docs")
 
 
-@pytest.fixture(scope="session")
-def archives() -> list[Path]:
-    """Build the sdist, and the wheel from it; return both."""
+def test_sdist_and_a_wheel_of_each_kind_are_sound() -> None:
     target = BUILD / "dist"
-    shutil.rmtree(target, ignore_errors=True)
-    run(sys.executable, "-m", "build", "--outdir", target, ".")
-    return [*target.glob("*.tar.gz"), *target.glob("*.whl")]
+    run(sys.executable, "tools/wheels.py", "--quick", "--output", target)
 
 
-@pytest.mark.xdist_group("archives")
-@pytest.mark.parametrize("kind", [".tar.gz", ".whl"])
-def test_archive_works_in_an_empty_environment(
-    archives: list[Path], kind: str, tmp_path: Path
-) -> None:
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
-    (archive,) = (path for path in archives if path.name.endswith(kind))
-    run(python, "-m", "pip", "install", "--quiet", archive, cwd=tmp_path)
-    run(python, ROOT / ".ci" / "use_installed.py", cwd=tmp_path)
+def test_workflows_follow_their_schema() -> None:
+    files = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    run(BIN / "check-jsonschema", *schema, *files)
+
+
+def test_cibuildwheel_builds_for_each_python_of_the_classifiers() -> None:
+    command = [str(BIN / "cibuildwheel"), "--print-build-identifiers"]
+    shown = output(*command, "--platform=linux", "--archs=x86_64,aarch64", str(ROOT))
+    classifiers = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    minors = re.findall(r"Python :: 3\.(\d+)", classifiers)
+    systems = ["manylinux_x86_64", "manylinux_aarch64"]
+    systems += ["musllinux_x86_64", "musllinux_aarch64"]
+    wanted = {f"cp3{minor}-{system}" for minor in minors for system in systems}
+    assert set(shown.split()) == wanted

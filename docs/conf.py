@@ -21,6 +21,10 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 
+man_pages = [
+    ("command", "fastmmap", "look at cache files, and look after them", [author], 1)
+]
+
 html_theme = "alabaster"
 html_theme_options = {
     "description": "A cache that the processes of one host share",

@@ -8,10 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fastmmap import FastMmap, Namespace
+
+pytestmark = pytest.mark.long
 
 Space = Union[FastMmap, Namespace]
 Path = tuple[str, ...]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from machine import CacheMachine
+
+pytestmark = pytest.mark.long
 
 TestCache = CacheMachine.TestCase

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from driver import outcome
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
@@ -15,6 +16,8 @@ from model import PLAINLY
 from strategies import Setup, keys, setups
 
 from fastmmap import FastMmap
+
+pytestmark = pytest.mark.long
 
 
 def in_a_child(call: Callable[[], Any]) -> Any:

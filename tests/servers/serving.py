@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from support import LONG
+
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 WORKERS = 3
@@ -71,7 +73,19 @@ UWSGI = (
     uwsgi("threads", "--threads", "4"),
     uwsgi("lazy-threads", "--lazy-apps", "--threads", "4"),
 )
-KINDS = (*GUNICORN, *UWSGI)
+
+
+def few(kinds: tuple[Kind, ...], *names: str) -> tuple[Kind, ...]:
+    """Return those of these names; all kinds in the long form of the suite."""
+    return tuple(kind for kind in kinds if LONG > 1 or kind.name in names)
+
+
+#: Each server in one way or the other.
+KINDS = few(
+    (*GUNICORN, *UWSGI),
+    *("gunicorn-sync", "gunicorn-gthread-preload", "gunicorn-gevent-preload"),
+    *("gunicorn-uvicorn", "uwsgi-forked", "uwsgi-lazy-threads"),
+)
 
 
 class Answer(NamedTuple):
@@ -275,8 +289,7 @@ class Server:
         eventually(self._is_idle, "all workers wait for a request")
         eventually(self._has_ended, "it stops")
         assert self.process.returncode == 0, self.log()
-        # One that it had to kill may take a moment more.
-        eventually(lambda: not group_lives(self.process.pid), "nothing of it runs")
+        self._wait_for_all()
         assert set(os.listdir(self.folder)) <= {"cache", *OURS}
 
     def _is_idle(self) -> bool:
@@ -299,6 +312,11 @@ class Server:
         if group_lives(self.process.pid):
             os.killpg(self.process.pid, signum)
         self.process.wait(LIMIT)
+        self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        """Wait for workers that were killed: they may take a moment more."""
+        eventually(lambda: not group_lives(self.process.pid), "nothing of it runs")
 
 
 def group_lives(group: int) -> bool:

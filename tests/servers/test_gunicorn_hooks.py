@@ -16,14 +16,17 @@ from serving import (
     Server,
     children,
     eventually,
+    few,
     serving,
 )
 
 KEYS = 20
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 every_class = pytest.mark.parametrize(
-    "kind", [*CLASSES, PRELOADED[0]], ids=attrgetter("name")
+    "kind",
+    few((*CLASSES, PRELOADED[0]), "gunicorn-sync-preload", "gunicorn-uvicorn"),
+    ids=attrgetter("name"),
 )
 
 

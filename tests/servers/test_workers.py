@@ -26,7 +26,7 @@ from fastmmap import FastMmap
 
 CLIENTS = 4
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=attrgetter("name"))
 
 

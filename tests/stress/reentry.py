@@ -3,8 +3,8 @@
     python tests/stress/reentry.py [--seconds 60] [--threads 4] [--seed N]
                                    [--output FILE]
 
-Caches of several kinds, namespaces, items, iterators and keys are shared by
-all threads. Every piece of user code that a cache runs uses them again, on
+Caches of several kinds, namespaces, items, iterators, keys and locks are shared
+by all threads. Every piece of user code that a cache runs uses them again, on
 the way: callbacks, serializers, compressors, pickling, lifetimes, `__hash__`,
 `__eq__`, `__repr__`, `__del__`, iterables, mappings that change, the garbage
 collector, log and signal handlers. Objects are closed, initialised again,
@@ -43,6 +43,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from fastmmap import KEEP, FastMmap, Store, _core
+from fastmmap.sync import Event, Lock, RateLimiter, RLock, Semaphore
 
 DEPTH_MAX = 3
 #: So much longer than asked for may it take until a hang is certain.
@@ -95,6 +96,7 @@ class World:
         self.iterators: deque[Any] = deque(maxlen=8)
         self.junk: deque[Any] = deque(maxlen=64)
         self.caches: list[FastMmap] = []
+        self.locks: list[Any] = [None] * 4
         self.caches.extend(self.open(kind) for kind in range(len(KINDS)))
 
     # ------------------------------------------------------------- threads
@@ -491,6 +493,59 @@ def lease(world: World) -> None:
     taken.release()
 
 
+def make_lock(world: World) -> Any:
+    """Return something of fastmmap.sync; all of one name share its leases."""
+    kind = world.chance.choice((Lock, RLock, Semaphore))
+    size = {"value": 2} if kind is Semaphore else {}
+    return kind(
+        world.cache, world.chance.choice("lr"), lease_time=1, timeout=0.02, **size
+    )
+
+
+def lock(world: World) -> None:
+    """Use one that other threads and callbacks have, too, or make it anew."""
+    place = world.chance.randrange(len(world.locks))
+    if world.locks[place] is None or world.chance.random() < 0.1:
+        world.locks[place] = make_lock(world)
+    world.chance.choice(LOCK_USES)(world, world.locks[place])
+
+
+def use_block_of(world: World, one: Any) -> None:
+    with one:
+        world.meddle()
+
+
+def drive(world: World, one: Any) -> None:
+    """Step through an awaitable by hand, and perhaps leave it where it is."""
+    waits = one.acquire_async(timeout=0.01).__await__()
+    for _ in range(world.chance.randrange(4)):
+        next(waits)
+    world.junk.append(waits)
+
+
+LOCK_USES: tuple[Callable[[World, Any], object], ...] = (
+    lambda w, one: one.acquire(blocking=False),
+    lambda w, one: one.acquire(timeout=0.01),
+    lambda w, one: one.release(),
+    lambda w, one: one.extend(w.chance.choice((None, 1, w.lifetime))),
+    lambda w, one: w.junk.append((repr(one), one.locked())),
+    lambda w, one: w.junk.append(pickle.loads(pickle.dumps(one))),
+    lambda w, one: one.__exit__(None, None, None),
+    lambda w, one: one.__init__(w.cache, w.key),
+    use_block_of,
+    drive,
+)
+
+
+def limit(world: World) -> None:
+    RateLimiter(world.cache, "limit", 100).acquire(str(world.key), timeout=0.01)
+
+
+def event(world: World) -> None:
+    one = Event(world.cache, "event")
+    world.chance.choice((one.set, one.clear, one.is_set, lambda: one.wait(0.01)))()
+
+
 def absurd(world: World) -> None:
     """Give what is no key, no pair, no number."""
     space, chance = world.space, world.chance
@@ -532,6 +587,8 @@ def stored(world: World) -> None:
 ACTIONS: dict[str, Callable[[World], object]] = {
     "get": stored,
     "get_entry": lambda w: w.junk.append(w.space.get_entry(w.key)),
+    "get and touch": lambda w: w.look(w.space.get(w.key, touch=w.lifetime)),
+    "ttl": lambda w: w.space.ttl(w.key),
     "getitem": lambda w: w.look(w.space[w.key]),
     "set": lambda w: w.space.set(w.key, w.value),
     "set for a while": lambda w: w.space.set(w.key, w.value, w.lifetime),
@@ -569,6 +626,10 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "iterate": iterate,
     "compute": compute,
     "lease": lease,
+    "lock": lock,
+    "limit": limit,
+    "event": event,
+    "attempt": lambda w: _core.attempt(w.chance.randrange(2), w.act),
     "absurd": absurd,
     "reopen": reopen,
     "initialise again": initialise_again,

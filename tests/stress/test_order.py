@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import LONG
 
 import fastmmap
 
@@ -34,8 +35,9 @@ def run(tmp_path: Path, *options: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_the_store_keeps_the_order_while_writers_are_killed(tmp_path: Path) -> None:
-    found = run(tmp_path, "--seconds", "6")
+    found = run(tmp_path, "--seconds", str(3 * LONG))
     assert found["violations"] == 0
     assert found["changes"] > 100
     assert min(found["kills"], found["writes"], found["deletions"]) > 0
