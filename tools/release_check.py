@@ -18,6 +18,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+#: Of the note of a version: its number and its day.
+TITLE = re.compile(r"^(\d\S*) \((.+)\)\n-+$", re.MULTILINE)
 
 
 def text(name: str) -> str:
@@ -59,13 +61,13 @@ def lacking_in_version() -> Iterator[str]:
     """Yield what is wrong with the version, and with its note."""
     if str(Version(version())) != version():
         yield f"the version {version()} is not written as PEP 440 does"
-    title, date = re.findall(r"^(\d\S*) \((.+)\)$", text("CHANGELOG.rst"), re.M)[0]
+    _, title, date, note, *_ = TITLE.split(text("CHANGELOG.rst"))
     if title != version():
         yield f"CHANGELOG.rst begins with {title}, and this is {version()}"
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
         yield f"CHANGELOG.rst says {date!r} where the day of the release belongs"
-    named = first(r"^- File format (\d+)\.$", "CHANGELOG.rst")
-    if named != first(r"^#define FMM_VERSION (\d+)u", "csrc/core/fmm_format.h"):
+    number = first(r"^#define FMM_VERSION (\d+)u", "csrc/core/fmm_format.h")
+    if f"- File format {number}.\n" not in note:
         yield "CHANGELOG.rst does not name the file format of this version"
 
 

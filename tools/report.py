@@ -53,6 +53,13 @@ def after() -> Iterator[list[str]]:
     yield [str(PYTHON), "-m", "pytest", *options, *chosen]
 
 
+def last_lines(printed: str | bytes | None) -> str:
+    """Return the end of what a command printed; cut off it is bytes."""
+    if isinstance(printed, bytes):
+        printed = printed.decode(errors="replace")
+    return "\n".join((printed or "").splitlines()[-LINES:])
+
+
 def run(command: list[str]) -> tuple[str, str]:
     """Run one command; return how it ended, and the end of what it printed."""
     began = time.monotonic()
@@ -68,11 +75,12 @@ def run(command: list[str]) -> tuple[str, str]:
             errors="replace",
             timeout=LIMIT,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "DID NOT END", str(error)
+    except subprocess.TimeoutExpired as error:
+        return "DID NOT END", f"{error}\n{last_lines(error.stdout)}"
+    except OSError as error:
+        return "DID NOT BEGIN", str(error)
     how = "passed" if done.returncode == 0 else f"FAILED ({done.returncode})"
-    shown = "\n".join(done.stdout.splitlines()[-LINES:])
-    return f"{how}, {time.monotonic() - began:.0f} s", shown
+    return f"{how}, {time.monotonic() - began:.0f} s", last_lines(done.stdout)
 
 
 def write(out: TextIO, command: list[str]) -> bool:

@@ -226,6 +226,13 @@ def differing(made: list[Path], again: list[Path]) -> Iterator[str]:
             yield first.name
 
 
+def remove_archives(folder: Path) -> None:
+    """Remove what an earlier run left there, and nothing else."""
+    for pattern in ("*.whl", "*.tar.gz"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def main() -> None:
     """Make everything twice, check it, and leave it in the output folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -237,7 +244,7 @@ def main() -> None:
     given = parser.parse_args()
     kinds = [KINDS[name] for name in given.kinds]
     pythons = [running()] if given.quick else discover()
-    shutil.rmtree(given.output, ignore_errors=True)
+    remove_archives(given.output)
     made = build(kinds, pythons, given.output)
     look(made)
     use_all(made, pythons)

@@ -25,13 +25,14 @@ def test_a_report_tells_what_failed_and_goes_on(
     monkeypatch.setattr(report, "LIMIT", 5)
     failing = python("print('why'); print('more'); raise SystemExit(3)")
     monkeypatch.setattr(report, "before", lambda: [failing, ["./not-there"]])
-    hanging = python("import time; time.sleep(60)")
+    hanging = python("print('so far', flush=True); import time; time.sleep(60)")
     passing = python("print('first'); print('last line')")
     monkeypatch.setattr(report, "after", lambda: [hanging, passing])
     report.main()
     text = report.REPORT.read_text("utf-8")
     assert "FAILED (3), " in text and "    why\n    more\n" in text
-    assert text.count("DID NOT END") == 2
+    assert text.count("DID NOT BEGIN") == text.count("DID NOT END") == 1
+    assert "    so far\n" in text
     assert "    last line\n" in text and "    first\n" not in text
     assert text.endswith("1 of 4 commands passed\n")
     assert sys.version.split()[0] in text
