@@ -50,11 +50,10 @@ def log_kept(path: str, reason: str) -> None:
     from fastmmap import ownership  # rarely needed
 
     _logger.error(
-        "%s was replaced by a file that this process cannot use: %s; %s. Until then it "
+        "%s was replaced by a file that this process cannot use: %s. Until then it "
         "goes on with the old one, whose contents others may not see",
         path,
-        reason,
-        ownership.explain(path),
+        "; ".join(filter(None, (reason, ownership.explain(path)))),
     )
 
 
@@ -63,7 +62,7 @@ def log_unopened(path: str, error: BaseException) -> None:
     _logger.error("%s cannot be opened: it goes on without a cache: %s", path, error)
 
 
-def log_passed(path: str, reason: str) -> None:
+def log_other_version(path: str, reason: str) -> None:
     """Log that the file at `path` is of another version, and the old one is used."""
     _logger.warning(
         "%s was replaced by a file that this process cannot use: %s. It goes on with "

@@ -15,27 +15,28 @@ def _user(number: int) -> str:
         return f"user {number}"
 
 
-def _status(path: str) -> Optional[os.stat_result]:
+def _file_status(path: str) -> Optional[os.stat_result]:
+    """Return that of a file, if somebody is in our way with it."""
     try:
-        return os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return None
+    ours = status.st_uid == os.geteuid()
+    return None if ours and _may(path, os.R_OK | os.W_OK) else status
 
 
-def _may_change(path: str) -> bool:
-    return os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+def _may(path: str, use: int) -> bool:
+    return os.access(path, use, effective_ids=True)
 
 
-def _obstacle(path: str) -> str:
-    """Return the file, if it is not for us, else the directory that is there."""
-    status = _status(path)
-    ours = status is not None and status.st_uid == os.geteuid()
-    if status is not None and not (ours and _may_change(path)):
-        return path
+def _nearest_directory(path: str) -> tuple[str, os.stat_result]:
+    """Return the directory that is there, of those on the way to a file."""
     directory = os.path.dirname(path)
-    while _status(directory) is None:
-        directory = os.path.dirname(directory)
-    return directory
+    while True:
+        try:
+            return directory, os.stat(directory)
+        except OSError:
+            directory = os.path.dirname(directory)
 
 
 def explain(path: str) -> str:
@@ -45,23 +46,29 @@ def explain(path: str) -> str:
         path: The absolute path of a cache that was refused for its permissions.
 
     Returns:
-        A sentence, without a full stop.
+        A sentence, without a full stop; "" where nobody's file or directory is in
+        the way.
     """
-    where, user = _obstacle(path), os.geteuid()
-    status = os.lstat(where)
-    what = "the file" if where == path else f"the directory {where}"
+    status, user = _file_status(path), os.geteuid()
+    if status is not None:
+        return _sentence("the file", status, _advice_on_file(user))
+    directory, status = _nearest_directory(path)
+    if _may(directory, os.W_OK | os.X_OK):
+        return ""
+    advice = f"make the cache as its owner, or let {_user(user)} write there"
+    return _sentence(f"the directory {directory}", status, advice)
+
+
+def _sentence(what: str, status: os.stat_result, advice: str) -> str:
+    user = os.geteuid()
     found = (
         f"{what} belongs to {_user(status.st_uid)}, mode "
         f"{stat.S_IMODE(status.st_mode):04o}; this process runs as {_user(user)}"
     )
-    if status.st_uid == user:
-        return found
-    return f"{found}: {_advice(where == path, user)}"
+    return found if status.st_uid == user else f"{found}: {advice}"
 
 
-def _advice(is_file: bool, user: int) -> str:
-    if not is_file:
-        return f"make the cache as its owner, or let {_user(user)} write there"
+def _advice_on_file(user: int) -> str:
     if user == 0:
         return "run this as the owner of the file (sudo -u, setpriv, User= of a unit)"
     return (

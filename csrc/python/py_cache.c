@@ -128,7 +128,7 @@ cache_reattach(struct cache_object *self, bool required)
     }
     bool ours = map == NULL && self->map != NULL && self->map == old;
     if (ours && error.status == FMM_ERR_VERSION) {
-        return keep_file(self, &error, self->state->log_passed);
+        return keep_file(self, &error, self->state->log_other_version);
     }
     if (ours && error.status == FMM_ERR_OS && fmm_usurped(old->cache)) {
         return keep_file(self, &error, self->state->log_kept);

@@ -167,7 +167,7 @@ static const struct import_row imports[] = {
     {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
     {"fastmmap.callbacks", "log_nameless", PLACE(log_nameless)},
     {"fastmmap.callbacks", "log_kept", PLACE(log_kept)},
-    {"fastmmap.callbacks", "log_passed", PLACE(log_passed)},
+    {"fastmmap.callbacks", "log_other_version", PLACE(log_other_version)},
     {"fastmmap.callbacks", "log_notice", PLACE(log_notice)},
     {"io", "UnsupportedOperation", PLACE(unsupported)},
     {"fastmmap.unreadable", "tell", PLACE(tell_unreadable)},

@@ -46,6 +46,14 @@ def test_a_file_of_root_names_root_and_the_user_of_the_site(shared_path: str) ->
     assert "chown 65534" in message
 
 
+def test_a_file_of_ours_is_refused_without_advice_on_its_owner(path: str) -> None:
+    FastMmap(path, cache_size="512k").close()
+    os.chmod(path, 0o666)
+    with pytest.raises(PermissionError, match="chmod go-w") as caught:
+        FastMmap(path)
+    assert "belongs to" not in str(caught.value)
+
+
 @needs_root
 def test_a_file_of_the_site_names_its_user_to_root(shared_path: str) -> None:
     FastMmap(shared_path, cache_size="512k").close()
