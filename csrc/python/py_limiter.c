@@ -123,7 +123,7 @@ find_place(struct limiter_object *self, PyObject *key)
     if (FMM_LIKELY(place != NULL)) {
         return Py_NewRef(place);
     }
-    place = PyObject_CallMethod((PyObject *)self, "_key_of", "O", key);
+    place = PyObject_CallMethod((PyObject *)self, "_key_of", "(O)", key);
     if (place != NULL && knowable) {
         known_keys_add(&self->places, &args, hash, place);
     }

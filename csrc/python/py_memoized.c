@@ -267,15 +267,27 @@ memoized_get(PyObject *self, PyObject *object, PyObject *Py_UNUSED(type))
                                                : PyMethod_New(self, object);
 }
 
+/* Its name, else what it looks like; a partial has no name. */
+static PyObject *
+memoized_title(PyObject *self)
+{
+    PyObject *title = PyObject_GetAttrString(self, "__qualname__");
+    if (title == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        title = PyObject_GetAttrString(self, "__wrapped__");
+    }
+    return title;
+}
+
 static PyObject *
 memoized_repr(PyObject *self)
 {
-    PyObject *name = PyObject_GetAttrString(self, "__qualname__");
+    PyObject *title = memoized_title(self);
     PyObject *repr =
-        name != NULL
-            ? PyUnicode_FromFormat("<memoized function %S at %p>", name, self)
+        title != NULL
+            ? PyUnicode_FromFormat("<memoized function %S at %p>", title, self)
             : NULL;
-    Py_XDECREF(name);
+    Py_XDECREF(title);
     return repr;
 }
 

@@ -24,13 +24,18 @@ def names_of(cache: Keyspace) -> tuple[str, ...]:
 def key_of(kind: str, *parts: object) -> str:
     """Return the key of something of that kind.
 
-    The parts are str or int, the first one the name that a user gave. The key
+    The parts are str, bytes or int, the first one the name that a user gave. The key
     is ASCII, the same in every process, and no other parts have it.
 
-    Raises TypeError for a name that is no str.
+    Raises TypeError for a name that is no str, and a part that is neither.
     """
     if not isinstance(parts[0], str):
         raise TypeError(f"a name must be str, not {type(parts[0]).__name__}")
+    for part in parts:
+        if not isinstance(part, (str, bytes, int)):
+            raise TypeError(
+                f"a key must be str, bytes or int, not {type(part).__name__}"
+            )
     key = f"fastmmap.sync.{kind}{parts!a}"
     if len(key) <= _KEY_MAX:
         return key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import itertools
 import threading
@@ -77,6 +78,12 @@ def test_the_function_looks_like_itself(cache: FastMmap) -> None:
     assert kept.__name__ == "original"  # type: ignore[attr-defined]  # copied
     assert kept.__doc__ == "Explain itself."
     assert inspect.iscoroutinefunction(kept) is False
+
+
+def test_a_callable_without_a_name_is_shown_as_it_is(cache: FastMmap) -> None:
+    kept = cache.memoize(name="add")(functools.partial(int.__add__, 1))
+    assert kept(2) == 3
+    assert "partial" in repr(kept)
 
 
 @pytest.mark.quick

@@ -122,6 +122,15 @@ def test_a_take_inside_the_cache_is_an_error(cache: FastMmap) -> None:
         limiter.take()
 
 
+@pytest.mark.parametrize("key", [("user",), ("user", 1), (), ["user"]])
+def test_what_is_no_text_is_named_and_not_taken_apart(
+    cache: FastMmap, key: Any
+) -> None:
+    limiter = RateLimiter(cache, "name", 1)
+    with pytest.raises(TypeError, match=type(key).__name__):
+        limiter.take(key)
+
+
 def test_one_that_was_not_begun_is_an_error() -> None:
     with pytest.raises(TypeError, match="__init__"):
         RateLimiter.__new__(RateLimiter).take()
