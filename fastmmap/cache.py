@@ -6,10 +6,10 @@ Hot methods are C methods of `_core.Cache`, inherited and never wrapped.
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Optional, TypeVar, Union
 
-from fastmmap import _core, lifecycle, location, serializers
+from fastmmap import _core, lifecycle, location, serializers, words
 from fastmmap.advice import stats_of
 from fastmmap.compressors import Compressor, compressor_named
 from fastmmap.errors import ClosedError, FormatError
@@ -368,7 +368,7 @@ def _with_users(error: PermissionError, path: str) -> PermissionError:
     """Return the error with a word on whose file it is, and who we are."""
     from fastmmap import ownership  # rarely needed
 
-    text = f"{error.strerror}; {ownership.explain(path)}"
+    text = "; ".join(filter(None, (error.strerror, ownership.explain(path))))
     return PermissionError(error.errno, text, path)
 
 
@@ -418,6 +418,28 @@ def _is_safe(serializer: Optional[str], file: Given) -> bool:
     """Tell whether no stranger who can write the file would run code here."""
     others = file["allow_shared"] or file.get("mode", 0) & WRITABLE_BY_OTHERS
     return not others or serializer in serializers.SAFE
+
+
+def default_options() -> Given:
+    """Return all options of `FastMmap` by name, with their defaults."""
+    import inspect  # slow, and rarely needed
+
+    return dict(inspect.unwrap(FastMmap.__init__).__kwdefaults__ or {})
+
+
+def check_options(share_file: Path, options: Mapping[str, Any]) -> None:
+    """Raise what `FastMmap` raises for these options, whatever the file is like."""
+    defaults = default_options()
+    words.refuse(FastMmap.__init__.__qualname__, options.keys() - defaults.keys())
+    given = {**defaults, **options}
+    check_read_only(given)
+    use_options(given)
+    choose_compressor(given["compressor"], given["compress"])
+    values = choose_serializer(given["serializer"], given["raw_values"])
+    file = core_options(given, Phase.MAKING, Phase.OPENING)
+    if values is not None:
+        _require_safe(values.name, file)
+    _core.Cache.__new__(_core.Cache)._check_options(os.fsdecode(share_file), **file)
 
 
 def _require_safe(serializer: Optional[str], file: Given) -> None:

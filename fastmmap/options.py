@@ -287,17 +287,6 @@ def use_options(given: Mapping[str, Any]) -> Given:
     return core_options(given, Phase.USE)
 
 
-def check_all(constructor: Any, given: Mapping[str, Any]) -> None:
-    """Raise what a class of these options raises before it opens a file."""
-    defaults: Given = constructor.__init__.__wrapped__.__kwdefaults__
-    unknown = given.keys() - defaults.keys() - {"share_file"}
-    words.refuse(constructor.__init__.__qualname__, unknown)
-    options = {**defaults, **given}
-    core_options(options, *Phase)
-    choose_serializer(options["serializer"], options["raw_values"])
-    choose_compressor(options["compressor"], options["compress"])
-
-
 def check_read_only(given: Mapping[str, Any]) -> None:
     """Refuse, together with ``read_only``, what would change the file."""
     wrong = [name for name in _CHANGING if given[name]]

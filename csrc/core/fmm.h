@@ -91,6 +91,11 @@ struct fmm_info {
     uint32_t repaired; /* pages emptied by `verify` */
 };
 
+/* Say what is wrong with options, whatever the file is like: FMM_ERR_ARGUMENT
+ * and a text, or FMM_OK. Looks at no file. */
+enum fmm_status fmm_check_options(const struct fmm_options *options,
+                                  struct fmm_error *error);
+
 /* Open `options->path`, creating it when it is missing. On success stores
  * the handle, and `error` has the text of what the user's log is to tell, or "";
  * else it says why. Blocks only on other processes that

@@ -239,6 +239,13 @@ fmm_geometry_resolve(const struct fmm_options *options,
     return FMM_OK;
 }
 
+enum fmm_status
+fmm_check_options(const struct fmm_options *options, struct fmm_error *error)
+{
+    struct fmm_geometry geometry;
+    return fmm_geometry_resolve(options, &geometry, error);
+}
+
 static enum fmm_status
 differs(struct fmm_error *error, const char *what, uint64_t file,
         uint64_t asked)

@@ -184,6 +184,29 @@ cache_init(PyObject *object, PyObject *args, PyObject *kwargs)
     return outcome;
 }
 
+PyDoc_STRVAR(cache_check_options_doc,
+"_check_options($self, /, path, **options)\n\
+--\n\
+\n\
+Raise what opening raises for these options before it looks at a file.");
+
+static PyObject *
+cache_check_options(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct fmm_options options = {.path = NULL};
+    struct fmm_error error;
+    PyObject *path;
+    if (parse_options(args, kwargs, &path, &options) < 0) {
+        return NULL;
+    }
+    if (fmm_check_options(&options, &error) != FMM_OK) {
+        error_raise_open(self->state, &error, path);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 /* Keep an object; None is none. */
 static void
 keep(PyObject **place, PyObject *object)
@@ -387,6 +410,8 @@ static PyMethodDef cache_methods[] = {
     {"_check_page", cache_check_page, METH_VARARGS, cache_check_page_doc},
     {"_info", cache_info, METH_NOARGS, cache_info_doc},
     {"_detach", cache_detach_method, METH_NOARGS, cache_detach_method_doc},
+    {"_check_options", (PyCFunction)(void (*)(void))cache_check_options,
+     METH_VARARGS | METH_KEYWORDS, cache_check_options_doc},
     {"_configure", (PyCFunction)(void (*)(void))cache_configure,
      METH_VARARGS | METH_KEYWORDS, cache_configure_doc},
     {"_set_exit_work", (PyCFunction)(void (*)(void))cache_set_exit_work,

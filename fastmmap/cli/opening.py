@@ -2,14 +2,13 @@
 
 import ast
 import errno
-import inspect
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Union
 
 from fastmmap import _core
-from fastmmap.cache import FastMmap
+from fastmmap.cache import default_options
 from fastmmap.cli import values
 from fastmmap.errors import FormatError
 from fastmmap.options import use_options
@@ -63,8 +62,7 @@ def _open(path: str, **options: Any) -> _core.Cache:
 
 
 def _configure(cache: _core.Cache, decode: bool) -> None:
-    given: dict[str, Any] = inspect.unwrap(FastMmap.__init__).__kwdefaults__ or {}
-    use = use_options({**given, "lock_timeout": PATIENCE})
+    use = use_options({**default_options(), "lock_timeout": PATIENCE})
     codec = values.codec(cache.serializer, decode)
     cache._configure(*codec, *values.packing(cache.compressor), **use)
 

@@ -13,7 +13,7 @@ from fastmmap.types import KEEP, GetAndSetResult, Key, Store
 _RETRY = 1.0
 
 
-class Absent(FastMmap):
+class AbsentCache(FastMmap):
     """A cache without a file, for a second: nothing is found in it, nothing kept.
 
     What stores, says that it did, as the dummy caches of Django and cachelib do:

@@ -15,7 +15,13 @@ from aiocache.serializers import BaseSerializer, NullSerializer
 
 from fastmmap import _core
 from fastmmap.cache import Path
-from fastmmap.contrib.shared import Opened, Opening, clear_prefix, store, store_many
+from fastmmap.contrib.shared import (
+    Opening,
+    OpensAtFirstUse,
+    clear_prefix,
+    store,
+    store_many,
+)
 from fastmmap.errors import PageBusy
 from fastmmap.types import KEEP, Lifetime, Store
 from fastmmap.waiting import patiently
@@ -59,7 +65,7 @@ class FastMmapCache(BaseCache):
             The first use raises what else it raises.
     """
 
-    _cache = Opened()
+    _cache = OpensAtFirstUse()
 
     NAME = "fastmmap"
 

@@ -12,7 +12,7 @@ from cachelib.base import BaseCache
 
 from fastmmap.cache import Path
 from fastmmap.callbacks import log_refusal
-from fastmmap.contrib.shared import Opened, Opening, add, clear_prefix
+from fastmmap.contrib.shared import Opening, OpensAtFirstUse, add, clear_prefix
 from fastmmap.types import Lifetime
 
 #: Seconds or a timedelta; 0 is for ever, None the default of the object.
@@ -42,7 +42,7 @@ class FastMmapCache(BaseCache):
             The first use raises what else it raises.
     """
 
-    _cache = Opened()
+    _cache = OpensAtFirstUse()
 
     #: What is set here, a serializer of cachelib, is used before the one of
     #: the file; ints stay ints, so that `inc` and `dec` work.

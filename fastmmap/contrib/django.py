@@ -27,7 +27,7 @@ from django.core.cache.backends.base import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from fastmmap.contrib.shared import Opened, Opening, add, store, store_many
+from fastmmap.contrib.shared import Opening, OpensAtFirstUse, add, store, store_many
 from fastmmap.types import Lifetime
 from fastmmap.waiting import patiently
 
@@ -210,7 +210,7 @@ class FastMmapCache(_AsyncMethods):
             The first use raises what else it raises.
     """
 
-    _cache = Opened()
+    _cache = OpensAtFirstUse()
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)

@@ -13,8 +13,8 @@ require("dogpile.cache", "1.1.2", extra="dogpile")
 from dogpile.cache.api import NO_VALUE, BytesBackend
 
 from fastmmap.cache import FastMmap
-from fastmmap.contrib.absent import Absent
-from fastmmap.contrib.shared import Opened, Opening, store, store_many
+from fastmmap.contrib.absent import AbsentCache
+from fastmmap.contrib.shared import Opening, OpensAtFirstUse, store, store_many
 from fastmmap.sync import Lock, LockLost
 
 _OPTIONS = {*inspect.signature(FastMmap).parameters, "ignore_exceptions"}
@@ -74,7 +74,7 @@ class FastMmapBackend(BytesBackend):
             The first use raises what else it raises.
     """
 
-    _cache = Opened()
+    _cache = OpensAtFirstUse()
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         unknown = sorted(arguments.keys() - _OPTIONS)
@@ -89,7 +89,7 @@ class FastMmapBackend(BytesBackend):
         ``None``, a lock for the threads of this one, while there is no cache.
         """
         cache = self._cache
-        return None if isinstance(cache, Absent) else KeyMutex(cache, key)
+        return None if isinstance(cache, AbsentCache) else KeyMutex(cache, key)
 
     def get_serialized(self, key: str) -> Any:
         """Return the bytes of a key, or ``NO_VALUE``."""

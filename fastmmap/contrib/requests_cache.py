@@ -11,7 +11,7 @@ from requests_cache.backends import BaseCache, BaseStorage
 from requests_cache.serializers import pickle_serializer
 
 from fastmmap.cache import FastMmap, Path
-from fastmmap.contrib.shared import Opened, Opening, clear_prefix, store
+from fastmmap.contrib.shared import Opening, OpensAtFirstUse, clear_prefix, store
 from fastmmap.single_flight import ABSENT
 
 
@@ -21,7 +21,7 @@ class FastMmapStorage(BaseStorage, MutableMapping[str, Any]):
     The cache may be one that the first use opens.
     """
 
-    _cache = Opened()
+    _cache = OpensAtFirstUse()
 
     def __init__(
         self,

@@ -12,20 +12,21 @@ import time
 from collections.abc import Mapping
 from typing import Any, Optional, TypeVar
 
-from fastmmap.cache import FastMmap
+from fastmmap.cache import FastMmap, check_options
 from fastmmap.callbacks import log_refusal, log_unopened
-from fastmmap.contrib.absent import Absent
+from fastmmap.contrib.absent import AbsentCache
 from fastmmap.errors import CorruptError, FormatError, VersionError
-from fastmmap.options import check_all
 from fastmmap.types import Key, Lifetime
 
 Options = dict[str, Any]
 _Some = TypeVar("_Some", bound=FastMmap)
 
 _opened: list[tuple[Options, FastMmap]] = []
-_absent: list[tuple[Options, Absent]] = []  #: what stands in for them
-_told: dict[str, float] = {}  #: until when nothing more is logged about a file
-_lock = threading.Lock()  #: guards these
+_absent: list[tuple[Options, AbsentCache]] = []  #: what stands in for them
+#: Until when nothing more is logged about such an error of a file.
+_told: dict[tuple[str, type[Exception]], float] = {}
+#: Guards these. Opening logs: a handler that uses a cache comes here again.
+_lock = threading.RLock()
 
 #: Seconds between two words about a file that cannot be opened.
 _TELL_EVERY = 60.0
@@ -36,7 +37,7 @@ _Errors = tuple[type[Exception], ...]
 def _renew_lock() -> None:
     """Let no child wait for a thread that it has not got."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_renew_lock)
@@ -57,7 +58,7 @@ def _complete(share_file: Any, options: Mapping[str, Any]) -> Options:
 def shared_cache(share_file: Any = None, **options: Any) -> FastMmap:
     """Return this process's cache for these options of `FastMmap`.
 
-    While the file is of a newer version, it is an `Absent`. Raises what else
+    While the file is of a newer version, it is an `AbsentCache`. Raises what else
     `FastMmap` raises.
     """
     return _shared_or_absent(_complete(share_file, options), (VersionError,))
@@ -85,16 +86,16 @@ def _shared_or_absent(options: Options, ignored: _Errors) -> FastMmap:
         return _stand_in(wanted, error)
 
 
-def _stand_in(options: Options, error: Exception) -> Absent:
+def _stand_in(options: Options, error: Exception) -> AbsentCache:
     path = os.fsdecode(options.get("share_file") or "a private cache")
-    absent = Absent(path)
+    absent, kind = AbsentCache(path), type(error)
     now = time.monotonic()
-    silence = math.inf if isinstance(error, VersionError) else _TELL_EVERY
+    silence = math.inf if kind is VersionError else _TELL_EVERY
     with _lock:
         _absent.append((options, absent))
-        tell = now >= _told.get(path, now)
+        tell = now >= _told.get((path, kind), now)
         if tell:
-            _told[path] = now + silence
+            _told[path, kind] = now + silence
     if tell:
         log_unopened(path, error)
     return absent
@@ -122,8 +123,9 @@ class Opening:
     ) -> None:
         self._options = _complete(share_file, options)
         self._ignored = _UNOPENED if ignore_exceptions else (VersionError,)
-        check_all(FastMmap, self._options)
-        if not self._options.get("share_file"):
+        if share_file:
+            check_options(share_file, options)
+        else:
             self.open()
 
     @property
@@ -136,7 +138,7 @@ class Opening:
         return _shared_or_absent(self._options, self._ignored)
 
 
-class Opened:
+class OpensAtFirstUse:
     """The attribute `_cache` of backends: what their `_opening` opens.
 
     Who makes a backend and does not use it, creates nothing.
@@ -145,7 +147,7 @@ class Opened:
     def __get__(self, backend: Any, owner: Optional[type] = None) -> FastMmap:
         """Open the cache; from then on it is an attribute of the backend."""
         cache: FastMmap = backend._opening.open()
-        if not isinstance(cache, Absent):
+        if not isinstance(cache, AbsentCache):
             backend._cache = cache
         return cache
 

@@ -96,6 +96,40 @@ def test_a_shared_cache_beside_a_newer_version_can_do_what_servers_do(
     assert os.path.getsize(path) == 8192
 
 
+def logged_into_a_cache(path: str) -> list[Any]:
+    """Replace a file of an older format, where the log is kept in that cache."""
+    make_of_version(path, 5)
+    handler = logging.Handler()
+
+    def keep(record: logging.LogRecord) -> None:
+        shared_cache(path, cache_size="512k").set("log", record.getMessage())
+
+    handler.emit = keep  # type: ignore[method-assign]
+    logging.getLogger("fastmmap").addHandler(handler)
+    return [shared_cache(path, cache_size="512k").get("log")]
+
+
+def test_a_handler_that_logs_into_the_cache_which_is_opened_does_not_wait(
+    path: str,
+) -> None:
+    (kept,) = run_scenario(logged_into_a_cache, path)
+    assert "format" in kept
+
+
+def test_another_error_of_a_file_is_told_beside_a_newer_version(
+    path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_of_version(path, 99)
+    opening = Opening(path, ignore_exceptions=True)
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    opening.open()
+    Path(path).write_bytes(b"no cache")
+    now[0] += 2
+    opening.open()
+    assert len(caplog.records) == 2
+
+
 def test_an_object_that_somebody_closed_is_opened_again(path: str) -> None:
     shared_cache(path, cache_size="512k").close()
     assert shared_cache(path, cache_size="512k").set("key", 1)
@@ -162,6 +196,12 @@ def test_a_private_cache_is_made_at_once_for_the_children() -> None:
     [
         ({"cache_siez": "1m"}, TypeError),
         ({"cache_size": "many"}, ValueError),
+        ({"cache_size": 1}, ValueError),
+        ({"page_size": "1k"}, ValueError),
+        ({"start_slots": 1_000_000}, ValueError),
+        ({"read_only": True, "init_file": True}, ValueError),
+        ({"serializer": "pickle", "permissions": 0o666}, ValueError),
+        ({"serializer": "pickle", "allow_shared": True}, ValueError),
         ({"serializer": "yaml"}, ValueError),
         ({"compressor": "rar"}, ValueError),
     ],
@@ -170,8 +210,11 @@ def test_a_private_cache_is_made_at_once_for_the_children() -> None:
 def test_a_wrong_option_is_no_matter_of_the_first_use(
     path: str, option: dict[str, Any], error: type[Exception], ignore: bool
 ) -> None:
-    with pytest.raises(error, match=r"siez|many|yaml|rar"):
+    with pytest.raises(error, match=f"siez|{list(option)[-1]}"):
         Opening(path, ignore_exceptions=ignore, **option)
+    with pytest.raises(error, match=f"siez|{list(option)[-1]}"):
+        FastMmap(path, **option)
+    assert not os.path.exists(path)
 
 
 def broken_file(path: str) -> Opening:
