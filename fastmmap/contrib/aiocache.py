@@ -121,9 +121,8 @@ class FastMmapCache(BaseCache):
         if stored is not _UNSEEN:
             value = (loads_fn or self.serializer.loads)(stored)
             return default if value is None else value
-        return await super().get(
-            key, default, loads_fn, namespace=namespace, _conn=_conn, **timeout
-        )
+        named = {"default": default, "loads_fn": loads_fn, "namespace": namespace}
+        return await super().get(key, **named, _conn=_conn, **timeout)
 
     def _is_plain(self) -> bool:
         """Tell whether aiocache does nothing of its own at a get."""

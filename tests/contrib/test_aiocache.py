@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiocache import cached, caches, multi_cached
 from aiocache.lock import OptimisticLock, OptimisticLockError, RedLock
-from aiocache.plugins import BasePlugin
+from aiocache.plugins import BasePlugin, HitMissRatioPlugin, TimingPlugin
 from aiocache.serializers import StringSerializer
 from broken import Broken
 from held_pages import watched
@@ -309,6 +309,16 @@ def test_what_can_be_seen_at_once_needs_no_timer(cache: FastMmapCache) -> None:
         lambda: cache.get("text", None, json.loads),
         lambda: cache.get("text", loads_fn=json.loads),
     ) == [1, 1, 2, None, 4, [3], [3]]
+
+
+def test_plugins_of_aiocache_see_each_get(cache: FastMmapCache) -> None:
+    cache.plugins = [HitMissRatioPlugin(), TimingPlugin()]
+    assert run(
+        lambda: cache.set("key", 1),
+        lambda: cache.get("key"),
+        lambda: cache.get("other", 2),
+        lambda: cache.get("key", namespace="of another"),
+    ) == [True, 1, 2, None]
 
 
 def test_plugins_see_a_get(cache: FastMmapCache) -> None:
