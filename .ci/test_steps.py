@@ -49,6 +49,7 @@ NOTHING_FOR_ASAN = {
     "tests/model": "a model of the memory order in Python, without the engine",
     "tests/command": "programs in Python, which call what others call",
     "tests/contrib": "adapters in Python, which call what others call",
+    "tests/hazards/test_gevent.py": "greenlets copy stacks, which it takes for errors",
     "tests/hazards/test_opening.py": "tests/c/test_file_race.c under sanitizers",
     "tests/hazards/test_other_clocks.py": "clocks of Python; ours are read in C",
     "tests/parity/test_parity_hit_rates.py": "what stays: tests/c/test_evict.c",

@@ -64,16 +64,12 @@ read_number(const char *directory, const char *name, const char *word)
     return number;
 }
 
-/* Bytes of the group that can neither be dropped nor, as long as there is
- * room, be swapped out. */
+/* Of the bytes that the group uses those that can neither be dropped nor, as long
+ * as there is room, be swapped out. */
 static uint64_t
-pinned(const struct search *s)
+pinned(const struct search *s, uint64_t used)
 {
-    uint64_t used = read_number(s->place, s->names->used, NULL);
     uint64_t swap = read_number(s->proc, "meminfo", "SwapFree:");
-    if (used == ANY) {
-        return 0;
-    }
     for (int i = 0; i < 2; i++) {
         uint64_t dropped =
             read_number(s->place, "memory.stat", s->names->dropped[i]);
@@ -82,17 +78,29 @@ pinned(const struct search *s)
     return swap == ANY ? used : used - fmm_min(used, swap * 1024);
 }
 
+/* What counts against the limit: nothing, if what is wanted comes by and by. */
+static uint64_t
+used_now(const struct search *s)
+{
+    if (!s->demand->at_once) {
+        return 0;
+    }
+    uint64_t used = read_number(s->place, s->names->used, NULL);
+    return used == ANY ? 0 : used;
+}
+
 static bool
 group_allows(const struct search *s)
 {
     uint64_t bytes = read_number(s->place, s->names->limit, NULL);
-    uint64_t left = bytes;
     if (bytes == ANY) {
         return true;
     }
-    if (s->demand->at_once) {
-        left -= fmm_min(bytes, pinned(s));
+    uint64_t used = used_now(s);
+    if (s->demand->bytes <= bytes - fmm_min(bytes, used)) {
+        return true; /* as it is: what could be dropped need not be read */
     }
+    uint64_t left = bytes - fmm_min(bytes, used == 0 ? 0 : pinned(s, used));
     if (s->demand->bytes <= left) {
         return true;
     }

@@ -38,19 +38,28 @@ def permitted() -> bool:
 pytestmark = pytest.mark.skipif(not permitted(), reason="cannot mount a tmpfs")
 
 
-def open_at(start: float, path: str) -> int:
-    """Open the cache in a child, at that time; return its pid."""
+def open_when_told(go: tuple[int, int], path: str) -> int:
+    """Open the cache in a child when the parent closes the pipe; return its pid."""
     pid = os.fork()
     if pid:
         return pid
     try:
-        while time.time() < start:
-            pass
+        os.close(go[1])
+        os.read(go[0], 1)
         with FastMmap(path, cache_size=SIZE) as cache:
             os._exit(not cache.set(str(os.getpid()), 1))
     except BaseException as error:
         os.write(2, f"{error!r}\n".encode())
         os._exit(2)
+
+
+def opening(count: int, path: str) -> list[int]:
+    """Let so many children open the cache at the same time; return their pids."""
+    go = os.pipe()
+    children = [open_when_told(go, path) for _ in range(count)]
+    for end in go:
+        os.close(end)
+    return children
 
 
 def failures(children: list[int]) -> int:
@@ -62,9 +71,7 @@ def start_together(folder: str) -> list[object]:
     path = os.path.join(folder, "cache")
     failed, left = 0, set()
     for _ in range(10):
-        start = time.time() + 0.1
-        children = [open_at(start, path) for _ in range(WORKERS)]
-        failed += failures(children)
+        failed += failures(opening(WORKERS, path))
         with FastMmap(path) as cache:
             failed += len(cache) != WORKERS
         left.update(os.listdir(folder))
@@ -83,14 +90,12 @@ def kill_creators(folder: str) -> list[object]:
     path = os.path.join(folder, "cache")
     failed, killed, left = 0, 0, set()
     for number in range(30):
-        start = time.time() + 0.03
-        victims = [open_at(start, path) for _ in range(2)]
-        others = [open_at(start, path) for _ in range(2)]
-        time.sleep(0.03 + number * 0.0005)
+        *victims, third, fourth = opening(4, path)
+        time.sleep(number * 0.0005)
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
             killed += os.waitpid(victim, 0)[1] == signal.SIGKILL
-        failed += failures(others)
+        failed += failures([third, fourth])
         left.update(os.listdir(folder))
         os.unlink(path)
     return [failed, killed > 0, sorted(left)]
