@@ -226,12 +226,23 @@ show(const char *policy, uint32_t pages, const struct tally *tally)
            tally->hit_bytes);
 }
 
+/* The bytes of the largest value, and at least one. */
+static size_t
+largest(const struct trace *trace)
+{
+    size_t most = 1;
+    for (size_t n = 0; n < trace->count; n++) {
+        most = trace->requests[n].size > most ? trace->requests[n].size : most;
+    }
+    return most;
+}
+
 static void
 replay_engine(const struct trace *trace, const char *directory, uint32_t pages)
 {
     struct tally tally = {0};
     struct fmm_stats stats;
-    struct engine engine = {.capacity = PAGE_SIZE};
+    struct engine engine = {.capacity = largest(trace)};
     engine.buffer = calloc(1, engine.capacity);
     if (engine.buffer == NULL) {
         die("no memory for a value");

@@ -359,12 +359,3 @@ fmm_directory_settle(struct fmm_directory *directory, uint64_t bytes)
         memory_order_relaxed, memory_order_relaxed)) {
     }
 }
-
-void
-fmm_directory_pass(struct fmm_directory *directory,
-                   const struct fmm_geometry *geometry, uint64_t bytes)
-{
-    uint64_t all = geometry->rings_size / 1024 * geometry->num_pages + 1;
-    uint64_t large = fmm_min(fmm_directory_bytes(directory) / 1024, all);
-    fmm_directory_owe(directory, bytes * (all - large) / all);
-}

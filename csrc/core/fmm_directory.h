@@ -88,8 +88,3 @@ fmm_directory_debt(const struct fmm_directory *directory)
 }
 void fmm_directory_owe(struct fmm_directory *directory, uint64_t bytes);
 void fmm_directory_settle(struct fmm_directory *directory, uint64_t bytes);
-/* Small entries were stored, and parts of so many bytes that were in their way
- * stayed where they are: in one ring for large and small, those would have had
- * their turn as often as the small ones between them have. */
-void fmm_directory_pass(struct fmm_directory *directory,
-                        const struct fmm_geometry *geometry, uint64_t bytes);

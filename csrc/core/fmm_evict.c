@@ -224,6 +224,16 @@ tail_stay(struct fmm_work *work, const struct fmm_tail *tail)
     return stay(work, tail) == FMM_OK;
 }
 
+/* The directory owes what a tail has passed by: the smaller the ring, the more
+ * often that happens. */
+static enum fmm_status
+pass_by(struct fmm_work *work, const struct fmm_tail *tail)
+{
+    work->passed +=
+        tail->length * tail->ring->size / work->page->geometry->rings_size;
+    return stay(work, tail);
+}
+
 /* A part stays where it is: when its value leaves is said by the directory,
  * which is told that a turn has passed. Only where parts are all there is, the
  * value has to make way at once. */
@@ -238,10 +248,7 @@ part_stay(struct fmm_work *work, const struct fmm_tail *tail)
     if (work->stays <= PARTS_KEPT && !own) {
         return tail_evict(work, tail);
     }
-    /* The smaller the ring, the more often its tail comes by. */
-    work->passed +=
-        tail->length * tail->ring->size / work->page->geometry->rings_size;
-    return stay(work, tail);
+    return pass_by(work, tail);
 }
 
 /* Retire the entry at the tail of ring M. */
@@ -314,9 +321,12 @@ may_fill(struct fmm_work *work, const struct fmm_tail *probed)
         if (fmm_tail_is_waste(work, &tail)) {
             fmm_tail_pass(&tail);
         }
-        else if (FMM_LIKELY(!tail.part) || work->stays <= PARTS_KEPT ||
-                 part_stay(work, &tail) != FMM_OK) {
+        else if (FMM_LIKELY(!tail.part) || work->tidying ||
+                 work->stays <= PARTS_KEPT) {
             return false;
+        }
+        else {
+            stay(work, &tail);
         }
     }
     return true;
@@ -490,6 +500,22 @@ clear_end(struct fmm_work *work)
     }
 }
 
+/* Move ring M on by one entry: parts do not stop it. */
+FMM_COLD static void
+turn(struct fmm_work *work)
+{
+    struct fmm_tail tail;
+    if (fmm_tail_load(work, FMM_RING_M, &tail) != FMM_OK) {
+        return;
+    }
+    if (tail.part && work->stays != 0 && !fmm_tail_is_waste(work, &tail)) {
+        pass_by(work, &tail);
+    }
+    else {
+        retire(work, FMM_RING_M);
+    }
+}
+
 /* Move ring M on, for the index to grow. */
 FMM_COLD static void
 make_way(struct fmm_work *work)
@@ -498,7 +524,7 @@ make_way(struct fmm_work *work)
         clear_end(work);
     }
     else if (fmm_grow_needs_turn(work->page)) {
-        retire(work, FMM_RING_M);
+        turn(work);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "fmm_grow.h"
 
 #define WORTH_SHARE 4u /* it grows by so much of it, or more */
+#define SAMPLE 32u     /* entries that stand for all */
 
 /* The bytes that ring M can give up at most, of which it needs the first. */
 static uint64_t
@@ -12,17 +13,35 @@ most_bytes(const struct fmm_page *page, uint64_t first)
     return size > keep ? size - keep : 0;
 }
 
-/* The buckets for entries of the average size, as many as fit; 0: too few to
+/* The size of an entry for which there are to be slots: the mean of a sample, in
+ * which none counts for more than the average. Larger ones leave first where room
+ * is short, and a slot that is wanting makes a small one leave. */
+static uint64_t
+typical_size(const struct fmm_page *page)
+{
+    uint32_t slots = page->index.buckets * FMM_BUCKET_SLOTS;
+    uint64_t entries = fmm_max(page->control->entries, 1);
+    uint64_t average = fmm_page_live(page) / entries;
+    uint64_t sum = 0, count = 0;
+    struct fmm_found found;
+    for (uint32_t slot = 0; slot < slots && count < SAMPLE; slot++) {
+        if (fmm_page_load_slot(page, slot, &found)) {
+            sum += fmm_min(found.entry.total, average);
+            count++;
+        }
+    }
+    return fmm_max(sum / fmm_max(count, 1), FMM_ENTRY_HEADER);
+}
+
+/* The buckets for entries of the typical size, as many as fit; 0: too few to
  * be worth it. */
 static uint32_t
 wanted_buckets(const struct fmm_page *page, uint64_t room)
 {
-    uint64_t entries = fmm_max(page->control->entries, 1);
-    uint64_t average =
-        fmm_max(fmm_page_live(page) / entries, FMM_ENTRY_HEADER);
     uint64_t bytes = page->ring[FMM_RING_S].size + page->ring[FMM_RING_M].size;
     uint64_t most = room / fmm_geometry_index_size(1);
-    uint64_t buckets = fmm_min(fmm_geometry_buckets(bytes, average), most);
+    uint64_t wanted = fmm_geometry_buckets(bytes, typical_size(page));
+    uint64_t buckets = fmm_min(wanted, most);
     uint64_t now = page->index.buckets;
     return buckets < now + now / WORTH_SHARE ? 0 : (uint32_t)buckets;
 }
@@ -33,10 +52,11 @@ fmm_grow_needs_end(const struct fmm_page *page)
     const struct fmm_ring *main = &page->ring[FMM_RING_M];
     uint32_t buckets = wanted_buckets(page, most_bytes(page, 0));
     uint64_t size = fmm_geometry_index_size(buckets);
-    uint64_t at = fmm_ring_offset(main, main->head);
+    uint64_t tail = fmm_ring_offset(main, main->tail);
+    uint64_t end = main->size - size;
     /* Not before: what lies between would go in vain. */
-    return buckets != 0 && at < main->size - size &&
-           at + size / 2 > main->size - size;
+    return buckets != 0 && fmm_ring_offset(main, main->head) < end &&
+           tail + size / 2 > end;
 }
 
 bool

@@ -16,14 +16,14 @@ fmm_grow_is_waiting(const struct fmm_page *page)
 }
 
 /* While it is waiting: whether ring M has to give up what lies at its end, for
- * the entries are small, and the head has not come that far yet. */
+ * the entries are small, its tail is near, and the head is not there yet. */
 bool fmm_grow_needs_end(const struct fmm_page *page);
 /* The same: whether ring M has to go on towards its end, for the index wants to
  * be twice as large: where most entries leave for want of a slot, nothing else moves what
  * was stored when entries were larger. */
 bool fmm_grow_needs_turn(const struct fmm_page *page);
 
-/* Let the index have as many slots as entries of the page's average size would
+/* Let the index have as many slots as entries of the page's typical size would
  * take, and leave room for `length` bytes at the head of ring M. False: it has
  * them, or the end of ring M is not free. Slots that were found before are void
  * when it has grown. */

@@ -243,8 +243,8 @@ fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
     commit(page, source, ring, length, &place);
     fmm_evict_tidy(&work);
     if (FMM_UNLIKELY(work.passed != 0)) {
-        fmm_directory_pass(fmm_directory_of(page->base, page->geometry),
-                           page->geometry, work.passed);
+        fmm_directory_owe(fmm_directory_of(page->base, page->geometry),
+                          work.passed);
     }
     return FMM_OK;
 }

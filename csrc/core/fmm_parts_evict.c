@@ -30,6 +30,7 @@ struct search {
     struct fmm_shelf shelf;
     struct fmm_parts parts;
     uint64_t most;    /* bytes that may go */
+    uint64_t turned;  /* bytes of those that had their turn and stay */
     uint64_t average; /* of an entry of any size */
 };
 
@@ -157,11 +158,14 @@ take_turn(struct search *search)
     else if (verdict == STAYS || list == FMM_LIST_COMING) {
         list = FMM_LIST_MAIN;
     }
+    if (verdict == STAYS || verdict == WAITS) {
+        search->turned += search->parts.length;
+    }
     fmm_directory_move(shelf, number, list);
     return verdict;
 }
 
-/* Give the oldest their turns, until one goes. */
+/* Give the oldest their turns, until one goes or `most` bytes have had theirs. */
 static bool
 evict(struct fmm_cache *cache, const struct fmm_call *call,
       const struct fmm_guard *guard, uint64_t most)
@@ -176,11 +180,13 @@ evict(struct fmm_cache *cache, const struct fmm_call *call,
                            &search.shelf) != FMM_OK) {
         return false;
     }
-    for (uint32_t i = 0;
-         i < TURNS_MAX && (verdict == STAYS || verdict == WAITS); i++) {
+    for (uint32_t i = 0; i < TURNS_MAX && search.turned < most &&
+                         (verdict == STAYS || verdict == WAITS);
+         i++) {
         verdict = take_turn(&search);
     }
     fmm_directory_release(&search.shelf);
+    fmm_directory_settle(search.shelf.directory, search.turned);
     if (verdict != GOES && verdict != IS_GONE) {
         return false;
     }
@@ -237,13 +243,13 @@ fmm_parts_pay_debt(struct fmm_cache *cache, const struct fmm_call *call,
         uint64_t debt = fmm_directory_debt(d);
         fmm_room_look(cache, &room);
         uint64_t plenty = 2 * length + room.all / PLENTY_SHARE;
+        room.free = room.fullest; /* what is free elsewhere, small ones lack */
         if (fmm_room_lack(&room, plenty) == 0 || room.large == 0) {
             fmm_directory_settle(d, debt);
             return;
         }
         uint64_t most = debt < UINT64_MAX / 2 ? 2 * debt : debt;
-        if (debt == 0 || fmm_room_lack(&room, length) == 0 ||
-            !evict(cache, call, guard, most)) {
+        if (debt == 0 || !evict(cache, call, guard, most)) {
             return;
         }
     }

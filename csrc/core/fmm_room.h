@@ -9,6 +9,7 @@ struct fmm_room {
     uint64_t live;    /* of what slots name */
     uint64_t large;   /* of those, of values in parts */
     uint64_t free;    /* that parts may take */
+    uint64_t fullest; /* free bytes, if all pages had as few as the fullest */
     uint64_t average; /* of an entry of a user's key, with its parts */
 };
 

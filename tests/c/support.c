@@ -284,10 +284,12 @@ set_filler(struct fmm_cache *cache, const char *key, size_t length)
     const struct fmm_store_options store = {.mode = FMM_STORE_SET};
     struct fmm_key k = text_key(cache, key);
     struct fmm_value v = {.data = filler, .len = length, .type = 2};
-    struct fmm_ticket ticket;
+    struct fmm_ticket ticket = {.displaced = {.count = 0}};
     REQUIRE(length <= FILLER_MAX);
     fill(key, length);
-    return fmm_set(cache, &call, &k, &v, &store, &ticket);
+    enum fmm_status status = fmm_set(cache, &call, &k, &v, &store, &ticket);
+    fmm_displaced_drop(cache, &call, NULL, &ticket.displaced);
+    return status;
 }
 
 bool

@@ -119,6 +119,21 @@ large_entries_need_no_more_slots(void)
     end();
 }
 
+/* The average is that of the large ones, and the slots are for small ones. */
+static void
+a_few_large_entries_take_no_slots_from_small_ones(void)
+{
+    begin(PAGE_SIZE, 16);
+    for (unsigned n = 0; n < 2000; n++) {
+        set_numbers(n, n + 1);
+        if (n % 8 == 0) {
+            CHECK_EQ(set_filler(cache, name_of('l', n), 4900), FMM_OK);
+        }
+    }
+    CHECK(has_grown());
+    end();
+}
+
 /* All slots are taken, and what is stored just fits behind the head of ring M:
  * an index that grew there would have to be written over. */
 static void
@@ -529,6 +544,7 @@ static const struct check_case cases[] = {
     CASE(many_small_entries_all_find_slots),
     CASE(ring_m_keeps_what_it_must),
     CASE(large_entries_need_no_more_slots),
+    CASE(a_few_large_entries_take_no_slots_from_small_ones),
     CASE(the_entry_that_is_being_stored_keeps_its_room),
     CASE(the_index_grows_when_sizes_change_from_large_to_small),
     CASE(the_largest_entry_fits_beside_the_largest_index),

@@ -462,6 +462,36 @@ a_value_that_nobody_asks_for_leaves_for_small_ones_that_are(void)
     end();
 }
 
+/* Parts stand aside at the tails; they are no reason to stay longer. Small values
+ * of `length` bytes, which fit, are asked for again and again. */
+static void
+check_small_ones_find_room(size_t length)
+{
+    begin();
+    for (uint32_t n = 0; n < 12; n++) {
+        CHECK_EQ(set_large(name_of('l', n), 16000, n), FMM_OK);
+    }
+    uint64_t all = cache->geometry.rings_size * PAGES;
+    uint64_t count = all / 2 / (length + 48), hits = 0;
+    for (unsigned round = 0; round < 4; round++) {
+        hits = 0;
+        for (unsigned n = 0; n < count; n++) {
+            bool hit = is_filler(cache, name_of('n', n), length);
+            hits += hit;
+            CHECK(hit || set_filler(cache, name_of('n', n), length) == FMM_OK);
+        }
+    }
+    CHECK(hits * 10 > count * 6);
+    end();
+}
+
+static void
+small_values_that_come_after_large_ones_find_room(void)
+{
+    check_small_ones_find_room(100);
+    check_small_ones_find_room(20);
+}
+
 static void
 a_longer_life_is_that_of_the_whole_value(void)
 {
@@ -730,6 +760,7 @@ static const struct check_case cases[] = {
     CASE(an_entry_that_cannot_name_parts_is_damage),
     CASE(what_replaces_a_value_tells_its_parts),
     CASE(a_value_that_nobody_asks_for_leaves_for_small_ones_that_are),
+    CASE(small_values_that_come_after_large_ones_find_room),
     CASE(a_longer_life_is_that_of_the_whole_value),
     CASE(parts_that_nobody_asks_for_go_before_a_value),
     CASE(parts_of_what_was_replaced_go_before_a_value),
