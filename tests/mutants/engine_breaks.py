@@ -359,8 +359,8 @@ _ORDERS = (
     _rule(
         "used_memory_ignored",
         "fmm_memory.c",
-        "    if (s->demand->at_once) {",
-        "    if (false) {",
+        "    if (!s->demand->at_once) {",
+        "    if (true) {",
     ),
     _rule(
         "creators_together",
