@@ -164,10 +164,15 @@ enum fmm_counting {
     FMM_NOT_COUNTED = 2      /* it is no read of the user's */
 };
 
+struct fmm_sighting;
+
 /* What each call needs to know of the moment. */
 struct fmm_call {
     uint64_t now_ms; /* since 1970 */
     int64_t wait_ms; /* for a page lock: 0 try once, < 0 without end */
+    struct fmm_sighting
+        *sighting; /* of fmm_get(): filled where it can be; NULL:
+                                      not wanted */
     enum fmm_counting count;
     bool brief; /* describe the value's length, type and compression,
                         and nothing else */
@@ -285,6 +290,26 @@ uint64_t fmm_serial(const struct fmm_cache *cache);
 enum fmm_status fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
                         const struct fmm_key *key, void *buffer,
                         size_t capacity, struct fmm_meta *meta_out);
+/* Where fmm_get() saw a value. As long as it holds, whatever was made of the value
+ * may stand for it. Good for the fmm_serial() of the cache that filled it, in
+ * forked children too. `word` is 0 before the call, and after it when the place
+ * could not be told: of values in parts, and those read with the page held. */
+struct fmm_sighting {
+    const void *slot, *expiry; /* words in the map */
+    void *hint;
+    uint64_t word;     /* that the slot had */
+    uint64_t position; /* of the entry in its ring, unique for ever */
+    uint64_t index;    /* the word that said where the slots are */
+    int64_t integer;   /* of one that changes in place, with `is_integer` */
+    uint32_t page;
+    bool is_integer, is_tagged;
+};
+/* Read a value again without looking for it. True: it is what was seen, and
+ * lives: nobody had replaced, removed, evicted, expired or cleared it when this
+ * call began; the read is counted and earns credit as of fmm_get(). False: use
+ * that; nothing was counted. Takes no lock. */
+bool fmm_see_again(struct fmm_cache *cache, const struct fmm_call *call,
+                   const struct fmm_sighting *sighting);
 /* Describe a live entry; is no hit for eviction. `meta_out` may be NULL. */
 enum fmm_status fmm_exists(struct fmm_cache *cache,
                            const struct fmm_call *call,

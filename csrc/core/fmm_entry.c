@@ -308,6 +308,12 @@ fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value)
     fmm_store_shared(writable(entry) + FMM_ENTRY_HEADER, (uint64_t)value);
 }
 
+const void *
+fmm_entry_expiry(const struct fmm_entry *entry)
+{
+    return entry->at + EXPIRY_AT;
+}
+
 void
 fmm_entry_set_expiry(const struct fmm_entry *entry, uint64_t expire_at)
 {

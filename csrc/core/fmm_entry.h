@@ -148,6 +148,9 @@ fmm_word64 *fmm_entry_token(const struct fmm_entry *entry);
  * the entry was ended since it was copied. */
 void fmm_entry_follow_lease(const struct fmm_entry *from, unsigned char *copy);
 
+/* The word of its lifetime. */
+const void *fmm_entry_expiry(const struct fmm_entry *entry);
+
 /* Reading and changing the two fields that change in place, one word each. */
 int64_t fmm_entry_integer(const struct fmm_entry *entry);
 void fmm_entry_set_integer(const struct fmm_entry *entry, int64_t value);

@@ -183,7 +183,8 @@ fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
                                   .buffer = buffer,
                                   .capacity = capacity,
                                   .meta = meta_out,
-                                  .parts = &parts};
+                                  .parts = &parts,
+                                  .sighting = call->sighting};
     enum fmm_status status = read_any(cache, &read);
     fmm_count_read(cache, call, key, status);
     return status;

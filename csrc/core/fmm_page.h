@@ -75,10 +75,10 @@ fmm_page_control(unsigned char *base, uint32_t number)
     void *at = base + FMM_HEADER_SIZE + (size_t)number * FMM_CONTROL_SIZE;
     return at;
 }
-/* The same without the rings: enough for fmm_page_load_slot(). */
+/* A page with the index that it was made with. */
 static inline void
-fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
-                uint32_t number, struct fmm_page *out)
+fmm_page_at_first(unsigned char *base, const struct fmm_geometry *geometry,
+                  uint32_t number, struct fmm_page *out)
 {
     unsigned char *at =
         base + geometry->indexes_at + geometry->index_size * number;
@@ -91,6 +91,13 @@ fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
     out->ring_size[FMM_RING_S] = geometry->ring_size[FMM_RING_S];
     out->ring_size[FMM_RING_M] = geometry->ring_size[FMM_RING_M];
     out->number = number;
+}
+/* The same without the rings: enough for fmm_page_load_slot(). */
+static inline void
+fmm_page_glance(unsigned char *base, const struct fmm_geometry *geometry,
+                uint32_t number, struct fmm_page *out)
+{
+    fmm_page_at_first(base, geometry, number, out);
     /* Pairs with the release in fmm_page_change_index(). */
     uint64_t word =
         atomic_load_explicit(&out->control->index, memory_order_acquire);

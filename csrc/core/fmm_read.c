@@ -1,5 +1,7 @@
 #include "fmm_read.h"
 
+#include <string.h>
+
 #include "fmm_hold.h"
 
 #define OVERRUNS_MAX 16
@@ -57,6 +59,48 @@ take_lease(const struct look *look, const struct fmm_found *found)
     describe(look, found);
 }
 
+/* The word that says where these slots are; false: it has changed since. */
+static bool
+find_index_word(const struct look *look, uint64_t *word_out)
+{
+    const struct fmm_geometry *geometry = look->page.geometry;
+    struct fmm_page page;
+    fmm_page_at_first(look->page.base, geometry, look->page.number, &page);
+    *word_out =
+        atomic_load_explicit(&page.control->index, memory_order_acquire);
+    fmm_page_find_index(&page, *word_out);
+    return page.index.slots == look->page.index.slots;
+}
+
+/* Note where a whole and live value was seen. */
+FMM_COLD static void
+take_sighting(const struct look *look, const struct fmm_found *found)
+{
+    const struct fmm_entry *entry = &found->entry;
+    struct fmm_sighting *sighting = look->read->sighting;
+    struct fmm_ring ring;
+    uint64_t index;
+    if (!find_index_word(look, &index)) {
+        return;
+    }
+    fmm_page_ring(&look->page, found->ring, &ring);
+    *sighting = (struct fmm_sighting){
+        .slot = &look->page.index.slots[found->slot],
+        .expiry = fmm_entry_expiry(entry),
+        .hint = &look->page.index.hints[found->slot],
+        .word = found->word,
+        .position =
+            fmm_ring_position(&ring, look->tail[found->ring], found->offset),
+        .index = index,
+        .page = look->page.number,
+        .is_integer = (entry->flags & FMM_ENTRY_INTEGER) != 0,
+        .is_tagged = (entry->flags & FMM_ENTRY_TAGGED) != 0,
+    };
+    if (sighting->is_integer) {
+        memcpy(&sighting->integer, look->read->buffer, sizeof(int64_t));
+    }
+}
+
 /* The key is in this slot, if the bytes were whole. */
 static enum fmm_status
 take_found(const struct look *look, const struct fmm_found *found)
@@ -96,6 +140,9 @@ take_found(const struct look *look, const struct fmm_found *found)
         return FMM_TOO_SMALL;
     }
     take_hit(look, found);
+    if (FMM_UNLIKELY(read->sighting != NULL) && !split) {
+        take_sighting(look, found);
+    }
     return FMM_LIKELY(!split) ? FMM_OK : FMM_SPLIT;
 }
 

@@ -14,6 +14,7 @@ struct fmm_read {
     struct fmm_lease *lease; /* NULL: not wanted */
     struct fmm_parts *parts; /* filled on FMM_SPLIT */
     fmm_word64 **token;      /* NULL, or with `lease`: where its token is */
+    struct fmm_sighting *sighting; /* NULL: not wanted */
 };
 
 /* FMM_OK, FMM_MISS, FMM_TOO_SMALL; FMM_BUSY: lapped 16 times. FMM_SPLIT: the
