@@ -84,6 +84,13 @@ class FastMmap(_core.Cache, Keyspace):
             ``"10s"``, ``"now"``, ``"never"``; 0 is never.
         tombstone_expire_time: Lifetime of tombstones; 0 is ``expire_time``.
         enable_stats: Count reads and hits.
+        near: Bytes, or text such as ``"4m"``, that each process may use to keep
+            finished objects beside the file, and hands out again as long as the
+            file has them: ``bytes``, ``str``, ``int``, ``float``, ``bool``,
+            ``None``. 0 keeps none. ``None`` is 0, and 4 MiB with ``copy=False``.
+        copy: ``False`` promises that nobody changes a value that he gets. Then all
+            values may be kept near, and handed out again, the same object each
+            time.
         context: First argument of the callbacks.
         read_cb: ``read_cb(context, key)`` gives the value of a missing key, or
             ``None``.
@@ -163,6 +170,8 @@ class FastMmap(_core.Cache, Keyspace):
         expire_time: Lifetime = 0,
         tombstone_expire_time: Lifetime = 0,
         enable_stats: bool = False,
+        near: Optional[Size] = None,
+        copy: bool = True,
         context: Any = None,
         read_cb: Any = None,
         write_cb: Any = None,

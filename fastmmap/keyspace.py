@@ -228,6 +228,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         timeout: Union[int, float, None] = None,
         lease_time: Lifetime = LEASE_TIME,
         tags: Union[Iterable[Key], Callable[..., Iterable[Key]]] = (),
+        copy: bool = True,
     ) -> "Decorator": ...
     def memoize(
         self,
@@ -248,6 +249,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         timeout: Union[int, float, None] = None,
         lease_time: Lifetime = LEASE_TIME,
         tags: Union[Iterable[Key], Callable[..., Iterable[Key]]] = (),
+        copy: bool = True,
         **unexpected: Any,
     ) -> Any:
         """Return a decorator that keeps the results of a function in the cache.
@@ -284,6 +286,9 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
             lease_time: As of `get_or_set`.
             tags: As of `get_or_set`, or a function of the same arguments that
                 returns them; 15 at most.
+            copy: ``False`` promises that nobody changes a result: then callers may
+                get the same object again, as of ``functools.lru_cache``. It is kept
+                in the process while the cache has it.
 
         Returns:
             A decorator. What it makes has the function's signature, and
@@ -318,6 +323,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
             stale_on_error,
             cache_exceptions,
             terms,
+            share=not copy,
         )
         decorator = memoize.decorator(plan, naming)
         return decorator if function is None else decorator(function)

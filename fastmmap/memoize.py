@@ -83,6 +83,7 @@ class Plan(NamedTuple):
     exceptions: tuple[type[Exception], ...]
     terms: Terms
     refreshes: bool  #: whether a value may be computed anew while it is read
+    share: bool  #: whether callers may get one object, for they do not change it
     group: Key = ""  #: the tag of all results of the function
 
     def tags_of(self, args: Any, kwargs: Any) -> Iterable[Key]:
@@ -373,7 +374,9 @@ def _wrapper_of(function: _Function, key_of: Callable[..., Key]) -> Callable[...
     ignored = _ignored_by(key_of)
 
     if inspect.iscoroutinefunction(func):
-        memoized = _core.Memoized(*made, _Unsettled, ABSENT, _WAIT, ignored)
+        memoized = _core.Memoized(
+            *made, _Unsettled, ABSENT, _WAIT, ignored, share=plan.share
+        )
         look_up = memoized.call_packed
 
         @functools.wraps(func)
@@ -386,7 +389,8 @@ def _wrapper_of(function: _Function, key_of: Callable[..., Key]) -> Callable[...
         return wait_for
 
     settle = functools.partial(_settle, function)
-    return functools.wraps(func)(_core.Memoized(*made, settle, ABSENT, None, ignored))
+    memoized = _core.Memoized(*made, settle, ABSENT, None, ignored, share=plan.share)
+    return functools.wraps(func)(memoized)
 
 
 class Naming(NamedTuple):
@@ -543,12 +547,14 @@ def plan(
     stale_on_error: Lifetime,
     cache_exceptions: Any,
     terms: Terms,
+    share: bool,
 ) -> Plan:
     """Return the plan of these arguments. Raises TypeError or ValueError."""
     exceptions = _check_exceptions(cache_exceptions, cache.serializer)
     beta, old = _check_early(early), (_check_stale(stale), _check_stale(stale_on_error))
     refreshes = beta > 0 or max(old) > 0
-    made = Plan(cache, expire_time, negative, beta, *old, exceptions, terms, refreshes)
+    terms_of_all = (exceptions, terms, refreshes, share)
+    made = Plan(cache, expire_time, negative, beta, *old, *terms_of_all)
     if negative is not None:
         durations.lifetime_ms(negative)
     never = not callable(expire_time) and made.lifetime_ms(expire_time) < 0

@@ -72,6 +72,15 @@ def parse_size(name: str, value: Optional[Size]) -> int:
     return int(size)
 
 
+def parse_near(name: str, value: Optional[Size]) -> int:
+    """Return a size in bytes, which may be 0; -1 when it was not given."""
+    if value is None:
+        return -1
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    return parse_size(name, value)
+
+
 def parse_count(name: str, value: Optional[int]) -> int:
     """Return a count above 0; 0 when it was not given."""
     if value is None:
@@ -244,6 +253,8 @@ OPTIONS = (
     Option("expire_time", Phase.USE, parse_lifetime, "expire_ms"),
     Option("tombstone_expire_time", Phase.USE, parse_lifetime, "tombstone_ms"),
     Option("enable_stats", Phase.USE, parse_flag, "enable_stats"),
+    Option("near", Phase.USE, parse_near, "near"),
+    Option("copy", Phase.USE, parse_opposite, "share"),
     Option("context", Phase.USE, keep, "context"),
     Option("read_cb", Phase.USE, parse_callback, "read_cb"),
     Option("write_cb", Phase.USE, parse_callback, "write_cb"),

@@ -9,29 +9,29 @@
 #include "fmm_read.h"
 
 static uint64_t
-load_acquire(const void *word)
+load_acquire(const struct fmm_cache *cache, uint32_t eights)
 {
-    return atomic_load_explicit((const fmm_word64 *)word,
-                                memory_order_acquire);
+    const void *at = cache->base + 8 * (uint64_t)eights;
+    return atomic_load_explicit((const fmm_word64 *)at, memory_order_acquire);
 }
 
 /* What an entry may lose while it stays: its number, its tags. */
 FMM_COLD static bool
 is_unchanged(const struct fmm_cache *cache, const struct fmm_sighting *seen,
-             uint64_t now_ms)
+             uint64_t now_ms, int64_t integer)
 {
-    const fmm_word64 *slot = seen->slot;
+    const void *slot = cache->base + 8 * (uint64_t)seen->slot;
     struct fmm_found found;
     struct fmm_page page;
     fmm_page_glance(cache->base, &cache->geometry, seen->page, &page);
     uint64_t slots = (uint64_t)page.index.buckets * FMM_BUCKET_SLOTS;
-    uint64_t number = (uint64_t)(slot - page.index.slots);
+    uint64_t number = (uint64_t)((const fmm_word64 *)slot - page.index.slots);
     if (number >= slots ||
         !fmm_page_load_slot(&page, (uint32_t)number, &found) ||
         found.word != seen->word) {
         return false;
     }
-    if (seen->is_integer && fmm_entry_integer(&found.entry) != seen->integer) {
+    if (seen->is_integer && fmm_entry_integer(&found.entry) != integer) {
         return false;
     }
     return !seen->is_tagged || fmm_read_tags_hold(cache, &found.entry, now_ms);
@@ -45,20 +45,21 @@ is_unchanged(const struct fmm_cache *cache, const struct fmm_sighting *seen,
  * replaced names for ever what it named then. */
 static bool
 is_in_place(const struct fmm_cache *cache, const struct fmm_sighting *seen,
-            uint64_t now_ms)
+            uint64_t now_ms, int64_t integer)
 {
     const struct fmm_control *control =
         fmm_page_control(cache->base, seen->page);
-    if (load_acquire(seen->slot) != seen->word ||
-        load_acquire(&control->index) != seen->index) {
+    if (load_acquire(cache, seen->slot) != seen->word ||
+        atomic_load_explicit(&control->index, memory_order_acquire) >> 32 !=
+            seen->index) {
         return false;
     }
-    uint64_t expire_at = load_acquire(seen->expiry);
+    uint64_t expire_at = load_acquire(cache, seen->expiry);
     if (expire_at != 0 && expire_at <= now_ms) {
         return false;
     }
     if (FMM_UNLIKELY(seen->is_integer || seen->is_tagged) &&
-        !is_unchanged(cache, seen, now_ms)) {
+        !is_unchanged(cache, seen, now_ms, integer)) {
         return false;
     }
     atomic_thread_fence(memory_order_acquire);
@@ -70,18 +71,19 @@ static void
 take_hit(struct fmm_cache *cache, const struct fmm_call *call,
          const struct fmm_sighting *seen)
 {
+    void *hint = cache->base + 4 * (uint64_t)seen->hint;
     if (FMM_UNLIKELY(cache->client.read_only)) {
         return;
     }
-    fmm_hint_hit(seen->hint, fmm_hold_seconds(cache, call->now_ms));
+    fmm_hint_hit(hint, fmm_hold_seconds(cache, call->now_ms));
 }
 
 bool
 fmm_see_again(struct fmm_cache *cache, const struct fmm_call *call,
-              const struct fmm_sighting *seen)
+              const struct fmm_sighting *seen, int64_t integer)
 {
     if (FMM_UNLIKELY(fmm_file_retired(cache)) ||
-        !is_in_place(cache, seen, call->now_ms)) {
+        !is_in_place(cache, seen, call->now_ms, integer)) {
         return false;
     }
     take_hit(cache, call, seen);

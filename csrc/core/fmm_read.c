@@ -1,7 +1,5 @@
 #include "fmm_read.h"
 
-#include <string.h>
-
 #include "fmm_hold.h"
 
 #define OVERRUNS_MAX 16
@@ -59,46 +57,53 @@ take_lease(const struct look *look, const struct fmm_found *found)
     describe(look, found);
 }
 
-/* The word that says where these slots are; false: it has changed since. */
+/* Where the control block says that these slots are; false: it has changed since.
+ */
 static bool
-find_index_word(const struct look *look, uint64_t *word_out)
+find_index(const struct look *look, uint32_t *index_out)
 {
     const struct fmm_geometry *geometry = look->page.geometry;
     struct fmm_page page;
     fmm_page_at_first(look->page.base, geometry, look->page.number, &page);
-    *word_out =
+    uint64_t word =
         atomic_load_explicit(&page.control->index, memory_order_acquire);
-    fmm_page_find_index(&page, *word_out);
+    fmm_page_find_index(&page, word);
+    *index_out = (uint32_t)(word >> 32);
     return page.index.slots == look->page.index.slots;
 }
+
+static uint64_t
+place_of(const struct look *look, const volatile void *at)
+{
+    return (uint64_t)((const volatile unsigned char *)at - look->page.base);
+}
+
+#define SEEN_WITHIN (UINT64_C(16) << 30)
 
 /* Note where a whole and live value was seen. */
 FMM_COLD static void
 take_sighting(const struct look *look, const struct fmm_found *found)
 {
-    const struct fmm_entry *entry = &found->entry;
+    const struct fmm_index *index = &look->page.index;
     struct fmm_sighting *sighting = look->read->sighting;
+    uint64_t expiry = place_of(look, fmm_entry_expiry(&found->entry));
     struct fmm_ring ring;
-    uint64_t index;
-    if (!find_index_word(look, &index)) {
+    if (!find_index(look, &sighting->index) ||
+        look->cache->client.size > SEEN_WITHIN) {
         return;
     }
     fmm_page_ring(&look->page, found->ring, &ring);
-    *sighting = (struct fmm_sighting){
-        .slot = &look->page.index.slots[found->slot],
-        .expiry = fmm_entry_expiry(entry),
-        .hint = &look->page.index.hints[found->slot],
-        .word = found->word,
-        .position =
-            fmm_ring_position(&ring, look->tail[found->ring], found->offset),
-        .index = index,
-        .page = look->page.number,
-        .is_integer = (entry->flags & FMM_ENTRY_INTEGER) != 0,
-        .is_tagged = (entry->flags & FMM_ENTRY_TAGGED) != 0,
-    };
-    if (sighting->is_integer) {
-        memcpy(&sighting->integer, look->read->buffer, sizeof(int64_t));
-    }
+    sighting->word = found->word;
+    sighting->position =
+        fmm_ring_position(&ring, look->tail[found->ring], found->offset);
+    sighting->slot =
+        (uint32_t)(place_of(look, &index->slots[found->slot]) / 8);
+    sighting->expiry = (uint32_t)(expiry / 8);
+    sighting->hint =
+        (uint32_t)(place_of(look, &index->hints[found->slot]) / 4);
+    sighting->page = look->page.number;
+    sighting->is_integer = (found->entry.flags & FMM_ENTRY_INTEGER) != 0;
+    sighting->is_tagged = (found->entry.flags & FMM_ENTRY_TAGGED) != 0;
 }
 
 /* The key is in this slot, if the bytes were whole. */

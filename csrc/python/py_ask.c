@@ -155,7 +155,8 @@ read_appeared(struct cache_object *self, const struct answer *answer,
               PyObject **value)
 {
     bool known_missing;
-    int found = read_plainly(self, answer->key, value, &known_missing);
+    int found =
+        read_plainly(self, answer->key, self->share, value, &known_missing);
     return found == 0 && !known_missing ? 2 : found;
 }
 

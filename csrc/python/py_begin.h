@@ -12,13 +12,13 @@ op_begin(struct cache_object *self, struct op *op)
 {
     struct cache_object *root = self->root;
     uint64_t now_ms = fmm_now_ms();
-    if (FMM_UNLIKELY(root->sections != 0 ||
-                     now_ms - root->checked_ms >= FILE_CHECK_MS) &&
+    if (FMM_UNLIKELY(op_is_slow(root, now_ms)) &&
         op_begin_slow(root, now_ms) < 0) {
         return -1;
     }
     op->call.now_ms = now_ms + (uint64_t)self->state->travel_ms;
     op->call.wait_ms = 0;
+    op->call.sighting = NULL;
     op->call.count = self->enable_stats ? FMM_COUNTED_BY_PAGE : FMM_COUNTED;
     op->call.brief = false;
     op->timeout_ms = self->lock_timeout_ms;

@@ -22,15 +22,28 @@ cache_detach(struct cache_object *self)
     if (map != NULL) {
         mapping_release(map);
     }
+    near_close(&self->near); /* last: it may run code of Python */
 }
 
 void
 cache_set_map(struct cache_object *self, struct mapping *map)
 {
-    cache_detach(self);
+    struct mapping *old = self->map;
     self->map = map;
     self->info = map->info;
     self->told_nameless = self->told_kept = false;
+    if (old != NULL) {
+        mapping_release(old);
+    }
+    near_clear(&self->near); /* last: it may run code of Python */
+}
+
+/* A guarded map may lose bytes at any time, which only ordinary reads notice. */
+void
+cache_keep_near(struct cache_object *self, size_t budget)
+{
+    bool keeps = self->map != NULL && !self->sigbus_guard;
+    near_open(&self->near, keeps ? budget : 0);
 }
 
 int
@@ -179,7 +192,7 @@ cache_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->read_cb);
     Py_VISIT(self->write_cb);
     Py_VISIT(self->delete_cb);
-    return 0;
+    return near_traverse(&self->near, visit, arg);
 }
 
 int
@@ -196,6 +209,7 @@ cache_clear_references(PyObject *object)
     Py_CLEAR(self->read_cb);
     Py_CLEAR(self->write_cb);
     Py_CLEAR(self->delete_cb);
+    near_close(&self->near);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "py_mapping.h"
+#include "py_near.h"
 
 enum serializer_kind {
     SERIALIZER_CALLABLES, /* everything but exact ints goes through them */
@@ -40,6 +41,7 @@ struct cache_object {
     struct codec codec;
     bool enable_stats, sigbus_guard, allow_shared, allow_network_fs, inspect;
     bool read_only;
+    bool share; /* values are not changed by who gets them */
     bool write_back, allow_recursive, cache_not_found;
     bool unlink_on_exit, empty_on_exit;
     bool unlink_last;   /* the file goes with the last that has it open */
@@ -51,6 +53,8 @@ struct cache_object {
     PyObject *context, *read_cb, *write_cb, *delete_cb; /* or NULL */
     PyObject *path;                                     /* str, absolute */
     PyObject *path_bytes; /* the same for the system */
+    struct near near;     /* of a cache: what is kept of its file */
+    bool near_unsaid;     /* off, unless somebody shares values */
     struct fmm_info info; /* of the file; stays after close() */
 };
 
@@ -62,6 +66,8 @@ void cache_dealloc(PyObject *object);
 
 /* Take an open file in place of the one that it has. */
 void cache_set_map(struct cache_object *self, struct mapping *map);
+/* Keep finished objects from now on, in so many bytes. */
+void cache_keep_near(struct cache_object *self, size_t budget);
 /* Leave the file without the work due at exit; fine when closed. */
 void cache_detach(struct cache_object *self);
 /* Attach to the file that has the path now. When there is none, go on with

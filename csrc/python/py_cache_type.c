@@ -218,7 +218,7 @@ PyDoc_STRVAR(cache_configure_doc,
 "_configure($self, /, dumps, loads, compress, decompress, *,\
  compress_min_size, expire_ms, tombstone_ms, lock_timeout_ms, enable_stats,\
  context, read_cb, write_cb, delete_cb, cache_not_found, write_back,\
- allow_recursive)\n\
+ allow_recursive, near, share)\n\
 --\n\
 \n\
 Say how the cache is used.");
@@ -242,19 +242,21 @@ cache_configure(PyObject *object, PyObject *args, PyObject *kwargs)
                                        "cache_not_found",
                                        "write_back",
                                        "allow_recursive",
+                                       "near",
+                                       "share",
                                        NULL};
     struct cache_object *self = (struct cache_object *)object;
     PyObject *dumps, *loads, *compress, *decompress;
     PyObject *context, *read_cb, *write_cb, *delete_cb;
-    Py_ssize_t min_size;
+    Py_ssize_t min_size, near;
     long long expire_ms, tombstone_ms, lock_timeout_ms;
-    int enable_stats, cache_not_found, write_back, allow_recursive;
+    int enable_stats, cache_not_found, write_back, allow_recursive, share;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OOOO$nLLLpOOOOppp:_configure",
+            args, kwargs, "OOOO$nLLLpOOOOpppnp:_configure",
             (char **)(uintptr_t)list, &dumps, &loads, &compress, &decompress,
             &min_size, &expire_ms, &tombstone_ms, &lock_timeout_ms,
             &enable_stats, &context, &read_cb, &write_cb, &delete_cb,
-            &cache_not_found, &write_back, &allow_recursive)) {
+            &cache_not_found, &write_back, &allow_recursive, &near, &share)) {
         return NULL;
     }
     keep(&self->codec.dumps, dumps);
@@ -273,6 +275,9 @@ cache_configure(PyObject *object, PyObject *args, PyObject *kwargs)
     self->cache_not_found = cache_not_found;
     self->write_back = write_back;
     self->allow_recursive = allow_recursive;
+    self->share = share;
+    self->near_unsaid = near < 0;
+    cache_keep_near(self, near >= 0 ? (size_t)near : share ? NEAR_DEFAULT : 0);
     Py_RETURN_NONE;
 }
 

@@ -12,7 +12,7 @@ static int
 read_through(struct cache_object *self, PyObject *key, PyObject **value)
 {
     bool known_missing;
-    int found = read_plainly(self, key, value, &known_missing);
+    int found = read_plainly(self, key, self->share, value, &known_missing);
     if (FMM_LIKELY(found != 0) || known_missing || self->read_cb == NULL) {
         return found;
     }

@@ -95,7 +95,7 @@ cache_get_or_set(struct cache_object *self, PyObject *const *values,
     if (FMM_UNLIKELY(!is_plain(out[1]))) {
         return hand_over(self, "_get_or_set", &args);
     }
-    int found = unreadable_read(self, out[0], &value);
+    int found = unreadable_read(self, out[0], self->share, &value);
     if (FMM_UNLIKELY(found == 0)) {
         return hand_over(self, "_compute", &args);
     }

@@ -53,6 +53,7 @@ inherit(struct cache_object *self, const struct cache_object *parent)
     self->tombstone_ms = parent->tombstone_ms;
     self->enable_stats = parent->enable_stats;
     self->sigbus_guard = parent->sigbus_guard;
+    self->share = parent->share;
     self->codec = parent->codec;
     Py_XINCREF(self->codec.dumps);
     Py_XINCREF(self->codec.loads);

@@ -64,7 +64,7 @@ collect(struct cache_object *self, const struct some_keys *some,
     PyObject *value;
     int found = 0;
     for (int i = 0; i < some->count && found >= 0; i++) {
-        found = read_hashed(self, &some->keys[i], &value);
+        found = read_hashed(self, some->objects[i], &some->keys[i], &value);
         if (found > 0) {
             found = PyDict_SetItem(result, some->objects[i], value);
             Py_DECREF(value);

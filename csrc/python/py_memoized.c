@@ -22,6 +22,7 @@ struct memoized_object {
     PyObject *dict, *weak_references;
     struct known_keys known;
     bool steady; /* the same arguments have the same key always */
+    bool share;  /* results are not changed by who gets them */
     bool brief;  /* waits for no page: the value is `unknown` then */
 };
 
@@ -61,7 +62,7 @@ glance(struct memoized_object *self, PyObject *key, PyObject **value)
     if (attempt == NULL) {
         return -1;
     }
-    int found = unreadable_read(self->cache, key, value);
+    int found = unreadable_read(self->cache, key, self->share, value);
     attempt_end(attempt);
     if (found < 0 && PyErr_ExceptionMatches(self->state->page_busy)) {
         PyErr_Clear();
@@ -77,8 +78,9 @@ FMM_NOINLINE static PyObject *
 find_value(struct memoized_object *self, PyObject *key)
 {
     PyObject *value;
-    int found = self->brief ? glance(self, key, &value)
-                            : unreadable_read(self->cache, key, &value);
+    int found = self->brief
+                    ? glance(self, key, &value)
+                    : unreadable_read(self->cache, key, self->share, &value);
     if (FMM_UNLIKELY(found == 0)) {
         return Py_NewRef(self->absent);
     }
@@ -180,15 +182,16 @@ memoized_init(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static const char *const list[] = {"cache",   "counts", "key_of",
                                        "settle",  "absent", "unknown",
-                                       "ignored", NULL};
+                                       "ignored", "share",  NULL};
     struct memoized_object *self = memoized_of(object);
     struct module_state *state = state_of_type(Py_TYPE(object));
     PyObject *cache, *counts, *key_of, *function, *absent, *unknown, *ignored;
+    int share = 0;
     if (state == NULL ||
         !PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!O!OOOOO:Memoized", (char **)(uintptr_t)list,
+            args, kwargs, "O!O!OOOOO|p:Memoized", (char **)(uintptr_t)list,
             state->keyspace_type, &cache, state->counts_type, &counts, &key_of,
-            &function, &absent, &unknown, &ignored)) {
+            &function, &absent, &unknown, &ignored, &share)) {
         return -1;
     }
     if (self->cache != NULL) {
@@ -211,6 +214,11 @@ memoized_init(PyObject *object, PyObject *args, PyObject *kwargs)
     self->absent = Py_NewRef(absent);
     self->unknown = Py_NewRef(unknown);
     self->brief = unknown != Py_None;
+    self->share = share || self->cache->share;
+    struct cache_object *root = self->cache->root;
+    if (share && root->near_unsaid && root->near.sets == NULL) {
+        cache_keep_near(root, NEAR_DEFAULT);
+    }
     return 0;
 }
 
@@ -329,7 +337,8 @@ static PyMemberDef memoized_members[] = {
 };
 
 PyDoc_STRVAR(memoized_doc,
-"Memoized(cache, counts, key_of, settle, absent, unknown, ignored)\n\
+"Memoized(cache, counts, key_of, settle, absent, unknown, ignored,\
+ share=False)\n\
 --\n\
 \n\
 A function whose results are in a cache, under the keys that ``key_of`` makes.\n\
@@ -338,7 +347,8 @@ A function whose results are in a cache, under the keys that ``key_of`` makes.\n
 ``value`` is a record of fastmmap.memoize, or ``absent``; or ``unknown``, if\n\
 that is not None, for a value that one would have to wait for. ``ignored`` has\n\
 the bits of positional arguments that make no part of the key; None: keys may\n\
-depend on more than the arguments.");
+depend on more than the arguments. With ``share`` results are not changed by who\n\
+gets them.");
 
 static PyType_Slot memoized_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)memoized_doc},

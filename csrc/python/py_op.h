@@ -35,6 +35,13 @@ op_now(const struct cache_object *self)
     return fmm_now_ms() + (uint64_t)self->state->travel_ms;
 }
 
+/* Whether an operation has more to do when it begins than to tell the time. */
+static inline bool
+op_is_slow(const struct cache_object *root, uint64_t now_ms)
+{
+    return root->sections != 0 || now_ms - root->checked_ms >= FILE_CHECK_MS;
+}
+
 /* Hash a key, unless it was for this file. */
 static inline void
 op_hash_key(const struct fmm_cache *cache, struct fmm_key *key)

@@ -32,10 +32,11 @@ PyObject *read_entry(const struct cache_object *self,
 #define READ_UNDECODED (-2)
 
 /* Look a key up without read_cb. A new reference in `*value`; returns 1, 0
- * when there is none, -1 or READ_UNDECODED with an exception.
+ * when there is none, -1 or READ_UNDECODED with an exception. With `share` the
+ * value will not be changed, so others may have it, too.
  * `*known_missing` tells that read_cb found nothing before. */
-int read_plainly(struct cache_object *self, PyObject *key, PyObject **value,
-                 bool *known_missing);
-/* The same for a key that is set, as of op_set_key(). */
-int read_hashed(struct cache_object *self, const struct fmm_key *key,
-                PyObject **value);
+int read_plainly(struct cache_object *self, PyObject *key, bool share,
+                 PyObject **value, bool *known_missing);
+/* The same for a key that is set to an object, as of op_set_key(). */
+int read_hashed(struct cache_object *self, PyObject *object,
+                const struct fmm_key *key, PyObject **value);

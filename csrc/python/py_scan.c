@@ -147,7 +147,8 @@ record_split(struct cache_object *cache, PyObject *key)
 {
     PyObject *whole = NULL;
     bool known_missing;
-    return read_plainly(cache, key, &whole, &known_missing) > 0 ? whole : NULL;
+    return read_plainly(cache, key, false, &whole, &known_missing) > 0 ? whole
+                                                                       : NULL;
 }
 
 /* The value of a record. NULL, without an exception for one that is left out:

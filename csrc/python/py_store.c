@@ -295,7 +295,7 @@ set_default(struct cache_object *self, struct store_request *request)
 {
     for (int round = 0;; round++) {
         PyObject *value;
-        int found = unreadable_read(self, request->key, &value);
+        int found = unreadable_read(self, request->key, self->share, &value);
         if (found != 0) {
             return found > 0 ? value : NULL;
         }

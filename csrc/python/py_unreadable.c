@@ -154,10 +154,11 @@ read_again(struct cache_object *self, PyObject *key, PyObject **value)
 }
 
 int
-unreadable_read(struct cache_object *self, PyObject *key, PyObject **value)
+unreadable_read(struct cache_object *self, PyObject *key, bool share,
+                PyObject **value)
 {
     bool known_missing;
-    int found = read_plainly(self, key, value, &known_missing);
+    int found = read_plainly(self, key, share, value, &known_missing);
     if (FMM_UNLIKELY(found == READ_UNDECODED)) {
         found = read_again(self, key, value);
     }
@@ -190,7 +191,7 @@ cache_find(struct cache_object *self, PyObject *const *values,
              0) {
         return NULL;
     }
-    int found = unreadable_read(self, out[0], &value);
+    int found = unreadable_read(self, out[0], self->share, &value);
     if (found > 0) {
         return value;
     }

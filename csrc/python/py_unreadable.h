@@ -14,5 +14,5 @@ int unreadable_tell(const struct cache_object *self, PyObject *key,
 /* Look a key up like get(), for one who can compute it: a value that
  * cannot be read is logged, removed unless it has changed since, and missing.
  * One that is yet to be written back is an exception: it would be lost. */
-int unreadable_read(struct cache_object *self, PyObject *key,
+int unreadable_read(struct cache_object *self, PyObject *key, bool share,
                     PyObject **value);

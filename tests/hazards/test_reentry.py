@@ -29,6 +29,8 @@ def configure(cache: FastMmap, **given: Any) -> None:
         "cache_not_found": False,
         "write_back": False,
         "allow_recursive": False,
+        "near": 0,
+        "share": False,
     }
     cache._configure(*functions, **{**defaults, **given})
 

@@ -451,6 +451,8 @@ def configure_again(world: World) -> None:
         cache_not_found=choose((False, True)),
         write_back=choose((False, True)),
         allow_recursive=choose((False, True)),
+        near=choose((0, 4096, 1 << 20)),
+        share=choose((False, True)),
     )
 
 

@@ -55,7 +55,7 @@ CONTRACT = {
         "(first=None, *, expire_time=None, key=None, ignore=(), typed=False, "
         "name=None, version=None, negative=None, early=0.0, stale=0, "
         "stale_on_error=0, cache_exceptions=(), "
-        "timeout=None, lease_time=60, tags=(), **unexpected)"
+        "timeout=None, lease_time=60, tags=(), copy=True, **unexpected)"
     ),
     "namespace": "(name)",
     "invalidate_tag": "(tag)",
@@ -87,6 +87,8 @@ OPTIONS = {
     "expire_time": 0,
     "tombstone_expire_time": 0,
     "enable_stats": False,
+    "near": None,
+    "copy": True,
     "context": None,
     "read_cb": None,
     "write_cb": None,
