@@ -240,7 +240,7 @@ def fuzzer(target: str, length_max: int) -> Catcher:
 
 UNIT = (
     "entry ring header options page index verify cache scan dirty modseq evict lease "
-    "lease_end parts directory groups hand turn victim grow mismatch memory"
+    "lease_end parts directory groups hand turn victim grow mismatch memory near"
 )
 CATCHERS = (
     *(c_test(name) for name in UNIT.split()),

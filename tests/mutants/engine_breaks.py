@@ -851,7 +851,46 @@ _RULES = (
     ),
 )
 
-BREAKS = (*_BOUNDS, *_ORDERS, *_RULES)
+_NEAR = (
+    _rule(
+        "near_slot",
+        "fmm_near.c",
+        "load_acquire(cache, seen->slot) != seen->word",
+        "false",
+    ),
+    _rule("near_index", "fmm_near.c", ">> 32 !=\n            seen->index", "== 1"),
+    _rule("near_expiry", "fmm_near.c", "expire_at <= now_ms", "false"),
+    _rule("near_lap", "fmm_near.c", " <= seen->position;", " < UINT64_MAX;"),
+    _rule("near_retired", "fmm_near.c", "fmm_file_retired(cache)", "false"),
+    _rule(
+        "near_integer",
+        "fmm_near.c",
+        "seen->is_integer && fmm_entry_integer(&found.entry) != integer",
+        "false",
+    ),
+    _rule(
+        "near_tags",
+        "fmm_near.c",
+        "fmm_read_tags_hold(cache, &found.entry, now_ms);",
+        "true;",
+    ),
+    _rule(
+        "near_credit",
+        "fmm_near.c",
+        "    take_hit(cache, call, seen);\n",
+        "",
+    ),
+    _rule("near_uncounted", "fmm_near.c", "FMM_COUNT_HITS", "FMM_COUNT_STORES"),
+    _rule("near_hint", "fmm_near.c", "FMM_UNLIKELY(cache->client.read_only)", "false"),
+    _rule(
+        "near_parts",
+        "fmm_read.c",
+        "FMM_UNLIKELY(read->sighting != NULL) && !split",
+        "read->sighting != NULL",
+    ),
+)
+
+BREAKS = (*_BOUNDS, *_ORDERS, *_RULES, *_NEAR)
 
 # What is left out here, nothing may depend on.
 HARMLESS = (

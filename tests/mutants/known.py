@@ -64,6 +64,8 @@ _BY_CATCHER = {
     "test_grow": "index_before_slots index_over_entry",
     "test_hostile": "tail_within_ring",
     "test_hand": "hand_bucket",
+    "test_near": "near_slot near_index near_expiry near_lap near_retired near_integer "
+    "near_tags near_credit near_uncounted near_hint near_parts",
     "test_crash_open": "identity_before_locks name_before_content",
 }
 

@@ -700,6 +700,114 @@ _SERVERS = (
     ),
 )
 
+_NEAR = (
+    _break(
+        "what_can_be_changed_is_kept",
+        f"{_BINDING}py_near.c",
+        "    return PyBytes_CheckExact(value) || PyUnicode_CheckExact(value) ||\n",
+        "    return true || PyUnicode_CheckExact(value) ||\n",
+        f"{_UNIT}test_near.py::test_what_can_be_changed_is_made_anew_each_time",
+    ),
+    _break(
+        "what_is_shared_is_for_all",
+        f"{_BINDING}py_near.c",
+        "one->shared && !ask->share",
+        "false",
+        f"{_UNIT}test_near.py::test_a_shared_object_is_for_those_who_promised",
+    ),
+    _break(
+        "what_is_kept_is_not_looked_after",
+        f"{_BINDING}py_near.c",
+        "            !fmm_see_again(cache, call, &one->place, integer_of(one)))) {\n",
+        "            one->place.word == 0 && integer_of(one))) {\n",
+        f"{_UNIT}test_near.py::test_a_change_by_another_is_seen_at_once",
+        f"{_HAZARDS}test_near_coherence.py::test_nobody_gets_what_was_changed_before_he_asked",
+        f"{_HAZARDS}test_near_coherence.py::test_the_same_place_a_lap_later_is_another_value",
+        f"{_HAZARDS}test_near_coherence.py::"
+        "test_a_child_goes_on_with_what_is_near_and_its_changes_are_seen",
+    ),
+    _break(
+        "a_lap_later_is_near",
+        f"{_CORE}fmm_near.c",
+        " <= seen->position;",
+        " < UINT64_MAX;",
+        f"{_HAZARDS}test_near_coherence.py::test_nobody_gets_what_was_changed_before_he_asked",
+        f"{_HAZARDS}test_near_coherence.py::test_the_same_place_a_lap_later_is_another_value",
+    ),
+    _break(
+        "the_number_that_is_kept_is_not_told",
+        f"{_BINDING}py_near.c",
+        "? PyLong_AsLongLong(one->value)",
+        "? 70000",
+        f"{_UNIT}test_near.py::test_what_nobody_can_change_comes_back_as_it_was",
+        f"{_UNIT}test_near.py::test_a_number_that_is_kept_is_the_same_object",
+    ),
+    _break(
+        "near_before_the_rules",
+        f"{_BINDING}py_read.c",
+        "    if (FMM_UNLIKELY(op_is_slow(self, now_ms))) {\n",
+        "    if (false) {\n",
+        f"{_UNIT}test_near.py::test_a_section_refuses_what_is_near_as_well",
+    ),
+    _break(
+        "near_has_another_clock",
+        f"{_BINDING}py_read.c",
+        "        .now_ms = now_ms + (uint64_t)self->state->travel_ms,\n",
+        "        .now_ms = now_ms,\n",
+        f"{_UNIT}test_near.py::test_a_lifetime_ends_near_as_well",
+    ),
+    _break(
+        "near_counts_for_few",
+        f"{_BINDING}py_read.c",
+        "        .count = self->enable_stats ? FMM_COUNTED_BY_PAGE : FMM_COUNTED,\n",
+        "        .count = FMM_COUNTED,\n",
+        f"{_UNIT}test_near.py::test_hits_count_and_earn_credit",
+    ),
+    _break(
+        "a_closed_cache_keeps",
+        f"{_BINDING}py_cache.c",
+        "    near_close(&self->near); /* last: it may run code of Python */\n",
+        "",
+        f"{_UNIT}test_near.py::test_a_closed_cache_serves_nothing_and_keeps_nothing",
+        f"{_HAZARDS}test_near_coherence.py::test_nothing_is_kept_of_a_closed_cache",
+    ),
+    _break(
+        "what_is_kept_is_not_collected",
+        f"{_BINDING}py_cache.c",
+        "    return near_traverse(&self->near, visit, arg);\n",
+        "    return 0;\n",
+        f"{_UNIT}test_near.py::test_circles_through_what_is_kept_are_collected",
+    ),
+    _break(
+        "a_guarded_file_is_near",
+        f"{_BINDING}py_cache.c",
+        "    bool keeps = self->map != NULL && !self->sigbus_guard;\n",
+        "    bool keeps = self->map != NULL;\n",
+        f"{_UNIT}test_near.py::test_a_guarded_file_keeps_nothing",
+    ),
+    _break(
+        "the_budget_is_no_bound",
+        f"{_BINDING}py_near.c",
+        "    return near->used + charge <= near->budget;\n",
+        "    return near->budget != 0;\n",
+        f"{_UNIT}test_near.py::test_the_budget_bounds_what_is_kept",
+    ),
+    _break(
+        "all_are_kept_where_all_is_full",
+        f"{_BINDING}py_near.c",
+        "near->draw++ % DRAWS == 0",
+        "near->draw++ != 0",
+        f"{_UNIT}test_near.py::test_keys_in_turn_do_not_drive_each_other_out",
+    ),
+    _break(
+        "subclasses_are_near",
+        f"{_BINDING}py_read.c",
+        "    if (FMM_UNLIKELY(!PyUnicode_CheckExact(ask->key))) {\n",
+        "    if (FMM_UNLIKELY(!PyUnicode_Check(ask->key))) {\n",
+        f"{_UNIT}test_near.py::test_subclasses_of_str_are_no_keys_to_be_kept",
+    ),
+)
+
 BREAKS = (
     _THREADS
     + _FORKS
@@ -710,4 +818,5 @@ BREAKS = (
     + _COMPUTING
     + _LOCKS
     + _SERVERS
+    + _NEAR
 )
