@@ -24,6 +24,8 @@ from fastmmap import FastMmap
 from fastmmap.sync import Counter, Lock, RateLimiter, RLock, Semaphore
 
 OURS = "fastmmap"
+DICT = "dict"
+NEAR_KEYS = (300, 1000, 10_000)
 #: A door, and by whom.
 Name = tuple[str, str]
 Cases = dict[Name, Loop]
@@ -32,6 +34,17 @@ Cases = dict[Name, Loop]
 TARGETS: dict[Name, tuple[Name, float]] = {
     ("memoize", OURS): (("memoize", "functools.lru_cache"), 2.0),
     ("memoize, async", OURS): (("memoize, async", "a plain coroutine"), 3.0),
+    **{
+        (f"get, near, {keys} keys", OURS): (
+            (f"get, near, {keys} keys", DICT),
+            2.5 if keys > 1000 else 1.5,
+        )
+        for keys in NEAR_KEYS
+    },
+    ("get of a small dict, copy=False", OURS): (
+        ("get of a small dict, copy=False", DICT),
+        2.0,
+    ),
     ("get_or_set", OURS): (("get", OURS), 1.3),
     ("Lock", OURS): (("get", OURS), 12.0),
     ("RateLimiter.take", OURS): (("get", OURS), 12.0),
@@ -206,6 +219,31 @@ def of_calls(directory: Path, keys: int) -> Cases:
     }
 
 
+def warm(loop: Loop, keys: int) -> Loop:
+    """Let keys be asked for until they are near; return the loop."""
+    loop(8 * keys)
+    return loop
+
+
+def of_near(directory: Path, keys: int) -> Cases:
+    """Return the loops of what is kept near, each beside a dict."""
+    cases: Cases = {}
+    for count in NEAR_KEYS:
+        cache = FastMmap(directory / f"near {count}", near="4m", serializer="raw")
+        names, door = keys_of("key", count), f"get, near, {count} keys"
+        held = dict.fromkeys(names, RAW)
+        cache.set_many(held)
+        cases[door, OURS] = warm(calls(cache.get, names), count)
+        cases[door, DICT] = calls(held.get, names)
+    shared, door = FastMmap(directory / "shared", copy=False), "get of a small dict"
+    names = keys_of("key", keys)
+    records: dict[str, Any] = {name: dict(RECORD) for name in names}
+    shared.set_many(records)
+    cases[f"{door}, copy=False", OURS] = warm(calls(shared.get, names), keys)
+    cases[f"{door}, copy=False", DICT] = calls(records.get, names)
+    return cases
+
+
 # -------------------------------------------------------------------- frameworks
 
 
@@ -297,6 +335,7 @@ def cases_of(directory: Path, keys: int, skipped: Skipped, stack: ExitStack) -> 
     runner = asyncio.new_event_loop()
     stack.callback(runner.close)
     cases = of_calls(directory, keys)
+    cases.update(of_near(directory, keys))
     cases.update(of_memoize(directory, keys, skipped))
     cases.update(of_coroutines(directory, keys, runner))
     adapters: dict[str, Callable[[], Cases]] = {

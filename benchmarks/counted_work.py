@@ -49,6 +49,18 @@ def nothing(keys: Keys) -> None:
     """Leave the keys missing."""
 
 
+def bring_near(cache: FastMmap) -> Callable[[Keys], None]:
+    """Return what stores values, and asks for them until they are kept near."""
+
+    def prepare(keys: Keys) -> None:
+        for key in keys:
+            cache.set(key, RAW)
+            for _ in range(4):
+                cache.get(key)
+
+    return prepare
+
+
 def each(call: Callable[[Any], Any]) -> Callable[[Keys], None]:
     """Return the loop that calls with each key."""
 
@@ -69,8 +81,10 @@ def each_with(call: Callable[[Any, Any], Any], value: Any) -> Callable[[Keys], N
     return loop
 
 
-def operations(cache: FastMmap, small: FastMmap) -> dict[str, Operation]:
-    """Return what is counted; `small` evicts for each new key."""
+def operations(
+    cache: FastMmap, small: FastMmap, near: FastMmap
+) -> dict[str, Operation]:
+    """Return what is counted; `small` evicts for each new key, `near` keeps objects."""
     raw = each_with(cache.set, RAW)
     numbers = each_with(cache.set, 1)
     dicts = each_with(cache.set, SMALL)
@@ -85,6 +99,8 @@ def operations(cache: FastMmap, small: FastMmap) -> dict[str, Operation]:
 
     return {
         "get hit": Operation(each(cache.get), raw),
+        "get near": Operation(each(near.get), bring_near(near)),
+        "get not near": Operation(each(near.get), each_with(near.set, RAW)),
         "get miss": Operation(each(cache.get), nothing),
         "[] hit": Operation(subscript, raw),
         "exists": Operation(each(cache.exists), raw),
@@ -124,7 +140,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         cache = FastMmap(f"{directory}/cache", cache_size="32m")
         small = FastMmap(f"{directory}/small", cache_size="128k", num_pages=2)
-        done = [run(*named) for named in operations(cache, small).items()]
+        near = FastMmap(f"{directory}/near", cache_size="32m", near="4m")
+        done = [run(*named) for named in operations(cache, small, near).items()]
         print(json.dumps(done))
 
 

@@ -553,8 +553,17 @@ def plan(
     exceptions = _check_exceptions(cache_exceptions, cache.serializer)
     beta, old = _check_early(early), (_check_stale(stale), _check_stale(stale_on_error))
     refreshes = beta > 0 or max(old) > 0
-    terms_of_all = (exceptions, terms, refreshes, share)
-    made = Plan(cache, expire_time, negative, beta, *old, *terms_of_all)
+    made = Plan(
+        cache,
+        expire_time,
+        negative,
+        beta,
+        *old,
+        exceptions,
+        terms,
+        refreshes,
+        share,
+    )
     if negative is not None:
         durations.lifetime_ms(negative)
     never = not callable(expire_time) and made.lifetime_ms(expire_time) < 0
