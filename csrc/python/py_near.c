@@ -13,12 +13,21 @@
 
 /* ------------------------------------------------------------------ its life */
 
+#define SET_SIZE \
+    (sizeof(struct near_set) + NEAR_WAYS * sizeof(struct near_way))
+
+static inline struct near_way *
+way_of(const struct near *near, const struct near_set *set, uint32_t way)
+{
+    return &near->ways[(size_t)(set - near->sets) * NEAR_WAYS + way];
+}
+
 /* The largest power of two that the budget has room for. */
 static uint64_t
 sets_for(size_t budget)
 {
     uint64_t sets = 1;
-    while (sets * 2 * sizeof(struct near_set) <= budget / SHARE_OF_SETS) {
+    while (sets * 2 * SET_SIZE <= budget / SHARE_OF_SETS) {
         sets *= 2;
     }
     return sets;
@@ -35,7 +44,7 @@ static void
 take_out(struct near *near, struct near_set *set, uint32_t way,
          struct leavings *out)
 {
-    struct near_way *one = &set->ways[way];
+    struct near_way *one = way_of(near, set, way);
     if (one->key == NULL) {
         return;
     }
@@ -82,13 +91,14 @@ void
 near_open(struct near *near, size_t budget)
 {
     uint64_t sets = sets_for(budget);
-    size_t bytes = sets * sizeof(struct near_set);
+    size_t bytes = sets * SET_SIZE;
     void *memory = bytes <= budget ? PyMem_Calloc(1, bytes + LINE) : NULL;
     struct near old = *near;
     *near = (struct near){.sets = NULL};
     if (memory != NULL) {
         uintptr_t at = ((uintptr_t)memory + LINE - 1) & ~(uintptr_t)(LINE - 1);
-        near->sets = (struct near_set *)at;
+        near->ways = (struct near_way *)at;
+        near->sets = (struct near_set *)(near->ways + sets * NEAR_WAYS);
         near->memory = memory;
         near->mask = sets - 1;
         near->budget = budget;
@@ -102,8 +112,9 @@ near_traverse(const struct near *near, visitproc visit, void *arg)
 {
     for (uint64_t i = 0; near->sets != NULL && i <= near->mask; i++) {
         for (uint32_t way = 0; way < NEAR_WAYS; way++) {
-            if (near->sets[i].ways[way].shared) {
-                Py_VISIT(near->sets[i].ways[way].value);
+            const struct near_way *one = &near->ways[i * NEAR_WAYS + way];
+            if (one->shared) {
+                Py_VISIT(one->value);
             }
         }
     }
@@ -136,10 +147,11 @@ is_same_key(PyObject *a, PyObject *b)
 
 /* The way of a key; NEAR_WAYS: it is not kept. */
 static inline uint32_t
-find_way(const struct near_set *set, const struct near_ask *ask)
+find_way(const struct near *near, const struct near_set *set,
+         const struct near_ask *ask)
 {
     for (uint32_t way = 0; way < NEAR_WAYS; way++) {
-        const struct near_way *one = &set->ways[way];
+        const struct near_way *one = way_of(near, set, way);
         if (set->hashes[way] == ask->hash && one->key != NULL &&
             one->scoped == ask->scoped && is_same_key(one->key, ask->key)) {
             return way;
@@ -171,11 +183,11 @@ near_serve(struct near *near, struct fmm_cache *cache,
            const struct fmm_call *call, const struct near_ask *ask)
 {
     struct near_set *set = near_set_of(near, ask->hash);
-    uint32_t way = find_way(set, ask);
+    uint32_t way = find_way(near, set, ask);
     if (FMM_UNLIKELY(way == NEAR_WAYS)) {
         return NULL;
     }
-    const struct near_way *one = &set->ways[way];
+    const struct near_way *one = way_of(near, set, way);
     if (FMM_UNLIKELY(one->shared && !ask->share)) {
         return NULL;
     }
@@ -196,8 +208,9 @@ static bool
 has_room(const struct near *near, const struct near_set *set)
 {
     return near->used + RESERVE <= near->budget &&
-           (set->ways[0].key == NULL || set->ways[1].key == NULL ||
-            set->ways[2].key == NULL);
+           (way_of(near, set, 0)->key == NULL ||
+            way_of(near, set, 1)->key == NULL ||
+            way_of(near, set, 2)->key == NULL);
 }
 
 /* Where something has to go for it, few are kept: keys that are asked for in
@@ -267,11 +280,12 @@ make_room(struct near *near, size_t charge, struct leavings *out)
 /* The way of a new one: its own, a free one, or that of the next in turn without
  * a hit since its last. */
 static uint32_t
-choose_way(struct near_set *set, const struct near_ask *ask)
+choose_way(const struct near *near, struct near_set *set,
+           const struct near_ask *ask)
 {
-    uint32_t way = find_way(set, ask);
+    uint32_t way = find_way(near, set, ask);
     for (uint32_t i = 0; i < NEAR_WAYS && way == NEAR_WAYS; i++) {
-        way = set->ways[i].key == NULL ? i : NEAR_WAYS;
+        way = way_of(near, set, i)->key == NULL ? i : NEAR_WAYS;
     }
     while (way == NEAR_WAYS) {
         uint32_t next = set->turn++ % NEAR_WAYS;
@@ -288,7 +302,7 @@ put(struct near *near, const struct near_ask *ask, uint32_t way,
     struct near_set *set = near_set_of(near, ask->hash);
     Py_INCREF(one->key);
     Py_INCREF(one->value);
-    set->ways[way] = *one;
+    *way_of(near, set, way) = *one;
     set->hashes[way] = ask->hash;
     near->used += one->charge;
 }
@@ -312,7 +326,7 @@ near_keep(struct near *near, const struct near_ask *ask,
         .scoped = ask->scoped,
     };
     struct near_set *set = near_set_of(near, ask->hash);
-    uint32_t way = choose_way(set, ask);
+    uint32_t way = choose_way(near, set, ask);
     take_out(near, set, way, &out);
     if (make_room(near, charge, &out)) {
         put(near, ask, way, &one);

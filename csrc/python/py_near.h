@@ -22,24 +22,23 @@ struct near_way {
     bool scoped;     /* the key of a namespace; the scope is in the hash */
 };
 
-/* Four lines, of which the first says what is in the others, and which key was
- * asked for once. */
+/* What a few of them have in common: half a line. Those that are kept lie apart, so
+ * that what is not costs no more than this. */
 struct near_set {
     uint64_t hashes[NEAR_WAYS];
-    uint64_t noted;   /* the hash of that key */
+    uint32_t noted;   /* the upper half of that of a key asked for once */
     uint8_t patience; /* how many others come before another is noted */
     uint8_t used;     /* a bit for each way that had a hit lately */
     uint8_t turn;     /* which one goes next */
     uint8_t calm;     /* how often one is not kept, for it would change */
-    uint32_t reserved[7];
-    struct near_way ways[NEAR_WAYS];
 };
 
 static_assert(sizeof(struct near_way) == 64, "one line");
-static_assert(sizeof(struct near_set) == 256, "four lines");
+static_assert(sizeof(struct near_set) == 32, "half a line");
 
 struct near {
     struct near_set *sets; /* NULL: off */
+    struct near_way *ways; /* NEAR_WAYS of each */
     uint64_t mask;
     void *memory;        /* that they are in; owned */
     size_t budget, used; /* bytes */
@@ -104,11 +103,11 @@ near_look(struct near *near, uint64_t hash)
         set->hashes[2] == hash) {
         return NEAR_HAS;
     }
-    if (FMM_UNLIKELY(set->noted == hash)) {
+    if (FMM_UNLIKELY(set->noted == (uint32_t)(hash >> 32))) {
         return near_wants(near, set) ? NEAR_WANTED : NEAR_NOT;
     }
     if (set->patience-- == 0) {
-        set->noted = hash;
+        set->noted = (uint32_t)(hash >> 32);
         set->patience = NEAR_WAYS;
     }
     return NEAR_NOT;
