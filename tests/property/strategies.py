@@ -232,6 +232,7 @@ class Setup(NamedTuple):
     allow_recursive: bool
     lifetime: tuple[Any, float]
     tombstone_lifetime: Any
+    near: Any
 
     def options(self, store: Store) -> dict[str, Any]:
         return {
@@ -244,6 +245,7 @@ class Setup(NamedTuple):
             "expire_time": self.lifetime[0],
             "tombstone_expire_time": self.tombstone_lifetime,
             "enable_stats": True,
+            "near": self.near,
             "unlink_on_exit": False,
         }
 
@@ -273,4 +275,5 @@ setups = st.builds(
     allow_recursive=st.booleans(),
     lifetime=st.sampled_from(LIFETIMES[1:]),
     tombstone_lifetime=st.sampled_from([0, 5500]),
+    near=st.sampled_from(("64k", 0)),
 )
