@@ -178,7 +178,7 @@ integer_of(const struct near_way *one)
                                                : 0;
 }
 
-FMM_FLATTEN FMM_NOINLINE PyObject *
+FMM_FLATTEN PyObject *
 near_serve(struct near *near, struct fmm_cache *cache,
            const struct fmm_call *call, const struct near_ask *ask)
 {

@@ -157,7 +157,7 @@ read_wanted(struct cache_object *self, struct reading *reading,
 }
 
 /* Serve a key of an operation that has begun, if it is near. */
-FMM_NOINLINE static PyObject *
+FMM_FLATTEN FMM_NOINLINE static PyObject *
 serve_begun(struct cache_object *self, const struct op *op,
             const struct near_ask *ask)
 {
