@@ -793,13 +793,6 @@ _NEAR = (
         f"{_UNIT}test_near.py::test_the_budget_bounds_what_is_kept",
     ),
     _break(
-        "all_are_kept_where_all_is_full",
-        f"{_BINDING}py_near.c",
-        "near->draw++ % DRAWS == 0",
-        "near->draw++ != 0",
-        f"{_UNIT}test_near.py::test_keys_in_turn_do_not_drive_each_other_out",
-    ),
-    _break(
         "subclasses_are_near",
         f"{_BINDING}py_read.c",
         "    if (FMM_UNLIKELY(!PyUnicode_CheckExact(ask->key))) {\n",
