@@ -181,9 +181,22 @@ look_near_by_key(struct cache_object *self, struct op *op,
 
 /* Look the key of a reading up, which is set, without read_cb. */
 static inline int
-read_key(struct cache_object *self, struct reading *reading,
-         enum near_state state, struct near_ask *ask, PyObject **value,
+read_key(struct cache_object *self, struct reading *reading, PyObject **value,
          bool *known_missing)
+{
+    *known_missing = false;
+    if (op_begin(self, &reading->op) < 0) {
+        return -1;
+    }
+    reading->op.call.brief = true;
+    return read_begun(self, reading, value, known_missing);
+}
+
+/* The same beside what is near. */
+static inline int
+read_key_near(struct cache_object *self, struct reading *reading,
+              enum near_state state, struct near_ask *ask, PyObject **value,
+              bool *known_missing)
 {
     *known_missing = false;
     if (op_begin(self, &reading->op) < 0) {
@@ -238,30 +251,40 @@ serve_near(struct cache_object *self, struct near_ask *ask)
     return near_serve(&self->near, self->map->cache, &call, ask);
 }
 
+/* read_plainly() of a cache that keeps values near. */
+FMM_FLATTEN FMM_NOINLINE static int
+read_near(struct cache_object *self, PyObject *key, bool share,
+          PyObject **value, bool *known_missing)
+{
+    struct reading reading;
+    struct near_ask ask = {.key = key, .share = share};
+    enum near_state state = look_near(self, &ask);
+    if (state == NEAR_HAS) {
+        *value = serve_near(self, &ask);
+        if (FMM_LIKELY(*value != NULL)) {
+            *known_missing = false;
+            return 1;
+        }
+        state = NEAR_NOT;
+    }
+    if (op_set_key(self, key, &reading.op.key) < 0) {
+        return -1;
+    }
+    return read_key_near(self, &reading, state, &ask, value, known_missing);
+}
+
 FMM_FLATTEN int
 read_plainly(struct cache_object *self, PyObject *key, bool share,
              PyObject **value, bool *known_missing)
 {
     struct reading reading;
-    struct near_ask ask;
-    enum near_state state = NEAR_OFF;
     if (self->root->near.sets != NULL) {
-        ask.key = key;
-        ask.share = share;
-        state = look_near(self, &ask);
-        if (state == NEAR_HAS) {
-            *value = serve_near(self, &ask);
-            if (FMM_LIKELY(*value != NULL)) {
-                *known_missing = false;
-                return 1;
-            }
-            state = NEAR_NOT;
-        }
+        return read_near(self, key, share, value, known_missing);
     }
     if (op_set_key(self, key, &reading.op.key) < 0) {
         return -1;
     }
-    return read_key(self, &reading, state, &ask, value, known_missing);
+    return read_key(self, &reading, value, known_missing);
 }
 
 FMM_FLATTEN int
@@ -273,6 +296,6 @@ read_hashed(struct cache_object *self, PyObject *object,
     bool exact = PyUnicode_CheckExact(object) || PyBytes_CheckExact(object);
     bool known_missing;
     reading.op.key = *key;
-    return read_key(self, &reading, exact ? NEAR_UNASKED : NEAR_OFF, &ask,
-                    value, &known_missing);
+    return read_key_near(self, &reading, exact ? NEAR_UNASKED : NEAR_OFF, &ask,
+                         value, &known_missing);
 }
