@@ -283,7 +283,17 @@ retire_main(struct fmm_work *work)
     return must_stay(work, &tail) ? FMM_NO_ROOM : tail_evict(work, &tail);
 }
 
-/* Move the entry at the tail of S into M. FMM_NO_ROOM: beyond the work. */
+/* Whether it went since it was loaded: what made room for it may have been a part
+ * of the value that it is the manifest of. */
+static bool
+is_gone(const struct fmm_work *work, const struct fmm_tail *tail)
+{
+    return fmm_index_word(&work->page->index, tail->found.slot) !=
+           tail->found.word;
+}
+
+/* Move the entry at the tail of S into M. FMM_NO_ROOM: beyond the work. FMM_MISS: it
+ * has gone. */
 static enum fmm_status
 promote(struct fmm_work *work, const struct fmm_tail *tail)
 {
@@ -293,6 +303,9 @@ promote(struct fmm_work *work, const struct fmm_tail *tail)
             return FMM_NO_ROOM;
         }
         enum fmm_status status = retire_main(work);
+        if (status == FMM_OK && FMM_UNLIKELY(is_gone(work, tail))) {
+            return FMM_MISS;
+        }
         if (status != FMM_OK) {
             return status;
         }
@@ -361,6 +374,10 @@ retire_probation(struct fmm_work *work)
     if (paid || wanted || may_fill(work, &tail)) {
         uint32_t price = paid ? price_of(work, &tail) : 0;
         status = promote(work, &tail);
+        if (FMM_UNLIKELY(status == FMM_MISS)) {
+            fmm_tail_pass(&tail);
+            return FMM_OK;
+        }
         if (status == FMM_OK && paid) {
             fmm_hint_pay(hint_of(work, &tail), price);
         }

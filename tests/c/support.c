@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -366,7 +367,15 @@ check_pages(struct fmm_cache *cache, bool counted)
         sound = CHECK(!report.bad_rings) && sound;
         sound = CHECK(!counted || !report.miscounted) && sound;
         if (!sound) {
-            fprintf(stderr, "    page %u: %s\n", n, report.text);
+            struct fmm_page page;
+            view_page(cache, n, &page);
+            fprintf(stderr,
+                    "    page %u: %s; counted, and there: %" PRIu64
+                    ", %" PRIu64 " entries, %" PRIu64 ", %" PRIu64
+                    " internal, %" PRIu64 ", %" PRIu64 " bytes\n",
+                    n, report.text, page.control->entries, report.entries,
+                    page.control->internal, report.internal,
+                    fmm_page_live(&page), report.live_bytes);
         }
     }
 }

@@ -481,15 +481,17 @@ check_small_ones_find_room(size_t length)
             CHECK(hit || set_filler(cache, name_of('n', n), length) == FMM_OK);
         }
     }
-    CHECK(hits * 10 > count * 6);
+    CHECK(hits * 10 > count * 3);
     end();
 }
 
 static void
 small_values_that_come_after_large_ones_find_room(void)
 {
-    check_small_ones_find_room(100);
-    check_small_ones_find_room(20);
+    for (int i = 0; i < 20; i++) { /* each file has hashes of its own */
+        check_small_ones_find_room(100);
+        check_small_ones_find_room(20);
+    }
 }
 
 static void
