@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Optional
 
 from fastmmap.cache import FastMmap
 from fastmmap.types import KEEP, GetAndSetResult, Key, Store
@@ -79,6 +79,10 @@ class AbsentCache(FastMmap):
     def touch(self, key: Key, *args: Any, **terms: Any) -> bool:
         """Find nothing."""
         return False
+
+    def ttl(self, key: Key) -> Optional[float]:
+        """Find nothing."""
+        raise KeyError(key)
 
     def remove(self, key: Key, **terms: Any) -> bool:
         """Find nothing."""
