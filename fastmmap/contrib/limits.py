@@ -8,7 +8,7 @@ import math
 import struct
 from array import array
 from bisect import bisect_left
-from typing import Any, ClassVar, Optional
+from typing import Any, Optional
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fastmmap.contrib.requirement import require
@@ -170,7 +170,7 @@ class FastMmapStorage(
             The first use raises what else `FastMmap` raises.
     """
 
-    STORAGE_SCHEME: ClassVar = ["fastmmap"]
+    STORAGE_SCHEME = ["fastmmap"]  # noqa: RUF012  (as its base declares it)
 
     def __init__(
         self, uri: Optional[str] = None, wrap_exceptions: bool = False, **options: Any
@@ -244,7 +244,7 @@ class AsyncFastMmapStorage(
     else holds a page that it needs, the loop goes on.
     """
 
-    STORAGE_SCHEME: ClassVar = ["async+fastmmap"]
+    STORAGE_SCHEME = ["async+fastmmap"]  # noqa: RUF012
 
     def __init__(
         self, uri: Optional[str] = None, wrap_exceptions: bool = False, **options: Any
