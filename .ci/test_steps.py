@@ -302,7 +302,6 @@ def test_cibuildwheel_builds_for_each_python_of_the_classifiers() -> None:
     shown = output(*command, "--platform=linux", "--archs=x86_64,aarch64", str(ROOT))
     classifiers = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     minors = re.findall(r"Python :: 3\.(\d+)", classifiers)
-    systems = ["manylinux_x86_64", "manylinux_aarch64"]
-    systems += ["musllinux_x86_64", "musllinux_aarch64"]
+    systems = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64"]
     wanted = {f"cp3{minor}-{system}" for minor in minors for system in systems}
     assert set(shown.split()) == wanted

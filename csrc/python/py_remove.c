@@ -73,10 +73,15 @@ remove_key(struct cache_object *self, struct remove_op *r, PyObject *key)
     r->removal.mark = remove_marks(self);
     r->due = FMM_DUE_NOTHING;
     int status = writeback_call(self, &r->op, run_remove, &r->ticket);
+    if (status == FMM_NO_ROOM && r->removal.has_modseq) {
+        /* For the tombstone: a plain removal has to do. */
+        r->removal.has_modseq = false;
+        status = writeback_call(self, &r->op, run_remove, &r->ticket);
+    }
     if (status < 0) {
         return -1;
     }
-    if (status == FMM_NO_ROOM && !r->removal.has_modseq) {
+    if (status == FMM_NO_ROOM) {
         /* For the mark where nothing is, but by way of values that stay. */
         r->due = FMM_DUE_DELETION;
     }

@@ -776,3 +776,33 @@ def test_a_change_of_a_file_that_was_replaced_meanwhile_is_an_error(
     path: str, way: str
 ) -> None:
     assert run_scenario(store_into_a_replaced_file, path, way) == (2,)
+
+
+def numbered_removal(path: str, key: str) -> tuple[bool, bool]:
+    """Remove a key with a modseq, where values that cannot be written fill the file.
+
+    Returns whether it is there after that, and whether delete_cb was called.
+    """
+
+    def write(*_: Any) -> None:
+        raise OSError("the store is away")
+
+    deleted: list[Any] = []
+    with FastMmap(
+        path,
+        **{"page_size": 4096, "num_pages": 1, "start_slots": 16, "init_file": True},
+        write_cb=write,
+        delete_cb=lambda _, name: deleted.append(name),
+        write_action="write_back",
+    ) as cache:
+        for number in range(14):
+            cache.set(f"key {number}", "x" * (300 if number < 5 else 90))
+        cache.remove(key, modseq=10)
+        return key in cache, deleted == [key]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_tombstone_that_finds_no_room_does_not_stop_a_removal(path: str) -> None:
+    """Each file has hashes of its own: in some of them there is no room."""
+    assert {numbered_removal(path, "key 2")[0] for _ in range(100)} == {False}
+    assert {numbered_removal(path, "none")[1] for _ in range(100)} == {True}
