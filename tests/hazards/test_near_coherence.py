@@ -249,6 +249,7 @@ def test_nothing_is_kept_of_a_closed_cache(path: str) -> None:
     assert run_scenario(make_and_drop, path) == [0]
 
 
+@pytest.mark.once  # a sanitizer ends without memory
 def test_without_memory_for_it_nothing_is_near(path: str) -> None:
     with FastMmap(path, **ROOMY, near=2**60) as cache:
         cache["key"] = b"some value"
