@@ -91,7 +91,9 @@ parts_run_held(struct section *section, struct parts_job *large)
     large->op.call.wait_ms = 0;
     enum fmm_status status = parts_run(cache, &large->op);
     while (status == FMM_BUSY) {
-        if (section_refuse_page(self, large->split.page) < 0) {
+        /* Our own page is reached by its guard: then the directory is busy. */
+        bool is_page = large->split.page != section->guard.page;
+        if (is_page && section_refuse_page(self, large->split.page) < 0) {
             return -1;
         }
         if (fmm_monotonic_ms() >= deadline) {
