@@ -84,6 +84,11 @@ class _Counters:
     _cache = OpensAtFirstUse()
     _opening: Opening
 
+    @property
+    def base_exceptions(self) -> tuple[type[Exception], ...]:
+        """What may go wrong."""
+        return _ERRORS
+
     def _incr(self, key: str, expiry: float, amount: int) -> int:
         return self._cache.incr(f"{_PREFIX}f:{key}", amount, expire_time=expiry)
 
@@ -178,11 +183,6 @@ class FastMmapStorage(
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
         self._opening = _opening_of(uri, options)
 
-    @property
-    def base_exceptions(self) -> tuple[type[Exception], ...]:
-        """What may go wrong."""
-        return _ERRORS
-
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count in a fixed window, which begins with the first; return the sum."""
         return self._incr(key, expiry, amount)
@@ -244,18 +244,13 @@ class AsyncFastMmapStorage(
     else holds a page that it needs, the loop goes on.
     """
 
-    STORAGE_SCHEME = ["async+fastmmap"]  # noqa: RUF012
+    STORAGE_SCHEME = ["async+fastmmap"]  # noqa: RUF012  (as its base declares it)
 
     def __init__(
         self, uri: Optional[str] = None, wrap_exceptions: bool = False, **options: Any
     ) -> None:
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
         self._opening = _opening_of(uri, options)
-
-    @property
-    def base_exceptions(self) -> tuple[type[Exception], ...]:
-        """What may go wrong."""
-        return _ERRORS
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count in a fixed window, which begins with the first; return the sum."""

@@ -99,13 +99,12 @@ def test_a_shared_cache_beside_a_newer_version_can_do_what_servers_do(
 def logged_into_a_cache(path: str) -> list[Any]:
     """Replace a file of an older format, where the log is kept in that cache."""
     make_of_version(path, 5)
-    handler = logging.Handler()
 
-    def keep(record: logging.LogRecord) -> None:
-        shared_cache(path, cache_size="512k").set("log", record.getMessage())
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            shared_cache(path, cache_size="512k").set("log", record.getMessage())
 
-    handler.emit = keep  # type: ignore[method-assign]
-    logging.getLogger("fastmmap").addHandler(handler)
+    logging.getLogger("fastmmap").addHandler(Keeping())
     return [shared_cache(path, cache_size="512k").get("log")]
 
 
