@@ -19,6 +19,7 @@
 #include "fmm_compiler.h"
 #include "fmm_counts.h"
 #include "fmm_order.h"
+#include "fmm_sighting.h"
 #include "fmm_status.h"
 
 #define FMM_NAME_SIZE 32u /* serializer, compressor names */
@@ -164,8 +165,6 @@ enum fmm_counting {
     FMM_NOT_COUNTED = 2      /* it is no read of the user's */
 };
 
-struct fmm_sighting;
-
 /* What each call needs to know of the moment. */
 struct fmm_call {
     uint64_t now_ms; /* since 1970 */
@@ -290,27 +289,6 @@ uint64_t fmm_serial(const struct fmm_cache *cache);
 enum fmm_status fmm_get(struct fmm_cache *cache, const struct fmm_call *call,
                         const struct fmm_key *key, void *buffer,
                         size_t capacity, struct fmm_meta *meta_out);
-/* Where fmm_get() saw a value. As long as it holds, whatever was made of the value
- * may stand for it. Good for the fmm_serial() of the cache that filled it, in
- * forked children too. `word` is 0 before the call, and after it when the place
- * could not be told: of values in parts, those read with the page held, and files
- * above 16 GiB. Small, for there are many. */
-struct fmm_sighting {
-    uint64_t word;         /* that the slot had */
-    uint64_t position;     /* of the entry in its ring, unique for ever */
-    uint32_t slot, expiry; /* where these are in the map, in eights of bytes */
-    uint32_t hint;         /* the same in fours */
-    uint32_t page;
-    uint32_t index; /* where its index was, as its control block has it */
-    bool is_integer, is_tagged;
-};
-/* Read a value again without looking for it. True: it is what was seen, and
- * lives: nobody had replaced, removed, evicted, expired or cleared it when this
- * call began; the read is counted and earns credit as of fmm_get(). False: use
- * that; nothing was counted. Takes no lock. `integer` is what was seen of a value
- * that changes in place. */
-bool fmm_see_again(struct fmm_cache *cache, const struct fmm_call *call,
-                   const struct fmm_sighting *sighting, int64_t integer);
 /* Describe a live entry; is no hit for eviction. `meta_out` may be NULL. */
 enum fmm_status fmm_exists(struct fmm_cache *cache,
                            const struct fmm_call *call,
