@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,6 +288,36 @@ def test_threads_that_hold_a_page_each_do_not_wait_for_each_other(
         assert list(pool.map(work, names)) == [None] * count
     for value in cache.get_many(names).values():
         assert {*value} == {9} and len(value) == MIB
+
+
+#: Where a file of 128 pages has the lock of each page, and that of the directory.
+PAGE_LOCKS = [4096 + 256 * page + 64 for page in range(128)]
+DIRECTORY_LOCK = 4096 + 256 * 128
+
+
+def lock_at(path: str, at: int) -> bytes:
+    """Return a lock word of the file: who has it."""
+    return Path(path).read_bytes()[at : at + 8]
+
+
+def give(path: str, at: int, owner: bytes) -> None:
+    """Let somebody have a lock of the file."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(owner)
+
+
+def test_with_a_page_held_the_directory_is_waited_for(path: str) -> None:
+    with FastMmap(path, page_size="64k", num_pages=128) as cache:
+        with FastMmap(path) as other:
+            with other.lock("another key"):
+                (owner,) = {lock_at(path, at) for at in PAGE_LOCKS} - {bytes(8)}
+            give(path, DIRECTORY_LOCK, owner)
+            free = threading.Timer(0.2, give, (path, DIRECTORY_LOCK, bytes(8)))
+            free.start()
+            cache.get_and_set("key", lambda *_: LARGE)
+            assert free.finished.is_set()
+        assert cache["key"] == LARGE
 
 
 WRITER = textwrap.dedent(
