@@ -185,7 +185,7 @@ cache_ttl(struct cache_object *self, PyObject *const *values, Py_ssize_t count,
         op_set_key(self, key, &e.op.key) < 0 || op_begin(self, &e.op) < 0) {
         return NULL;
     }
-    e.op.call.count = false;
+    e.op.call.count = FMM_NOT_COUNTED;
     int status = op_call(self, &e.op, run_exists);
     if (status < 0) {
         return NULL;

@@ -101,3 +101,11 @@ def test_a_prefix_is_str_or_bytes(cache: FastMmap) -> None:
     for call in (cache.iter_prefix, cache.delete_prefix):
         with pytest.raises(TypeError, match="a prefix must be str or bytes, not int"):
             call(1)  # type: ignore[arg-type]  # on purpose
+
+
+def test_asking_how_long_a_value_lives_is_no_read_of_it(cache: FastMmap) -> None:
+    cache["key"] = 1
+    assert cache.ttl("key") is None
+    with pytest.raises(KeyError):
+        cache.ttl("other")
+    assert cache.stats().reads == 0
