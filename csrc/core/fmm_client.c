@@ -106,31 +106,11 @@ take_entry(struct fmm_client *client)
     return false;
 }
 
-/* In a child, the first time. NULL: it has lost the file. */
-FMM_COLD static struct fmm_client_stripe *
-find_stripes(struct fmm_client *client)
+FMM_COLD struct fmm_client_stripe *
+fmm_client_find_stripes(struct fmm_client *client)
 {
     (void)fmm_client_renew(client);
     return client->stripes;
-}
-
-void
-fmm_client_count(struct fmm_client *client, enum fmm_client_count what)
-{
-    struct fmm_client_stripe *stripes =
-        atomic_load_explicit(&client->stripes, memory_order_relaxed);
-    if (FMM_UNLIKELY(stripes == NULL)) {
-        stripes = find_stripes(client);
-        if (stripes == NULL) {
-            return;
-        }
-    }
-    /* The stacks of threads lie apart, and so do their stripes. */
-    uint32_t place =
-        (uint32_t)((uintptr_t)&stripes >> 17) * UINT32_C(0x9E3779B1);
-    uint64_t stripe = (uint64_t)place * FMM_CLIENT_STRIPES >> 32;
-    atomic_fetch_add_explicit(&stripes[stripe].counts[what], 1,
-                              memory_order_relaxed);
 }
 
 /* -------------------------------------------------------------------- life */

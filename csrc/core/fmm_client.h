@@ -84,6 +84,25 @@ uint32_t fmm_client_pid(const struct fmm_client *client, uint64_t owner);
 
 /* The entries that were ever taken. */
 uint32_t fmm_client_used(const struct fmm_client *client);
+/* Where it counts, in a child the first time. NULL: it has lost the file. */
+struct fmm_client_stripe *fmm_client_find_stripes(struct fmm_client *client);
 /* Count something that this client did: threads that do so at once neither
- * lose a count nor, mostly, wait for the same cache line. */
-void fmm_client_count(struct fmm_client *client, enum fmm_client_count what);
+ * lose a count nor, mostly, wait for the same cache line. Inline, for each read
+ * does. */
+static inline void
+fmm_client_count(struct fmm_client *client, enum fmm_client_count what)
+{
+    char here; /* the stacks of threads lie apart, and so do their stripes */
+    struct fmm_client_stripe *stripes =
+        atomic_load_explicit(&client->stripes, memory_order_relaxed);
+    if (FMM_UNLIKELY(stripes == NULL)) {
+        stripes = fmm_client_find_stripes(client);
+        if (stripes == NULL) {
+            return;
+        }
+    }
+    uint32_t place = (uint32_t)((uintptr_t)&here >> 17) * UINT32_C(0x9E3779B1);
+    uint64_t stripe = (uint64_t)place * FMM_CLIENT_STRIPES >> 32;
+    atomic_fetch_add_explicit(&stripes[stripe].counts[what], 1,
+                              memory_order_relaxed);
+}

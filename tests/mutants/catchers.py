@@ -32,11 +32,10 @@ PATIENCE = 10  # times what the sound program took
 
 @dataclass(frozen=True)
 class Variant:
-    """The folder of a Makefile, its arguments, where the core's objects go."""
+    """The folder of a Makefile, and its arguments."""
 
     folder: str
     arguments: tuple[str, ...]
-    objects: str = "."
 
     def make(self, build: Path, target: str) -> None:
         """Build one program below `build`; raises if that fails.
@@ -52,7 +51,7 @@ class Variant:
 VARIANTS = {
     "plain": Variant("csrc/core", ("CFLAGS=-O1 -g",)),
     "asan": Variant("csrc/core", ("CFLAGS=-O1 -g", "SANITIZE=address,undefined")),
-    "fuzz": Variant("tests/fuzz", (), "core"),
+    "fuzz": Variant("tests/fuzz", ()),
 }
 
 
@@ -125,6 +124,11 @@ class Catcher:
         return None if process.returncode == 0 else symptom(process.returncode, text)
 
 
+def made_of(rule: Path) -> set[str]:
+    """Return the names of the files that an object is made of, by its make rule."""
+    return {Path(word).name for word in rule.read_text(encoding="utf-8").split()}
+
+
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End what a program left behind, and the program itself."""
     try:
@@ -189,10 +193,9 @@ class Broken:
             path.unlink(missing_ok=True)
 
     def _stale(self) -> list[Path]:
-        objects = self.path / self.variant.objects
-        stale = [
-            objects / f"{file.stem}{end}" for file in self.times for end in (".o", ".d")
-        ]
+        names = {file.name for file in self.times}
+        rules = [path for path in self.path.rglob("*.d") if names & made_of(path)]
+        stale = [rule.with_suffix(end) for rule in rules for end in (".o", ".d")]
         programs = [*self.path.glob("**/test_*"), *self.path.glob("**/fuzz_*")]
         stale += [path for path in programs if not path.suffix]
         return [*stale, self.path / "libfmm.a"]

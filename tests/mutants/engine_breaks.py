@@ -782,7 +782,7 @@ _RULES = (
     ),
     _rule(
         "counts_are_lost",
-        "fmm_client.c",
+        "fmm_client.h",
         "    atomic_fetch_add_explicit(&stripes[stripe].counts[what], 1,\n"
         "                              memory_order_relaxed);",
         "    stripes[stripe & 0].counts[what] = stripes[stripe & 0].counts[what] + 1;",
