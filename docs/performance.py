@@ -47,6 +47,21 @@ def basic(results: Results) -> Rows:
     return by_peer(results, OPERATIONS, results["results"])
 
 
+def doors(results: Results) -> Rows:
+    """Return nanoseconds per call of each front door, by whom."""
+    rows = [
+        [door, titled(results, who), whole(figure), beside(figure, found)]
+        for door, found in results["results"].items()
+        for who, figure in found.items()
+    ]
+    return [["call", "", "ns", f"{ENGINE} = 1"], *rows]
+
+
+def beside(figure: Results, found: Results) -> str:
+    """Return a median as a multiple of ours."""
+    return f"{figure[MEDIAN] / found[ENGINE][MEDIAN]:.1f}"
+
+
 def sizes(call: str) -> Callable[[Results], Rows]:
     """Return a table of one call by the value's size and kind."""
 
@@ -265,6 +280,7 @@ def points(results: Results, other: str, trace: str = "") -> list[float]:
 
 SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "basic": (("basic",), basic),
+    "doors": (("doors",), doors),
     "sizes-get": (("sizes",), sizes("get")),
     "sizes-set": (("sizes",), sizes("set")),
     "batch": (("batch",), batch),

@@ -50,6 +50,16 @@ def servers_ratio(results: Results) -> float:
     return min(times_ours("get hit", name)(results) for name in clients)
 
 
+def door_ratio(door: str) -> Callable[[Results], float]:
+    """Return what a front door takes as a multiple of what stands beside it."""
+    return lambda results: float(results["multiples"][door][ENGINE][MEDIAN])
+
+
+def of_door(what: str, door: str, bound: float) -> Target:
+    """Return the target of a front door."""
+    return Target(what, f"<= {bound:g}", "doors", door_ratio(door), at_most(bound))
+
+
 def speedup(mix: str) -> Callable[[Results], float]:
     """Return the throughput of two processes as a multiple of one's."""
 
@@ -153,6 +163,25 @@ TARGETS = (
         times_theirs("get dict", "pickle alone"),
         at_most(1.4),
     ),
+    *(
+        of_door(f"near get / dict.get, {keys} keys", f"get, near, {keys} keys", bound)
+        for keys, bound in ((300, 1.5), (1000, 1.5), (10_000, 2.5))
+    ),
+    of_door(
+        "get of a small dict, copy=False / dict.get",
+        "get of a small dict, copy=False",
+        2,
+    ),
+    of_door("memoize hit / functools.lru_cache", "memoize", 2),
+    of_door("async memoize hit / a plain coroutine", "memoize, async", 3),
+    of_door("get_or_set hit / get", "get_or_set", 1.3),
+    of_door("Lock, take and give / get", "Lock", 12),
+    of_door("RateLimiter.take / get", "RateLimiter.take", 12),
+    of_door("Counter.add / get", "Counter.add", 3),
+    of_door("Django get / LocMemCache", "Django get", 0.5),
+    of_door("dogpile.cache, decorated / memory_pickle", "dogpile decorated", 1),
+    of_door("Flask-Caching memoize / SimpleCache", "Flask memoize", 1),
+    of_door("aiocache get / SimpleMemoryCache", "aiocache get", 1),
     Target(
         "two processes / one, 90 % gets",
         ">= 1.8",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import os
 import time
@@ -305,3 +307,35 @@ def test_an_empty_prefix_is_everything(cache: FastMmap) -> None:
     cache.update({"a": 1, b"b": 2})
     clear_prefix(cache, "")
     assert len(cache) == 0
+
+
+def of_django(path: str) -> Any:
+    from fastmmap.contrib.django import FastMmapCache
+
+    return FastMmapCache(path, {"OPTIONS": {"copy": False}})
+
+
+def of_cachelib(path: str) -> Any:
+    from fastmmap.contrib.cachelib import FastMmapCache
+
+    return FastMmapCache(path, copy=False)
+
+
+def of_aiocache(path: str) -> Any:
+    from fastmmap.contrib.aiocache import FastMmapCache
+
+    return FastMmapCache(path, copy=False)
+
+
+def result(answer: Any) -> Any:
+    return asyncio.run(answer) if inspect.isawaitable(answer) else answer
+
+
+@pytest.mark.parametrize("make", [of_django, of_cachelib, of_aiocache])
+def test_callers_who_change_nothing_get_the_same_object(path: str, make: Any) -> None:
+    cache = make(path)
+    result(cache.set("key", ["a"]))
+    first, *_, one, other = [result(cache.get("key")) for _ in range(8)]
+    assert one is other and one == ["a"]
+    result(cache.set("key", ["b"]))
+    assert result(cache.get("key")) == ["b"] and first == ["a"]
