@@ -47,8 +47,8 @@ describe(struct fmm_client_entry *entry)
         }
     }
     fmm_count_store(&entry->since_ms, fmm_now_ms());
-    fmm_platform_command(entry->command, sizeof(entry->command));
-    __atomic_store_n(&entry->pid, fmm_platform_pid(), __ATOMIC_RELAXED);
+    fmm_process_command(entry->command, sizeof(entry->command));
+    __atomic_store_n(&entry->pid, fmm_process_pid(), __ATOMIC_RELAXED);
 }
 
 /* Make an entry ours whose byte we locked. Where nobody was yet the table is a
@@ -88,7 +88,7 @@ static bool
 take_entry(struct fmm_client *client)
 {
     uint32_t start = 0, used = fmm_client_used(client);
-    if (used > LOOKS && !fmm_platform_random(&start, sizeof(start))) {
+    if (used > LOOKS && !fmm_process_random(&start, sizeof(start))) {
         return false;
     }
     start /= 2; /* so that no sum overflows */

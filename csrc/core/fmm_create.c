@@ -150,7 +150,7 @@ fill_new(struct fmm_opening *o, int fd, const struct fmm_geometry *geometry)
 {
     if (!fmm_header_make(o->options, geometry, fmm_now_ms(), &o->header) ||
         !fmm_platform_stat(fd, &o->stat) ||
-        !fmm_platform_identity(&o->header.identity)) {
+        !fmm_process_identity(&o->header.identity)) {
         return false;
     }
     o->header.identity.device = o->stat.device;

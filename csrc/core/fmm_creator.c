@@ -49,7 +49,7 @@ pause_until_free(const struct fmm_creator *creator, const char *path,
         if (fmm_monotonic_ms() >= deadline) {
             return false;
         }
-        fmm_platform_wait(&nobody, 0, CREATOR_PAUSE_US);
+        fmm_process_wait(&nobody, 0, CREATOR_PAUSE_US);
     } while (fmm_platform_byte_taken(creator->fd, creator->byte) &&
              !fmm_platform_stat_path(path, &stat));
     return true;

@@ -205,7 +205,7 @@ fmm_dirty_settle(struct fmm_cache *cache, const struct fmm_call *call)
 {
     fmm_word64 *word = &cache->header->unwritten;
     uint64_t mark = 0;
-    if (atomic_load(word) == 0 || !fmm_platform_random(&mark, sizeof(mark)) ||
+    if (atomic_load(word) == 0 || !fmm_process_random(&mark, sizeof(mark)) ||
         mark <= FMM_UNWRITTEN) {
         return;
     }

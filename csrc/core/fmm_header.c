@@ -40,7 +40,7 @@ fmm_header_make(const struct fmm_options *options,
     out->created_ms = now_ms / 1000 * 1000;
     copy_name(out->serializer, options->serializer);
     copy_name(out->compressor, options->compressor);
-    bool random = fmm_platform_random(out->seed, sizeof(out->seed));
+    bool random = fmm_process_random(out->seed, sizeof(out->seed));
     out->checksum = checksum(out);
     return random;
 }

@@ -32,7 +32,7 @@ spin(fmm_word64 *lock, uint64_t owner)
         if (look(lock) == 0 && swap(lock, 0, owner)) {
             return true;
         }
-        fmm_platform_pause();
+        fmm_process_pause();
     }
     return false;
 }
@@ -62,7 +62,7 @@ wait_round(const struct wish *wish, uint32_t sleep_us,
     if ((seen & WAITERS) == 0 && !swap(lock, seen, seen | WAITERS)) {
         return false;
     }
-    fmm_platform_wait(lock, seen | WAITERS, sleep_us);
+    fmm_process_wait(lock, seen | WAITERS, sleep_us);
     return false;
 }
 
@@ -126,7 +126,7 @@ fmm_lock_release(fmm_word64 *lock, uint64_t owner)
     seen = owner | WAITERS;
     if (atomic_compare_exchange_strong_explicit(
             lock, &seen, 0, memory_order_release, memory_order_relaxed)) {
-        fmm_platform_wake(lock);
+        fmm_process_wake(lock);
         return true;
     }
     return false;

@@ -98,7 +98,7 @@ static enum fmm_status
 settle_identity(struct fmm_opening *o)
 {
     struct fmm_identity here;
-    if (!fmm_platform_identity(&here)) {
+    if (!fmm_process_identity(&here)) {
         return fmm_error_os(o->error, "cannot tell which host this is");
     }
     here.device = o->stat.device;

@@ -321,8 +321,8 @@ begin(struct fmm_cache *cache, const struct fmm_call *call,
     job->parts = (struct fmm_parts){.id = {0, key->hash}};
     job->left = job->value->len;
     job->page = key->page;
-    if (!fmm_platform_random(&job->parts.id[FMM_PART_RANDOM],
-                             sizeof(job->parts.id[FMM_PART_RANDOM]))) {
+    if (!fmm_process_random(&job->parts.id[FMM_PART_RANDOM],
+                            sizeof(job->parts.id[FMM_PART_RANDOM]))) {
         return FMM_ERR_OS;
     }
     charge(cache, call, job);

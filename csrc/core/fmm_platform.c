@@ -116,7 +116,7 @@ static bool
 temporary_name(const char *path, char *out)
 {
     uint64_t random;
-    if (!fmm_platform_random(&random, sizeof(random))) {
+    if (!fmm_process_random(&random, sizeof(random))) {
         return false;
     }
     int length = snprintf(out, FMM_PATH_SIZE, "%s.%016llx" TEMPORARY_SUFFIX,

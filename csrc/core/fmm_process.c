@@ -159,7 +159,7 @@ is_missing(void)
 }
 
 bool
-fmm_platform_identity(struct fmm_identity *out)
+fmm_process_identity(struct fmm_identity *out)
 {
     char text[64];
     memset(out, 0, sizeof(*out));
@@ -177,13 +177,13 @@ fmm_platform_identity(struct fmm_identity *out)
 }
 
 uint32_t
-fmm_platform_pid(void)
+fmm_process_pid(void)
 {
     return (uint32_t)getpid();
 }
 
 void
-fmm_platform_command(char *out, size_t capacity)
+fmm_process_command(char *out, size_t capacity)
 {
     char name[16] = "";
 #ifdef __linux__
@@ -205,7 +205,7 @@ low_half(fmm_word64 *word)
 }
 
 void
-fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
+fmm_process_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
 {
     const struct timespec timeout = {.tv_sec = us / 1000000u,
                                      .tv_nsec = us % 1000000u * 1000L};
@@ -214,7 +214,7 @@ fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
 }
 
 void
-fmm_platform_wake(fmm_word64 *word)
+fmm_process_wake(fmm_word64 *word)
 {
     syscall(SYS_futex, low_half(word), FUTEX_WAKE, 1, NULL, NULL, 0);
 }
@@ -223,7 +223,7 @@ fmm_platform_wake(fmm_word64 *word)
 
 /* Nobody wakes us: look now and then. */
 void
-fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
+fmm_process_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
 {
     const struct timespec moment = {.tv_nsec = LOOK_US * 1000L};
     uint64_t end_ns = fmm_monotonic_ns() + us * UINT64_C(1000);
@@ -235,14 +235,14 @@ fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us)
 }
 
 void
-fmm_platform_wake(fmm_word64 *word)
+fmm_process_wake(fmm_word64 *word)
 {
     (void)word;
 }
 #endif
 
 void
-fmm_platform_pause(void)
+fmm_process_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -252,7 +252,7 @@ fmm_platform_pause(void)
 }
 
 bool
-fmm_platform_random(void *buffer, size_t length)
+fmm_process_random(void *buffer, size_t length)
 {
 #ifdef __linux__
     return getrandom(buffer, length, 0) == (ssize_t)length;

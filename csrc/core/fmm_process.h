@@ -11,10 +11,10 @@
 
 /* The boot, zeros where the system does not tell; the caller fills in device
  * and inode. */
-bool fmm_platform_identity(struct fmm_identity *out);
+bool fmm_process_identity(struct fmm_identity *out);
 /* What people know this process by, where it lives. */
-uint32_t fmm_platform_pid(void);
-void fmm_platform_command(char *out, size_t capacity);
+uint32_t fmm_process_pid(void);
+void fmm_process_command(char *out, size_t capacity);
 /* Count forks from now on, see fmm_forks(), and call `in_child` in each child
  * that fork() makes. The first call counts. */
 void fmm_forks_watch(void (*in_child)(void));
@@ -27,9 +27,9 @@ void fmm_forks_hold(void);
 void fmm_forks_release(void);
 
 /* Sleep while the low half of `*word` is that of `seen`, at most `us`. */
-void fmm_platform_wait(fmm_word64 *word, uint64_t seen, uint32_t us);
-void fmm_platform_wake(fmm_word64 *word);
+void fmm_process_wait(fmm_word64 *word, uint64_t seen, uint32_t us);
+void fmm_process_wake(fmm_word64 *word);
 /* A moment in a spin loop. */
-void fmm_platform_pause(void);
+void fmm_process_pause(void);
 
-bool fmm_platform_random(void *buffer, size_t length);
+bool fmm_process_random(void *buffer, size_t length);

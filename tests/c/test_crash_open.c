@@ -56,7 +56,7 @@ check_new_file(const char *path)
         fmm_header_check(header, (uint64_t)status.st_size, &geometry, &error),
         FMM_OK);
     CHECK_EQ(geometry.clients_at, FILE_BYTES);
-    fmm_platform_identity(&here);
+    fmm_process_identity(&here);
     here.device = status.st_dev;
     here.inode = status.st_ino;
     CHECK(memcmp(&header->identity, &here, sizeof(here)) == 0);
@@ -149,7 +149,7 @@ look_at_the_locks(void *unused)
         (const void *)((const unsigned char *)elsewhere + FMM_HEADER_SIZE);
     struct fmm_identity here;
     (void)unused;
-    fmm_platform_identity(&here);
+    fmm_process_identity(&here);
     if (memcmp(elsewhere->identity.boot_id, here.boot_id,
                sizeof(here.boot_id)) == 0) {
         named++;

@@ -76,7 +76,7 @@ static void
 check_at_home(const struct fmm_cache *cache, const struct scene *scene)
 {
     struct fmm_identity here;
-    REQUIRE(scene->chrooted || fmm_platform_identity(&here));
+    REQUIRE(scene->chrooted || fmm_process_identity(&here));
     CHECK(scene->chrooted ||
           memcmp(here.boot_id, cache->header->identity.boot_id,
                  sizeof(here.boot_id)) == 0);

@@ -222,13 +222,13 @@ take_over_each_round(void *unused)
     (void)unused;
     for (uint64_t round = 1; round <= ROUNDS; round++) {
         while (words[ROUND] != round) {
-            fmm_platform_pause();
+            fmm_process_pause();
         }
         CHECK_EQ(take(20000, &result), FMM_OK);
         CHECK_EQ(words[INSIDE]++, 0);
         words[COUNTER] += result.owner_died;
         for (int i = 0; i < 1000; i++) {
-            fmm_platform_pause();
+            fmm_process_pause();
         }
         words[INSIDE]--;
         CHECK(release());
@@ -265,7 +265,7 @@ sleep_on_the_lock(void *unused)
     (void)unused;
     uint64_t seen = words[LOCK];
     words[READY] = 1;
-    fmm_platform_wait(&words[LOCK], seen, 30u * 1000 * 1000);
+    fmm_process_wait(&words[LOCK], seen, 30u * 1000 * 1000);
 }
 
 /* Waiters look again every ten milliseconds; this one does not. */

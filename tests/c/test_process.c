@@ -61,10 +61,10 @@ a_process_has_a_number_and_a_name(void)
 {
     char name[16], prefix[5];
     memset(prefix, 'x', sizeof(prefix));
-    fmm_platform_command(name, sizeof(name));
-    CHECK_EQ(fmm_platform_pid(), getpid());
+    fmm_process_command(name, sizeof(name));
+    CHECK_EQ(fmm_process_pid(), getpid());
     CHECK(strcmp(name, "test_process") == 0);
-    fmm_platform_command(prefix, sizeof(prefix));
+    fmm_process_command(prefix, sizeof(prefix));
     CHECK(memcmp(prefix, "test", sizeof(prefix)) == 0);
 }
 
@@ -73,8 +73,8 @@ the_identity_is_the_same_in_every_process_of_a_boot(void)
 {
     struct fmm_identity one, two;
     const struct fmm_identity nothing = {.device = 0};
-    fmm_platform_identity(&one);
-    fmm_platform_identity(&two);
+    fmm_process_identity(&one);
+    fmm_process_identity(&two);
     CHECK(memcmp(&one, &two, sizeof(one)) == 0);
     CHECK(memcmp(one.boot_id, nothing.boot_id, sizeof(one.boot_id)) != 0);
     CHECK(one.device == 0 && one.inode == 0); /* the caller's */
@@ -86,7 +86,7 @@ wake_soon(void *unused)
     (void)unused;
     sleep_ms(30);
     words[0] = 2;
-    fmm_platform_wake(&words[0]);
+    fmm_process_wake(&words[0]);
 }
 
 static void
@@ -96,7 +96,7 @@ a_sleeper_is_woken_by_another_process(void)
     pid_t child = spawn(wake_soon, NULL);
     uint64_t began = fmm_monotonic_ms();
     while (words[0] == 1) {
-        fmm_platform_wait(&words[0], 1, 20 * 1000 * 1000);
+        fmm_process_wait(&words[0], 1, 20 * 1000 * 1000);
     }
     CHECK(fmm_monotonic_ms() - began < 15000);
     join(child);
@@ -106,8 +106,8 @@ static void
 sleep_ends_by_time_or_when_the_word_differs(void)
 {
     words[0] = 1;
-    fmm_platform_wait(&words[0], 1, 1000);
-    fmm_platform_wait(&words[0], 2, 50 * 1000 * 1000);
+    fmm_process_wait(&words[0], 1, 1000);
+    fmm_process_wait(&words[0], 2, 50 * 1000 * 1000);
     CHECK_EQ(words[0], 1);
 }
 
@@ -115,8 +115,8 @@ static void
 random_bytes_differ(void)
 {
     uint64_t one[2] = {0, 0}, two[2] = {0, 0};
-    CHECK(fmm_platform_random(one, sizeof(one)));
-    CHECK(fmm_platform_random(two, sizeof(two)));
+    CHECK(fmm_process_random(one, sizeof(one)));
+    CHECK(fmm_process_random(two, sizeof(two)));
     CHECK(memcmp(one, two, sizeof(one)) != 0);
 }
 

@@ -83,7 +83,7 @@ write_file(const char *path, const uint8_t *data, size_t size)
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0 && fstat(fd, &status) == 0);
     if (data[0] & FILE_IS_AT_HOME) {
-        fmm_platform_identity(&header.identity);
+        fmm_process_identity(&header.identity);
         header.identity.device = status.st_dev;
         header.identity.inode = status.st_ino;
     }

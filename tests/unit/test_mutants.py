@@ -107,10 +107,15 @@ def test_no_two_breaks_have_one_name(
     assert sorted(set(names)) == sorted(names)
 
 
-def test_each_mutant_of_the_engine_breaks_a_source_of_the_core() -> None:
-    """One that is compiled alone: of a header, much more would have to be."""
+def test_each_mutant_of_the_engine_breaks_a_file_of_the_core() -> None:
     broken = {path for one in engine_breaks.BREAKS for path, _, _ in one.edits}
-    assert all(Path(path).match("csrc/core/*.c") for path in broken)
+    assert all(Path(path).match("csrc/core/*.[ch]") for path in broken)
+
+
+def test_an_object_is_made_of_all_files_that_its_rule_names(tmp_path: Path) -> None:
+    rule = tmp_path / "fmm_get.d"
+    rule.write_text("fmm_get.o: fmm_get.c fmm.h \\\n ../core/fmm_client.h\n\nfmm.h:\n")
+    assert {"fmm_get.c", "fmm.h", "fmm_client.h"} <= catchers.made_of(rule)
 
 
 def test_each_mutant_of_the_engine_has_a_catcher() -> None:
