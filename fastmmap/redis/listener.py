@@ -11,7 +11,7 @@ import weakref
 from contextlib import suppress
 from typing import Any, Final, Optional
 
-from fastmmap.errors import ClosedError, LockError
+from fastmmap.errors import ClosedError, LockError, LockLost
 from fastmmap.keyspace import Keyspace
 from fastmmap.redis.pulse import Pulse, moment
 from fastmmap.redis.stream import Stream, StreamError
@@ -22,7 +22,8 @@ _logger = logging.getLogger("fastmmap")
 
 #: Pulses, and looks whether the listener lives, in one ``max_lag``.
 _BEATS: Final = 4
-#: Seconds that a server may take at least until its connection is given up.
+#: Seconds at least until a connection without an answer is given up, or the place of
+#: a listener without a sign of life.
 _PATIENCE: Final = 1.0
 
 _all: "weakref.WeakSet[Listener]" = weakref.WeakSet()
@@ -49,9 +50,9 @@ class Listener:
     ) -> None:
         self._client, self._values, self._prefixes = client, values, prefixes
         self._pulse = Pulse(space, max_lag)
-        self._lock = Lock(space, "listener", lease_time=max_lag)
-        self._interval = max_lag / _BEATS
         self._patience = max(_PATIENCE, 2 * max_lag)
+        self._lock = Lock(space, "listener", lease_time=self._patience)
+        self._interval = max_lag / _BEATS
         self._stream: Optional[Stream] = None
         self._told = ""
         self.forget()
@@ -93,6 +94,8 @@ class Listener:
                 self._try()
             except ClosedError:
                 return
+            except LockLost:
+                _logger.info("%s: another listens now", self._values.share_file)
             except Exception as error:
                 if not self._stopping.is_set():
                     self._tell(error)
