@@ -5,6 +5,7 @@ for the rest; one listener per host is told of every change. ``docs/redis.rst`` 
 how old a value can be, and why.
 """
 
+from fastmmap.redis.async_tier import AsyncRedisTier
 from fastmmap.redis.tier import RedisTier
 
-__all__ = ["RedisTier"]
+__all__ = ["AsyncRedisTier", "RedisTier"]

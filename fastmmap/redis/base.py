@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterable
-from typing import Any, Final, Optional, Union
+from typing import Any, Final, Union
 
 from fastmmap import durations, single_flight
 from fastmmap.keyspace import Keyspace
@@ -83,6 +83,11 @@ class Tier:
     def _ttl(self, ttl: Lifetime) -> Lifetime:
         return self._default_ttl if ttl is None else ttl
 
+    def _require_counting(self) -> None:
+        """Raise TypeError when the server cannot count what the serializer writes."""
+        if not self._codec.counts:
+            raise TypeError("incr() needs one of the serializers pickle, json and raw")
+
     def _refused(self) -> Exception:
         """Return the error of a call that the circuit refuses."""
         return self._away[0]("the server was away a moment ago: not asked again yet")
@@ -129,26 +134,20 @@ class Tier:
 class Fills(contextlib.ExitStack):
     """The leases of several keys that are asked for in one round trip.
 
-    Keys that others ask for just now are left to them.
+    Who has begun the block takes them, ``take()`` of each; keys that others ask for
+    just now are left to them.
     """
 
     def __init__(
         self, values: Keyspace, names: Iterable[str], terms: single_flight.Terms
     ) -> None:
         super().__init__()
-        self._leases: dict[str, single_flight.Lease] = {}
-        self._wanted = [
-            (name, single_flight.Lease(values, name, terms)) for name in names
-        ]
-
-    def take(self) -> None:
-        """Take those that are free; the block has begun."""
-        for name, lease in self._wanted:
-            self._leases[name] = self.enter_context(lease)
-            lease.take()
+        self.leases = {name: single_flight.Lease(values, name, terms) for name in names}
+        for lease in self.leases.values():
+            self.enter_context(lease)
 
     def keep(self, name: str, answer: Answer) -> None:
         """Store an answer, if its lease is still there."""
-        lease: Optional[single_flight.Lease] = self._leases.get(name)
+        lease = self.leases.get(name)
         if lease is not None and lease.token is not None:
             lease.keep(answer.kept, answer.lifetime())

@@ -22,7 +22,7 @@ class Command(NamedTuple):
     names: Sequence[str]  #: keys that change
     queue: Callable[[Any], None]
     read: Callable[[list[Any]], Any]
-    away: Any = False  #: the answer of a server that is away
+    away: Any = False  #: the answer of a server that is away; ABSENT: there is none
     atomic: bool = False
 
 
@@ -125,4 +125,8 @@ def increase(name: str, delta: int, initial: int, ttl: Lifetime) -> Command:
             pipe.set(key, initial, px=ms if ms > 0 else None, nx=True)
         pipe.incrby(key, delta)
 
-    return Command((name,), queue, lambda replies: int(replies[-1]), atomic=True)
+    return Command((name,), queue, _last, away=ABSENT, atomic=True)
+
+
+def _last(replies: list[Any]) -> int:
+    return int(replies[-1])

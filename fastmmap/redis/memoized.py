@@ -15,7 +15,7 @@ _NAMING = {"key": None, "ignore": (), "typed": False, "name": None, "version": N
 def memoized(
     tier: Any, space: Keyspace, prefix: str, ttl: Lifetime, naming: Mapping[str, Any]
 ) -> Callable[[Any], Any]:
-    """Return the decorator of `RedisTier.memoize`."""
+    """Return the decorator of `RedisTier.memoize`; awaited, of an async one."""
     named = memoize.naming(**{**_NAMING, **naming})
 
     def decorate(func: Any) -> Any:
@@ -29,8 +29,8 @@ def memoized(
             compute = functools.partial(func, *args, **kwargs)
             return tier.get_or_set(cache_key(*args, **kwargs), compute, ttl)
 
-        def invalidate(*args: Any, **kwargs: Any) -> bool:
-            return bool(tier.delete(cache_key(*args, **kwargs)))
+        def invalidate(*args: Any, **kwargs: Any) -> Any:
+            return tier.delete(cache_key(*args, **kwargs))
 
         wrapper.cache_key = cache_key  # type: ignore[attr-defined]
         wrapper.invalidate = invalidate  # type: ignore[attr-defined]

@@ -103,8 +103,7 @@ class RedisTier(Tier):
             Whatever the client raises of a value that is no int, and when the server
             is away, whatever ``on_down`` says.
         """
-        if not self._codec.counts:
-            raise TypeError("incr() needs one of the serializers pickle, json and raw")
+        self._require_counting()
         command = commands.increase(text_of(key), delta, initial, self._ttl(ttl))
         return int(self._change(command))
 
@@ -135,7 +134,7 @@ class RedisTier(Tier):
         """Return a decorator that keeps the results of a function on the server.
 
         Args:
-            ttl: Lifetime of the results.
+            ttl: Lifetime of the results on the server.
             prefix: What the keys begin with; the first of the tier's prefixes.
             naming: ``key``, ``ignore``, ``typed``, ``name`` and ``version``, as of
                 `FastMmap.memoize`.
@@ -231,7 +230,8 @@ class RedisTier(Tier):
         kept = [name for name in names if live and self._covers(name)]
         try:
             with Fills(self._values, kept, self._fill_terms) as fills:
-                fills.take()
+                for lease in fills.leases.values():
+                    lease.take()
                 answers = dict(zip(names, self._ask(names), strict=True))
                 for name, answer in answers.items():
                     fills.keep(name, answer)

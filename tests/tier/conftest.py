@@ -20,10 +20,10 @@ if tier_server.PROGRAM is None:
     collect_ignore_glob = ["test_*.py"]
 
 
-def settle(tier: RedisTier) -> None:
+def settle(tier: Any, client: Any = None) -> None:
     """Wait until this host knows of all that has changed on the server by now."""
     tier._values.set(MARK, 1)
-    tier._client.set(MARK, 1, px=60_000)
+    (client or tier._client).set(MARK, 1, px=60_000)
     with Patience(LIMIT) as patience:
         while MARK in tier._values:
             delay = patience.delay()
