@@ -13,6 +13,7 @@ from typing import Any, Final, Optional
 
 from fastmmap.errors import ClosedError, LockError, LockLost
 from fastmmap.keyspace import Keyspace
+from fastmmap.redis.names import place_of
 from fastmmap.redis.pulse import Pulse, moment
 from fastmmap.redis.stream import Stream, StreamError
 from fastmmap.redis.tracking import ALL, Tracking, changes
@@ -29,13 +30,22 @@ _PATIENCE: Final = 1.0
 _all: "weakref.WeakSet[Listener]" = weakref.WeakSet()
 
 
+def space_of(cache: Keyspace, client: Any, prefixes: tuple[str, ...]) -> Keyspace:
+    """Return the namespace for a server and prefixes."""
+    return cache.namespace(place_of(client.connection_pool, prefixes))
+
+
+def values_in(space: Keyspace) -> Keyspace:
+    """Return the namespace with what the server had; clearing it is a new epoch."""
+    return space.namespace("values")
+
+
 class Listener:
     """A thread that listens whenever nobody else of the host does.
 
     Args:
         client: A client of redis-py or valkey-py, for its options.
-        space: The namespace of the cache with the lock and the pulse.
-        values: The namespace with what the server had. Clearing it is the new epoch.
+        space: The namespace of the cache for this server and these prefixes.
         prefixes: Of keys to listen to.
         max_lag: Seconds that a pulse is good for.
     """
@@ -44,11 +54,11 @@ class Listener:
         self,
         client: Any,
         space: Keyspace,
-        values: Keyspace,
         prefixes: tuple[str, ...],
         max_lag: float,
     ) -> None:
-        self._client, self._values, self._prefixes = client, values, prefixes
+        self._client, self._prefixes = client, prefixes
+        self._values = values_in(space)
         self._pulse = Pulse(space, max_lag)
         self._patience = max(_PATIENCE, 2 * max_lag)
         self._lock = Lock(space, "listener", lease_time=self._patience)
@@ -169,6 +179,13 @@ class Listener:
             path = self._values.share_file
             _logger.warning("%s: no listener to the server: %s", path, text)
         self._told = text
+
+
+def listener_for(
+    cache: Keyspace, client: Any, prefixes: tuple[str, ...], max_lag: float
+) -> Listener:
+    """Return the listener of a host's cache to a server."""
+    return Listener(client, space_of(cache, client, prefixes), prefixes, max_lag)
 
 
 def _forget_all() -> None:

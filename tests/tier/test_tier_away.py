@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,3 +158,24 @@ def test_a_forked_child_has_its_own_thread(tier: RedisTier) -> None:
         os._exit(0 if fine else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     settle(tier)  # the parent listens on
+
+
+def test_the_command_listens_for_others(
+    make_cache: MakeCache, server: tier_server.Server, client: Any
+) -> None:
+    cache = make_cache()
+    options = {"prefixes": ("app:",), "max_lag": 5, "listen": False}
+    tier = RedisTier(cache, server.url, **options)
+    command = [sys.executable, "-m", "fastmmap", "redis-listener"]
+    arguments = [cache.share_file, server.url, "--prefix", "app:", "--max-lag", "5"]
+    process = subprocess.Popen([*command, *arguments])
+    try:
+        assert tier.wait_until_live(LIMIT)
+        client.set("app:a", 1)
+        settle(tier)
+        assert tier.get("app:a") == 1
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
