@@ -21,6 +21,7 @@ from fastmmap.cli import (
     keys,
     locks,
     metrics,
+    redis_listener,
     top,
     transfer,
     watch,
@@ -46,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     *diskcache.COMMANDS,
     *bench.COMMANDS,
     *metrics.COMMANDS,
+    *redis_listener.COMMANDS,
     *completion.COMMANDS,
 )
 
