@@ -24,6 +24,7 @@ from fastmmap.cli import (
     top,
     transfer,
     watch,
+    web,
     whole,
 )
 from fastmmap.cli.command import EXITS, INTERRUPTED, UNUSABLE, Command, Parser
@@ -36,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     *info.COMMANDS,
     *top.COMMANDS,
     *watch.COMMANDS,
+    *web.COMMANDS,
     *check.COMMANDS,
     *keys.COMMANDS,
     *entry.COMMANDS,
