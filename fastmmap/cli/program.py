@@ -25,6 +25,7 @@ from fastmmap.cli import (
     top,
     transfer,
     watch,
+    web,
     whole,
 )
 from fastmmap.cli.command import EXITS, INTERRUPTED, UNUSABLE, Command, Parser
@@ -37,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     *info.COMMANDS,
     *top.COMMANDS,
     *watch.COMMANDS,
+    *web.COMMANDS,
     *check.COMMANDS,
     *keys.COMMANDS,
     *entry.COMMANDS,
