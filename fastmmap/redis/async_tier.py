@@ -97,6 +97,13 @@ class AsyncRedisTier(Tier):
         """Change the lifetime of a value; return whether there is one."""
         return bool(await self._change(commands.touch(text_of(key), self._ttl(ttl))))
 
+    async def clear(self) -> bool:
+        """Empty the server's database, whatever prefixes its keys have."""
+        try:
+            return bool(await self._change(commands.flush()))
+        finally:
+            await patiently(self._values.clear)
+
     async def get_or_set(self, key: Key, default: Any, ttl: Lifetime = None) -> Any:
         """Return the value of a key; where there is none, store the default.
 

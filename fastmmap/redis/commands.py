@@ -77,18 +77,29 @@ def store(
 ) -> Command:
     """Return the command that stores values; it answers whether all were stored."""
     ms = _milliseconds(ttl)
+    if ms == durations.NOW:
+        return _store_expired(list(values), only_new)
 
     def queue(pipe: Any) -> None:
         for name, data in values.items():
-            if ms == durations.NOW:
-                pipe.delete(bytes_of(name))
-                continue
             pipe.set(bytes_of(name), data, px=ms if ms > 0 else None, nx=only_new)
 
-    def read(replies: list[Any]) -> bool:
-        return ms == durations.NOW or all(replies)
+    return Command(list(values), queue, all)
 
-    return Command(list(values), queue, read)
+
+def _store_expired(names: Sequence[str], only_new: bool) -> Command:
+    """Return the command that stores what has expired already: nothing."""
+
+    def queue(pipe: Any) -> None:
+        for name in names:
+            (pipe.exists if only_new else pipe.delete)(bytes_of(name))
+
+    return Command(names, queue, lambda found: not (only_new and any(found)))
+
+
+def flush() -> Command:
+    """Return the command that empties the database."""
+    return Command((), lambda pipe: pipe.flushdb(), all)
 
 
 def remove(names: Sequence[str]) -> Command:

@@ -111,6 +111,13 @@ class RedisTier(Tier):
         """Change the lifetime of a value; return whether there is one."""
         return bool(self._change(commands.touch(text_of(key), self._ttl(ttl))))
 
+    def clear(self) -> bool:
+        """Empty the server's database, whatever prefixes its keys have."""
+        try:
+            return bool(self._change(commands.flush()))
+        finally:
+            self._values.clear()
+
     def get_or_set(self, key: Key, default: Any, ttl: Lifetime = None) -> Any:
         """Return the value of a key; where there is none, store the default.
 

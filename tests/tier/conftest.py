@@ -13,7 +13,6 @@ from fastmmap.redis import RedisTier
 from fastmmap.waiting import Patience, pause
 
 LIMIT = 20.0  # seconds
-MARK = "app:settled"  # tells that all before it was heard of
 MakeTier = Callable[..., RedisTier]
 
 if tier_server.PROGRAM is None:
@@ -22,10 +21,11 @@ if tier_server.PROGRAM is None:
 
 def settle(tier: Any, client: Any = None) -> None:
     """Wait until this host knows of all that has changed on the server by now."""
-    tier._values.set(MARK, 1)
-    (client or tier._client).set(MARK, 1, px=60_000)
+    mark = tier._prefixes[0] + "settled"  # heard of after all before it
+    tier._values.set(mark, 1)
+    (client or tier._client).set(mark, 1, px=60_000)
     with Patience(LIMIT) as patience:
-        while MARK in tier._values:
+        while mark in tier._values:
             delay = patience.delay()
             assert delay is not None, "the listener is not heard"
             pause(delay)

@@ -318,6 +318,8 @@ def run(
         try:
             while race.counts["rounds"] < rounds and not race.wrong():
                 race.round()
+                if race.counts["rounds"] % 500 == 0:
+                    print(race.found(), flush=True)
         finally:
             race.close()
             server.close()
