@@ -11,7 +11,7 @@ from fastmmap.redis.circuit import Circuit
 from fastmmap.redis.client import client_of, is_away
 from fastmmap.redis.codec import codec_of
 from fastmmap.redis.commands import Answer, Command
-from fastmmap.redis.listener import Listener, space_of, values_in
+from fastmmap.redis.listener import Listener, Space
 from fastmmap.redis.names import prefixes_of
 from fastmmap.redis.pulse import Pulse, moment
 from fastmmap.single_flight import ABSENT
@@ -55,10 +55,9 @@ class Tier:
 
     def _open(self, cache: Keyspace, client: Any, max_lag: float) -> None:
         """Make what stands in the cache."""
-        space = space_of(cache, client, self._prefixes)
-        self._values = values_in(space)
-        self._computing = space.namespace("computing")
-        self._pulse = Pulse(space, max_lag)
+        space = Space(cache, client, self._prefixes)
+        self._values, self._computing = space.values, space.computing
+        self._pulse = Pulse(space.state, max_lag)
         self._listener = Listener(client, space, self._prefixes, max_lag)
         self._fill_terms = single_flight.terms(_LEASE, max_lag)
         self._until = 0.0  #: as the pulse said when it was looked at

@@ -30,14 +30,18 @@ _PATIENCE: Final = 1.0
 _all: "weakref.WeakSet[Listener]" = weakref.WeakSet()
 
 
-def space_of(cache: Keyspace, client: Any, prefixes: tuple[str, ...]) -> Keyspace:
-    """Return the namespace for a server and prefixes."""
-    return cache.namespace(place_of(client.connection_pool, prefixes))
+class Space:
+    """The parts of a cache that are for one server and prefixes.
 
+    The values are in no other namespace: each one makes a hit slower.
+    """
 
-def values_in(space: Keyspace) -> Keyspace:
-    """Return the namespace with what the server had; clearing it is a new epoch."""
-    return space.namespace("values")
+    def __init__(self, cache: Keyspace, client: Any, prefixes: tuple[str, ...]) -> None:
+        place = place_of(client.connection_pool, prefixes)
+        self.state = cache.namespace(place)
+        #: What the server had; clearing it is a new epoch.
+        self.values = cache.namespace(f"{place}.values")
+        self.computing = self.state.namespace("computing")
 
 
 class Listener:
@@ -45,7 +49,7 @@ class Listener:
 
     Args:
         client: A client of redis-py or valkey-py, for its options.
-        space: The namespace of the cache for this server and these prefixes.
+        space: The parts of the cache for this server and these prefixes.
         prefixes: Of keys to listen to.
         max_lag: Seconds that a pulse is good for.
     """
@@ -53,15 +57,15 @@ class Listener:
     def __init__(
         self,
         client: Any,
-        space: Keyspace,
+        space: Space,
         prefixes: tuple[str, ...],
         max_lag: float,
     ) -> None:
         self._client, self._prefixes = client, prefixes
-        self._values = values_in(space)
-        self._pulse = Pulse(space, max_lag)
+        self._values = space.values
+        self._pulse = Pulse(space.state, max_lag)
         self._patience = max(_PATIENCE, 2 * max_lag)
-        self._lock = Lock(space, "listener", lease_time=self._patience)
+        self._lock = Lock(space.state, "listener", lease_time=self._patience)
         self._interval = max_lag / _BEATS
         self._stream: Optional[Stream] = None
         self._told = ""
@@ -185,7 +189,7 @@ def listener_for(
     cache: Keyspace, client: Any, prefixes: tuple[str, ...], max_lag: float
 ) -> Listener:
     """Return the listener of a host's cache to a server."""
-    return Listener(client, space_of(cache, client, prefixes), prefixes, max_lag)
+    return Listener(client, Space(cache, client, prefixes), prefixes, max_lag)
 
 
 def _forget_all() -> None:

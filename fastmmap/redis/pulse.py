@@ -8,7 +8,7 @@ moment says which boot it belongs to.
 import os
 import time
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from fastmmap.keyspace import Keyspace
@@ -18,9 +18,8 @@ _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _CLOCK_ID_FILES: Final = "/proc/sys/kernel/random/boot_id", "/proc/self/ns/time"
 
 
-def moment() -> float:
-    """Return the seconds since the host booted, suspended or not."""
-    return time.clock_gettime(_CLOCK)
+#: Returns the seconds since the host booted, suspended or not.
+moment = partial(time.clock_gettime, _CLOCK)
 
 
 @lru_cache(maxsize=1)
