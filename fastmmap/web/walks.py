@@ -134,7 +134,7 @@ class Walk:
     def _step(self) -> None:
         some = list(islice(self._records, AT_ONCE))
         self._seen += len(some)
-        self.done = not some or not self._collector.add(some)
+        self.done = not self._collector.add(some) or len(some) < AT_ONCE
 
     def as_json(self) -> dict[str, Any]:
         """Return what was found, and how much was looked at."""

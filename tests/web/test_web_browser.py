@@ -29,7 +29,7 @@ HOSTILE = [
     "\u202egnp.exe\r\n",
     b"\xff\0<b>bytes</b>",
 ]
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
