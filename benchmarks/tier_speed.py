@@ -145,7 +145,7 @@ def work(kind: str, load: Load, results: Any, start: Any) -> None:
 
 
 def run(kind: str, workers: int, load: Load) -> tuple[float, float, float, float]:
-    """Return calls and server commands a second, the median and p99.9 of 16 calls, us."""
+    """Return calls and commands a second, the median and p99.9 of 16 calls, us."""
     client = redis.Redis.from_url(load.url)
     client.flushall()
     client.mset({f"app:{number}": VALUE for number in range(KEYS)})
