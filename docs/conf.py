@@ -9,6 +9,7 @@ from fastmmap import __version__
 
 project = "fastmmap"
 author = "the authors of fastmmap"
+copyright = "2026, the fastmmap maintainers"
 release = version = __version__
 
 extensions = [

@@ -82,8 +82,8 @@ class FastMmap(_core.Cache, Keyspace):
             here. ``False`` makes a sparse file.
 
     Values:
-        serializer: ``"pickle"``, ``"raw"`` (also ``""`` and ``None``), ``"json"``,
-            ``"msgpack"`` or a pair ``(dumps, loads)``.
+        serializer: ``"pickle"``, the default; ``"raw"`` (also ``""`` and ``None``);
+            ``"json"``; ``"msgpack"``; or a pair ``(dumps, loads)``.
         compressor: ``"zlib"``, ``"lz4"``, ``"zstd"``, ``"snappy"`` or a pair
             ``(compress, decompress)``.
         compress_min_size: Serialized values of fewer bytes are not compressed.

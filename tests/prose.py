@@ -28,7 +28,7 @@ BLOCK = re.compile(
 )
 LITERAL = re.compile(r"``.+?``|:\w+:`[^`]+`|`[^`]+ <[^`]+`_*", re.S)
 PROMPT = re.compile(r"^ *(>>>|\.\.\.) .*$", re.M)
-C_STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
+C_STRING = re.compile(r"""'"'|"((?:[^"\\\n]|\\.)*)\"""", re.S)
 
 
 class Turn(NamedTuple):
@@ -87,9 +87,9 @@ def of_python(text: str) -> Iterator[tuple[int, str]]:
 
 def of_c(text: str) -> Iterator[tuple[int, str]]:
     """Yield the strings of a C source."""
-    for number, line in enumerate(text.splitlines(), 1):
-        for match in C_STRING.finditer(line):
-            yield number, match[1].replace("\\n", " ")
+    for match in C_STRING.finditer(text):
+        string = (match[1] or "").replace("\\n", " ").replace("\\\n", "\n")
+        yield 1 + text.count("\n", 0, match.start()), string
 
 
 READERS = {".rst": of_page, ".py": of_python, ".c": of_c}

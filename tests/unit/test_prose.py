@@ -76,6 +76,7 @@ def test_every_turn_is_found_by_its_own_pattern() -> None:
         ("module.py", 'def f():\n    """Compute it anew."""\n'),
         ("module.py", 'raise ValueError(f"{1}: compute it anew")\n'),
         ("module.c", 'say("compute it anew");\n'),
+        ("module.c", 'doc = "f()\\n\\\n--\\n\\n\\\nCompute it anew.";\n'),
     ],
 )
 def test_pages_and_strings_are_read(
