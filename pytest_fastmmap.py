@@ -39,6 +39,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         text = f'{help_text}, such as "{default}", the default'
         group.addoption(option, metavar="SIZE", help=text)
         parser.addini(name, text, default=default)
+    _add_report(group)
+
+
+def _add_report(group: "pytest.OptionGroup") -> None:
+    group.addoption(
+        "--fastmmap-report",
+        action="store_true",
+        help="say at the end how the cache of the fixture shared_cache was used",
+    )
 
 
 def _option(config: pytest.Config, name: str) -> Any:
@@ -65,6 +74,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of xdist the directory of the run."""
     node.workerinput["fastmmap_directory"] = node.config.stash[_DIRECTORY]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how the shared cache was used, where that is asked for."""
+    directory = config.stash.get(_DIRECTORY, "")
+    if config.getoption("fastmmap_report") and not _is_worker(config):
+        from fastmmap.contrib.pytest import report
+
+        terminalreporter.section("fastmmap")
+        for line in report(directory):
+            terminalreporter.line(line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

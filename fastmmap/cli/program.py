@@ -53,6 +53,13 @@ COMMANDS: tuple[Command, ...] = (
     *completion.COMMANDS,
 )
 
+#: The names of those that take a file that is there, for others who know which.
+ON_ONE_FILE = [
+    command.name
+    for command in COMMANDS
+    if command.name not in ("list", "import-diskcache", "completion")
+]
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""

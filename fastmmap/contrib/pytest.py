@@ -5,7 +5,7 @@ import os
 import pickle
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Optional, TypeVar
 
 import pytest
@@ -16,6 +16,8 @@ from fastmmap.sync import Lock
 
 _Value = TypeVar("_Value")
 
+#: The file of `shared_cache`, in the directory of the run.
+_SHARED = "shared.cache"
 #: What a test may end with beside an error. None of them pickles.
 _ENDS = {getattr(pytest, end).Exception: end for end in ("skip", "fail", "xfail")}
 
@@ -28,8 +30,24 @@ def _own(directory: str) -> str:
 
 def open_shared(directory: str, size: Size) -> FastMmap:
     """Open the cache of the run, which whoever is first creates."""
-    path = os.path.join(_own(directory), "shared.cache")
+    path = os.path.join(_own(directory), _SHARED)
     return FastMmap(path, cache_size=size)
+
+
+def report(directory: str) -> Iterator[str]:
+    """Yield lines about the use of the cache of the run, by all workers together."""
+    path = os.path.join(directory, _SHARED)
+    if not os.path.exists(path):
+        yield "shared_cache was not used"
+        return
+    with FastMmap(path, read_only=True) as cache:
+        stats = cache.stats()
+    share = f"{100 * stats.hit_ratio:.0f} %" if stats.reads else "none"
+    yield f"shared_cache: {stats.reads} reads, {stats.hits} hits ({share})"
+    kept = f"{stats.entries} there, {stats.evictions} evicted"
+    yield f"{stats.stores} values stored, {kept}"
+    yield f"{stats.bytes_live} of {stats.bytes_total} bytes in use"
+    yield from stats.advice
 
 
 class FactoryError(Exception):

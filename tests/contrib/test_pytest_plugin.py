@@ -319,3 +319,27 @@ def test_the_directory_of_a_run_is_private(assert_outcomes) -> None:
             assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
     """
     assert_outcomes(source, passed=1)
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_report_says_how_the_shared_cache_was_used(
+    assert_outcomes: Callable[..., pytest.RunResult], options: tuple[str, ...]
+) -> None:
+    source = """
+        def test_it(shared_cache):
+            shared_cache["key"] = 1
+            assert shared_cache.get("key") == 1
+            assert shared_cache.get("nothing") is None
+    """
+    result = assert_outcomes(source, "--fastmmap-report", *options, passed=1)
+    result.stdout.fnmatch_lines(["shared_cache: 2 reads, 1 hits (50 %)"])
+    result.stdout.fnmatch_lines(["1 values stored, 1 there, 0 evicted"])
+
+
+def test_a_report_says_that_no_cache_was_used(
+    assert_outcomes: Callable[..., pytest.RunResult],
+) -> None:
+    result = assert_outcomes("def test_it(): pass", "--fastmmap-report", passed=1)
+    result.stdout.fnmatch_lines(["shared_cache was not used"])
+    result = assert_outcomes("def test_it(): pass", passed=1)
+    assert "shared_cache" not in result.stdout.str()

@@ -9,9 +9,6 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from fastmmap.cli import program
 from fastmmap.contrib.django import FastMmapCache
 
-#: What goes without a file, or makes one.
-_OTHERS = {"list", "completion", "import-diskcache"}
-
 
 class Command(BaseCommand):
     """The command ``fastmmap``, which is told no file, but an alias of CACHES."""
@@ -21,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the arguments."""
-        names = [one.name for one in program.COMMANDS if one.name not in _OTHERS]
+        names = program.ON_ONE_FILE
         parser.add_argument(
             "--cache", default="default", metavar="ALIAS", help="which one of CACHES"
         )
