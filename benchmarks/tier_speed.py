@@ -192,9 +192,8 @@ def run(kind: str, workers: int, load: Load) -> Found:
 
 
 def compare(url: str, folder: str, seconds: float, workers: list[int]) -> None:
-    print(
-        "writes  workers  client                     calls/s    a CPU s  commands    p50"
-    )
+    first = f"writes  workers  {'client':27}calls/s"
+    print(f"{first}    a CPU s  commands    p50")
     for share in SHARES:
         for count in workers:
             for kind in kinds_for(url):
