@@ -192,16 +192,15 @@ def run(kind: str, workers: int, load: Load) -> Found:
 
 
 def compare(url: str, folder: str, seconds: float, workers: list[int]) -> None:
-    print(
-        "writes  workers  client                       calls/s    a CPU s  commands    p50"
-    )
+    first = f"writes  workers  {'client':27}calls/s"
+    print(f"{first}    a CPU s  commands    p50")
     for share in SHARES:
         for count in workers:
             for kind in kinds_for(url):
                 load = Load(url, f"{folder}/{share}-{count}", share, seconds)
                 found = run(kind, count, load)
                 print(
-                    f"{share:6.1%}  {count:7}  {kind:27}{found.calls:9,.0f}"
+                    f"{share:6.1%}  {count:7}  {kind:27}{found.calls:7,.0f}"
                     f"{found.calls_cpu:11,.0f}{found.commands:10,.0f}{found.middle:7.0f}",
                     flush=True,
                 )
