@@ -121,8 +121,9 @@ class FastMmap(_core.Cache, Keyspace):
             process truncates the file.
         enable_stats: Count reads and hits for ``get_statistics()``. ``stats()``
             always counts.
-        raw_values, compress, catch_deadlocks: Perl's spellings of
-            ``serializer="raw"``, ``compressor="zlib"`` and ``lock_timeout=10``.
+        raw_values: Perl's spelling of ``serializer="raw"``.
+        compress: Perl's spelling of ``compressor="zlib"``.
+        catch_deadlocks: Perl's spelling of ``lock_timeout=10``.
 
     Options that you leave out follow an existing file. A file of an older format is
     replaced by an empty one, and that is logged.
