@@ -1,7 +1,8 @@
-"""Draw the pictures of the file format into docs/figures/*.svg.
+"""Draw the pictures of the docs into docs/figures/*.svg.
 
 A picture is a list of rows, a row is boxes side by side, and a box is a text
-with a width. Run ``python docs/draw.py`` after a change of the layout.
+with a width. Arrows lead from a row to the next. Run ``python docs/draw.py``
+after a change of the layout.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "figures"
 
-LEFT, WIDTH, BOX = 120.0, 620.0, 34.0
+LEFT, WIDTH, BOX, ARROW = 120.0, 620.0, 34.0, 40.0
 FILL = {"plain": "#dbe8f5", "strong": "#f5e3c4", "dead": "#dddddd", "free": "#ffffff"}
 STYLE = (
     "text{font:12px sans-serif;text-anchor:middle;fill:#222}"
     ".left{text-anchor:start}.small{font-size:10px;fill:#555}"
     "rect{stroke:#555}.free{stroke-dasharray:3 3}path{stroke:#a33;fill:none}"
-    ".mark{fill:#a33}"
+    ".mark{fill:#a33}.beside{font-size:10px;fill:#555;text-anchor:start}"
 )
 
 
@@ -34,11 +35,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Row:
-    """Boxes side by side; marks point at places, in the units of widths."""
+    """Boxes side by side; marks and arrows are at places, in the units of widths."""
 
     label: str
     boxes: tuple[Box, ...]
     marks: tuple[tuple[float, str], ...] = ()
+    arrows: tuple[tuple[float, str], ...] = ()
 
 
 def text(x: float, y: float, words: str, style: str = "") -> str:
@@ -48,13 +50,22 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 
 
 def draw_box(box: Box, x: float, y: float, width: float) -> list[str]:
-    """Return one box and its note."""
+    """Return one box and its note; a gap is nothing."""
+    if box.kind == "gap":
+        return []
     shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BOX:.0f}"'
     parts = [f'<rect {shape} fill="{FILL[box.kind]}" class="{box.kind}"/>']
     parts.append(text(x + width / 2, y + BOX / 2 + 4, box.text))
     if box.note:
         parts.append(text(x + width / 2, y + BOX + 13, box.note, "small"))
     return parts
+
+
+def draw_arrow(x: float, y: float, words: str) -> list[str]:
+    """Return an arrow down from a box that begins at the height `y`."""
+    tip = y + BOX + ARROW
+    line = f"M{x:.1f} {y + BOX:.1f}V{tip:.1f}m-4 -6l4 6l4 -6"
+    return [f'<path d="{line}"/>', text(x + 6, tip - ARROW / 2, words, "beside")]
 
 
 def draw_row(row: Row, y: float) -> list[str]:
@@ -69,6 +80,8 @@ def draw_row(row: Row, y: float) -> list[str]:
         x = LEFT + at * unit
         parts.append(f'<path d="M{x:.1f} {y - 12:.1f}v{BOX + 16:.0f}"/>')
         parts.append(text(x, y - 15, name, "small mark"))
+    for at, words in row.arrows:
+        parts += draw_arrow(LEFT + at * unit, y, words)
     return parts
 
 
@@ -78,7 +91,8 @@ def draw(rows: list[Row]) -> str:
     for row in rows:
         y += 24 if row.marks else 0
         parts += draw_row(row, y)
-        y += BOX + (24 if any(box.note for box in row.boxes) else 8)
+        below = 24 if any(box.note for box in row.boxes) else 8
+        y += BOX + (ARROW + 4 if row.arrows else below)
     size = f'width="{LEFT + WIDTH + 4:.0f}" height="{y:.0f}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
     return "\n".join([head, f"<style>{STYLE}</style>", *parts, "</svg>\n"])
@@ -88,6 +102,37 @@ def word(label: str, *boxes: Box) -> Row:
     """Return a row that shows one word, its first bit at the right."""
     return Row(label, boxes)
 
+
+IDEA = [
+    Row(
+        "processes",
+        (
+            Box("web worker 1", 14),
+            Box("", 2, "gap"),
+            Box("web worker 2", 14),
+            Box("", 2, "gap"),
+            Box("task queue", 14),
+            Box("", 2, "gap"),
+            Box("cron job", 14),
+        ),
+        arrows=(
+            (7, "get: no lock"),
+            (23, "get: no lock"),
+            (39, "set: one lock"),
+            (55, "incr"),
+        ),
+    ),
+    Row(
+        "one file",
+        (
+            Box("page 0", 15),
+            Box("page 1", 16),
+            Box("page 2", 16, "strong", "locked for this set"),
+            Box("…", 3, "free"),
+            Box("page 15", 12, "strong", "locked for this incr"),
+        ),
+    ),
+]
 
 LAYOUT = [
     Row(
@@ -234,6 +279,7 @@ STAY = [
 ]
 
 PICTURES = {
+    "idea": IDEA,
     "layout": LAYOUT,
     "entry": ENTRY,
     "words": WORDS,

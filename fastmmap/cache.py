@@ -45,54 +45,64 @@ _OPEN_ATTEMPTS = 16
 class FastMmap(_core.Cache, Keyspace):
     """A cache in one memory-mapped file, shared by processes and threads.
 
-    Args:
-        share_file: Path of the file, str, bytes or PathLike, ``~`` for the home
-            directory; an empty file becomes a new cache. ``None`` makes a private
-            one on tmpfs, where there is one.
-        init_file: Start empty; whatever the file held is gone.
-        test_file: Verify every page now; a bad one is emptied, the rest kept.
-        on_mismatch: What to do with a cache file of another geometry, serializer or
-            compressor than was asked for: ``"error"``; ``"replace"`` it by an empty
-            one, or follow it while others have it open, and log that; ``"follow"``.
-        permissions: Mode of a new file, whatever the umask. One that lets group
-            or others write needs a serializer that runs no code when it reads,
-            ``allow_shared=True`` too for whoever opens it.
-        unlink_on_exit: Remove the file at ``close()``, at exit and at
-            collection, in the process that created the object. ``None``: a file
-            that was named stays; a private one goes with the last process that
-            has it open. ``False`` keeps a private one, too.
+    File:
+        share_file: Path of the file: str, bytes or PathLike; ``~`` is the home
+            directory. An empty file becomes a new cache. ``None`` makes a private
+            file, on tmpfs if there is one.
+        init_file: Start empty. Everything in an existing file is dropped.
+        test_file: Check every page now. A bad page is emptied, the rest is kept.
+        on_mismatch: What to do if the file has another geometry, serializer or
+            compressor than you ask for. ``"error"`` raises FormatError.
+            ``"replace"`` makes an empty file, or follows the old one while other
+            processes have it open, and logs that. ``"follow"`` uses the file as
+            it is.
+        permissions: Mode of a new file, whatever the umask. To let group or others
+            write, use a serializer that runs no code when it reads; everybody who
+            opens the file then needs ``allow_shared=True``.
+        unlink_on_exit: Remove the file at ``close()``, at exit and when the object
+            is collected, in the process that created the object. ``None`` keeps a
+            file that has a name, and removes a private one with the last process
+            that has it open. ``False`` keeps a private one, too.
         empty_on_exit: Call ``empty()`` at the same moments.
-        cache_size: Bytes, or text such as ``"64m"``, ``"64 MiB"``, which are powers
-            of 1,024, or ``"64MB"``, a power of 1,000. 16 MiB when nothing else
-            is given.
-        reserve: Take the space on disk now, so that a lack of it is an OSError
-            here. ``False`` makes a sparse file.
-        page_size: Bytes or text, rounded to the nearest power of two, 4 KiB to
+        read_only: Open an existing file for reading only. Other processes do not
+            see this one among their clients, reads leave no trace, and methods
+            that change the file are refused.
+
+    Size:
+        cache_size: Bytes, or text: ``"64m"`` and ``"64 MiB"`` are powers of 1,024,
+            ``"64MB"`` is a power of 1,000. The default is 16 MiB.
+        entry_size: Expected bytes of key and value. Sizes the first index, which
+            grows on demand. If you leave it out, the index starts with a fifth of
+            the slots that 200 bytes would need.
+        page_size: Bytes or text, rounded to the nearest power of two, from 4 KiB to
             1 GiB.
         num_pages: Number of pages.
-        start_slots: Slots of a page's first index, which grows with need.
-        entry_size: Expected bytes of key and value; sizes the first index. Left
-            out, that begins with a fifth of the slots that 200 bytes ask for.
-        serializer: ``"pickle"``, ``"raw"`` (also ``""`` and ``None``),
-            ``"json"``, ``"msgpack"`` or a pair ``(dumps, loads)``.
-        raw_values: Perl's spelling of ``serializer="raw"``.
+        start_slots: Slots of a page's first index, instead of ``entry_size``.
+        reserve: Take the space on disk now, so that a lack of it raises OSError
+            here. ``False`` makes a sparse file.
+
+    Values:
+        serializer: ``"pickle"``, ``"raw"`` (also ``""`` and ``None``), ``"json"``,
+            ``"msgpack"`` or a pair ``(dumps, loads)``.
         compressor: ``"zlib"``, ``"lz4"``, ``"zstd"``, ``"snappy"`` or a pair
             ``(compress, decompress)``.
-        compress: Perl's spelling of ``compressor="zlib"``.
-        compress_min_size: Smaller serialized values, bytes, stay as they are.
+        compress_min_size: Serialized values of fewer bytes are not compressed.
+        near: Bytes, or text such as ``"4m"``, for finished objects that each process
+            keeps beside the file: ``bytes``, ``str``, ``int``, ``float``, ``bool``
+            and ``None``. A hit returns the kept object while the file still holds
+            that value. 0 keeps none. ``None`` is 0, or 4 MiB with ``copy=False``.
+        copy: ``False`` promises that nobody changes a value returned by the cache.
+            Values of every type can then be kept near, and each hit returns the
+            same object.
+
+    Lifetimes:
         expire_time: Default lifetime: seconds, a timedelta, or text such as
-            ``"10s"``, ``"now"``, ``"never"``; 0 is never.
-        tombstone_expire_time: Lifetime of tombstones; 0 is ``expire_time``.
-        enable_stats: Count reads and hits.
-        near: Bytes, or text such as ``"4m"``, that each process may use to keep
-            finished objects beside the file, and hands out again as long as the
-            file has them: ``bytes``, ``str``, ``int``, ``float``, ``bool``,
-            ``None``. 0 keeps none. ``None`` is 0, and 4 MiB with ``copy=False``.
-        copy: ``False`` promises that nobody changes a value that he gets. Then all
-            values may be kept near, and handed out again, the same object each
-            time.
-        context: First argument of the callbacks.
-        read_cb: ``read_cb(context, key)`` gives the value of a missing key, or
+            ``"10s"``, ``"now"``, ``"never"``. 0 is never.
+        tombstone_expire_time: Lifetime of tombstones. 0 is ``expire_time``.
+
+    Callbacks:
+        context: First argument of each callback.
+        read_cb: ``read_cb(context, key)`` returns the value of a missing key, or
             ``None``.
         write_cb: ``write_cb(context, key, value, expire_on)`` stores a value
             elsewhere.
@@ -100,28 +110,31 @@ class FastMmap(_core.Cache, Keyspace):
         cache_not_found: Remember that ``read_cb`` found nothing.
         write_action: ``"write_through"`` or ``"write_back"``.
         allow_recursive: Callbacks may use the cache.
-        lock_timeout: Seconds to wait for a page; ``None`` waits for as long as
-            its holder lives.
-        catch_deadlocks: Perl's spelling of ``lock_timeout=10``.
-        read_only: Look at a file that exists, without the right to write it: it is
-            mapped for reading, nobody sees this process among its clients, and a
-            read leaves no trace. What would change it is refused.
-        allow_shared: Accept a file of another user, or writable by others.
-        allow_network_fs: Open on a network or FUSE file system.
-        sigbus_guard: Turn the SIGBUS of a file truncated under us into a
-            CorruptError.
 
-    What is left out follows a file that exists. A file of an older version of the
-    format is replaced by an empty one, and that is logged.
+    Rare:
+        lock_timeout: Seconds to wait for a page. ``None`` waits while its holder
+            lives.
+        allow_shared: Accept a file that belongs to another user, or that others can
+            write.
+        allow_network_fs: Open a file on a network or FUSE file system.
+        sigbus_guard: Raise CorruptError, instead of dying of SIGBUS, if another
+            process truncates the file.
+        enable_stats: Count reads and hits for ``get_statistics()``. ``stats()``
+            always counts.
+        raw_values, compress, catch_deadlocks: Perl's spellings of
+            ``serializer="raw"``, ``compressor="zlib"`` and ``lock_timeout=10``.
+
+    Options that you leave out follow an existing file. A file of an older format is
+    replaced by an empty one, and that is logged.
 
     Raises:
-        FormatError: It is no cache file, or differs from what was asked for; a
-            `VersionError` when it is of a newer version.
-        ValueError, TypeError: An option is out of its range.
+        FormatError: The file is not a cache, or differs from what you ask for. It is
+            a `VersionError` if the file is of a newer version.
+        ValueError, TypeError: An option is out of range.
         ImportError: A serializer or compressor needs a missing package.
         OSError: The file cannot be opened or created.
-        io.UnsupportedOperation: By methods, of a cache that is ``read_only``: they
-            would have changed it. It is an OSError and a ValueError.
+        io.UnsupportedOperation: Raised by methods that would change a ``read_only``
+            cache. It is an OSError and a ValueError.
     """
 
     _given: Given
@@ -313,7 +326,7 @@ def _configure(
     values: Optional[Serializer],
     packing: Optional[Compressor],
 ) -> None:
-    """Say how an open file is used; what is left out follows the file."""
+    """Say how an open file is used; options left out follow the file."""
     if values is None or values.name != cache.serializer:
         values = _serializer_of(cache)
     if packing is None or packing.name != (cache.compressor or ""):
@@ -322,7 +335,7 @@ def _configure(
 
 
 def _open(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
-    """Attach, or else create: a name left out follows a file that exists."""
+    """Attach or create: a name left out follows a file that exists."""
     defaults = (names[0] or DEFAULT_SERIALIZER, names[1] or "")
     if not _is_safe(defaults[0], file):
         file = _that_replaces_nothing(file)
