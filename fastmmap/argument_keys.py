@@ -306,16 +306,18 @@ class ArgumentKeys:
             try:
                 self._spell(value)
             except Unstable as error:
-                return self._refuse(name, f"a {_told(error.args[0])}")
+                return self._refuse(
+                    name, f"holds a value of type {_told(error.args[0])}"
+                )
             except RecursionError:
-                return self._refuse(name, "itself, or too deep a nesting")
+                return self._refuse(name, "holds itself, or is nested too deep")
         raise AssertionError("an argument had no spelling, and now it has")
 
     def _refuse(self, name: str, what: str) -> TypeError:
         return TypeError(
-            f"{self._name}: argument {name!r} holds {what}, of which no key can be "
-            "made that is the same in every process: give key=, or "
-            f"ignore=({name!r},), or use register_argument()"
+            f"{self._name}: argument {name!r} {what}: it has no key that is the same "
+            f"in every process; give key= or ignore=({name!r},), or use "
+            "register_argument()"
         )
 
 

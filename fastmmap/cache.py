@@ -383,7 +383,7 @@ def _open_or_explain(cache: FastMmap, path: str, file: Given, names: _Names) -> 
         raise _with_users(error, path) from None
     except OSError as error:
         if error.errno == errno.EROFS:
-            error.strerror = f"{error.strerror}: read_only=True opens a file to look"
+            error.strerror = f"{error.strerror}: read_only=True opens it to read"
         raise
 
 
@@ -477,8 +477,9 @@ def _require_safe(serializer: Optional[str], file: Given) -> None:
     if mode & WRITABLE_BY_OTHERS and serializer not in serializers.SAFE:
         raise ValueError(
             f"permissions={mode:#o} with serializer {str(serializer)!r} would "
-            "let whoever can write the file run code here: take write from group "
-            f"and others, as in permissions={mode & ~WRITABLE_BY_OTHERS:#o}, or "
+            "let whoever can write the file run code here: take write permission "
+            "from group and others, as in "
+            f"permissions={mode & ~WRITABLE_BY_OTHERS:#o}, or "
             "use allow_shared=True and one of "
             f"{', '.join(map(repr, serializers.SAFE))}"
         )

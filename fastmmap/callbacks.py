@@ -38,9 +38,9 @@ def log_orphan(path: str) -> None:
 def log_nameless(path: str) -> None:
     """Log that the file at `path` was removed while it is in use."""
     _logger.warning(
-        "%s was removed: processes that have it open share it still, others will "
-        "make a new file, which this process then uses too; do not remove the file "
-        "of a cache in use",
+        "%s was removed: processes that have it open still share it, others will "
+        "create a new file, which this process will then use too; do not remove the "
+        "file of a cache in use",
         path,
     )
 
@@ -51,7 +51,7 @@ def log_kept(path: str, reason: str) -> None:
 
     _logger.error(
         "%s was replaced by a file that this process cannot use: %s. Until then it "
-        "goes on with the old one, whose contents others may not see",
+        "uses the old one, whose contents others may not see",
         path,
         "; ".join(filter(None, (reason, ownership.explain(path)))),
     )
@@ -59,14 +59,14 @@ def log_kept(path: str, reason: str) -> None:
 
 def log_unopened(path: str, error: BaseException) -> None:
     """Log that a framework goes on without the cache at `path`."""
-    _logger.error("%s cannot be opened: it goes on without a cache: %s", path, error)
+    _logger.error("%s cannot be opened, working without it: %s", path, error)
 
 
 def log_other_version(path: str, reason: str) -> None:
     """Log that the file at `path` is of another version, and the old one is used."""
     _logger.warning(
-        "%s was replaced by a file that this process cannot use: %s. It goes on with "
-        "the old one, whose contents others do not see",
+        "%s was replaced by a file that this process cannot use: %s. It uses the "
+        "old one, whose contents others do not see",
         path,
         reason,
     )

@@ -34,7 +34,7 @@ def code_digest(function: Any) -> str:
     inner = inspect.unwrap(function)
     code = getattr(inner, "__code__", None)
     if not isinstance(code, CodeType):
-        raise TypeError(f"version='source' needs a function of Python, not {inner!r}")
+        raise TypeError(f"version='source' needs a Python function, not {inner!r}")
     constants = code.co_consts
     if inner.__doc__ is not None and constants[:1] == (inner.__doc__,):
         constants = constants[1:]

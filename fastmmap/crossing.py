@@ -249,6 +249,6 @@ class Watch:
         held = self._held[max(circle)]
         raise LockError(
             f"{self._wanted.cache.share_file}: key {self._wanted.key!r} is computed by "
-            f"code that waits, itself or by way of others, for key {held.key!r}, which "
-            "this code computes: nobody would ever go on"
+            f"code that waits, directly or indirectly, for key {held.key!r}, which "
+            "this code computes: a deadlock"
         )

@@ -53,14 +53,14 @@ def _reason_against(function: Any) -> Optional[str]:
     if getattr(function, "__qualname__", "<lambda>").endswith("<lambda>"):
         return "has no name of its own"
     if _is_of_object(function):
-        return "belongs to an object that its name does not tell"
+        return "belongs to an object that its name does not show"
     inner = inspect.unwrap(function)
     variables = _variables_around(inner)
     if variables:
         uses = ", ".join(map(repr, variables))
-        return f"uses {uses} of the function around it, which its name does not tell"
+        return f"uses {uses} of the enclosing function, which its name does not show"
     if is_of_session(inner):
-        return "is of a notebook or prompt, and others have functions of its name"
+        return "is from a notebook or prompt, where others may have its name"
     return None
 
 
@@ -124,7 +124,7 @@ def claim(place: tuple[str, ...], name: str, function: Any) -> None:
         return
     if not _replaces(new, old):
         raise TypeError(
-            f"{function!r} has the name {name!r}, as has another function of this "
+            f"{function!r} has the name {name!r}, like another function of this "
             f"process, and would share its results: {_WAYS_OUT}"
         )
     _taken[taken] = new

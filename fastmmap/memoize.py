@@ -478,7 +478,7 @@ def decorator(plan: Plan, naming: Naming) -> Decorator:
         if isinstance(func, (classmethod, staticmethod)):
             return type(func)(decorate(func.__func__))
         if not callable(func):
-            raise TypeError(f"{func!r} is no function")
+            raise TypeError(f"{func!r} is not a function")
         _refuse_generator(func)
         name = naming.name_for(plan.cache, func)
         key_of = naming.keys_for(func, name)
@@ -506,7 +506,7 @@ def naming(
     ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     if key is not None and (ignored or typed or name or version is not None):
         raise ValueError(
-            "ignore=, typed=, name= and version= say how a key is made: not with key="
+            "ignore=, typed=, name= and version= cannot be combined with key="
         )
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")

@@ -116,7 +116,7 @@ def parse_timeout(name: str, value: Union[int, float, None]) -> int:
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     if not math.isfinite(value) or not 0 <= value < 2**53:
         raise ValueError(
-            f"{name} is {value!r}: expected seconds from 0 on, "
+            f"{name} is {value!r}: expected 0 seconds or more, "
             "or None to wait as long as it takes"
         )
     return math.ceil(value * 1000)
@@ -164,7 +164,7 @@ def parse_min_size(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     if not 0 <= value <= _SIZE_MAX:
-        raise ValueError(f"{name} is {value}: expected bytes from 0 on")
+        raise ValueError(f"{name} is {value}: expected 0 bytes or more")
     return value
 
 

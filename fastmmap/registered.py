@@ -32,7 +32,7 @@ def register_argument(kind: type[_Kind], function: Callable[[_Kind], Any]) -> No
     if not callable(function):
         raise TypeError(f"register_argument() takes a function, not {function!r}")
     if kind.__module__ in _SPELLED:
-        raise ValueError(f"{kind!r} has a spelling of its own: register a subclass")
+        raise ValueError(f"{kind!r} already has a spelling: register a subclass")
     _functions[kind] = function
 
 

@@ -171,8 +171,8 @@ class Lease(crossing.Computation):
         path = self.cache.share_file
         if self.inherited:
             raise LockError(
-                f"{path}: key {self.key!r} is computed by the process that this one "
-                "was forked from meanwhile, and not by this one: nothing was stored"
+                f"{path}: key {self.key!r} is computed by the parent, which forked "
+                "this process meanwhile: nothing was stored"
             )
         try:
             outcome = self.store(value, expire_time, leasable, self._tags)
@@ -255,7 +255,7 @@ def _approach(
                 if delay is None:
                     why = f"is being computed by process {process}"
                     if not token:
-                        why = "is on a page that another holds"
+                        why = "is on a page that another thread or process holds"
                     raise LockTimeout(
                         f"{cache.share_file}: key {key!r} {why}; gave up after "
                         f"{terms.timeout} s: try again, or raise timeout"
@@ -304,7 +304,7 @@ def refuse_awaitable(value: object, lease: Lease) -> None:
         value.close()  # it will not be awaited
     raise TypeError(
         f"{lease.cache.share_file}: a plain function computed key {lease.key!r}, and "
-        f"returned a {type(value).__name__}, which is to be awaited: write async def, "
+        f"returned a {type(value).__name__}, which must be awaited: write async def, "
         "or use get_or_set_async"
     )
 

@@ -23,7 +23,9 @@ def time_travel(seconds: float) -> Iterator[None]:
     Raises ValueError for what is no finite number.
     """
     if not abs(seconds) < 1e12:
-        raise ValueError(f"seconds is {seconds!r}: expected a distance or a moment")
+        raise ValueError(
+            f"seconds is {seconds!r}: expected seconds to move by, or since 1970"
+        )
     before = _core.get_travel()
     if seconds >= _EPOCH_FROM:
         after = before + round((seconds - _core.now()) * 1000)

@@ -30,7 +30,7 @@ int
 acquirable_raise_timeout(struct acquirable_object *self)
 {
     PyErr_Format(self->state->lock_timeout,
-                 "%R: not to be had within %S s: try again, or raise timeout",
+                 "%R: not acquired within %S s: try again, or raise timeout",
                  self, self->timeout);
     return -1;
 }

@@ -238,8 +238,8 @@ forked_since(const struct cache_object *self, uint64_t forks)
         return 0;
     }
     PyErr_Format(self->state->lock_error,
-                 "%U: this process forked inside read_cb: the call that it is "
-                 "in is its parent's",
+                 "%U: this process was forked inside read_cb: the call "
+                 "belongs to its parent",
                  self->path);
     return -1;
 }

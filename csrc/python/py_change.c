@@ -44,7 +44,7 @@ raise_not_int(struct cache_object *self, struct op *op, PyObject *key)
                      "the value of key %.200R is beyond 64 bits", key);
     }
     else if (status >= 0) {
-        PyErr_Format(PyExc_TypeError, "the value of key %.200R is no int",
+        PyErr_Format(PyExc_TypeError, "the value of key %.200R is not an int",
                      key);
     }
     return NULL;
@@ -91,7 +91,7 @@ incr(struct cache_object *self, struct incr_op *i, PyObject *key)
         return raise_not_int(self, &i->op, key);
     case FMM_OVERFLOW:
         PyErr_Format(PyExc_OverflowError,
-                     "the value of key %.200R would leave 64 bits", key);
+                     "the value of key %.200R would exceed 64 bits", key);
         return NULL;
     default:
         if (status > 0) {

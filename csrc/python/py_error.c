@@ -13,10 +13,10 @@ static const struct error_row error_table[] = {
      "the file is no longer the one that was opened: open it again"},
     {FMM_ERR_CORRUPT, offsetof(struct module_state, corrupt_error),
      "a page failed its checks and was emptied: its values are gone, the "
-     "rest is kept, and the cache can be used on"},
+     "rest is kept, and the cache can still be used"},
     {FMM_ERR_READ_ONLY, offsetof(struct module_state, unsupported),
-     "the cache was opened with read_only=True: it can be read, and nothing "
-     "else; open it without, as who may write the file"},
+     "the cache was opened with read_only=True, and can only be read: open it "
+     "without, as a user who may write the file"},
     {FMM_ERR_ARGUMENT, offsetof(struct module_state, error),
      "the core refused an argument: please report this"},
 };

@@ -184,8 +184,8 @@ read_answer(const struct cache_object *self, PyObject *answer,
     }
     if (!PyTuple_Check(answer) || PyTuple_GET_SIZE(answer) != 4) {
         PyErr_Format(PyExc_TypeError,
-                     "get_and_set() was given a %s that is no Store(value, "
-                     "expire_time, expire_on, modseq)",
+                     "get_and_set(): the function returned a malformed %s: "
+                     "expected Store(value, expire_time, expire_on, modseq)",
                      Py_TYPE(answer)->tp_name);
         return -1;
     }

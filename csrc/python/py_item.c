@@ -165,7 +165,7 @@ block_to_see(struct item_object *self)
         return block_keep(block);
     }
     PyErr_Format(self->cache->state->lock_error,
-                 "%U: lock() of key %.200R is to be used in a with statement",
+                 "%U: use lock() of key %.200R in a with statement",
                  self->cache->path, self->key);
     return NULL;
 }
@@ -471,7 +471,7 @@ parse_timeout(const struct cache_object *cache, PyObject *object,
     }
     if (!(seconds >= 0 && seconds < 9e15)) {
         PyErr_Format(PyExc_ValueError,
-                     "timeout is %R: expected seconds from 0 on, or None",
+                     "timeout is %R: expected 0 seconds or more, or None",
                      object);
         return -1;
     }

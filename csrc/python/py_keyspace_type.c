@@ -85,8 +85,8 @@ keyspace_init(PyObject *object, PyObject *args, PyObject *kwargs)
     }
     if (depth_of(parent) >= DEPTH_MAX) {
         PyErr_Format(PyExc_ValueError,
-                     "namespace %.200R: at most %d may be in one another",
-                     name, DEPTH_MAX);
+                     "namespace %.200R: namespaces nest at most %d deep", name,
+                     DEPTH_MAX);
         return -1;
     }
     self->record = record_of_name(name);

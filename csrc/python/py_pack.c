@@ -202,5 +202,5 @@ unpack_value(const struct cache_object *self, const unsigned char *data,
         break;
     }
     return error_corrupt_value(
-        self->state, "it is compressed, in a file that is said not to be");
+        self->state, "it is compressed, in a file without a compressor");
 }

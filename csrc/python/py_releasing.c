@@ -29,8 +29,8 @@ static int
 raise_inherited(const struct acquirable_object *self)
 {
     PyErr_Format(self->state->lock_error,
-                 "%U: %R is held by the process that this one was forked from "
-                 "while it had it, and not by this one",
+                 "%U: %R was acquired before this process was forked: its "
+                 "parent holds it",
                  self->holdings->cache->path, self->name);
     return -1;
 }

@@ -96,7 +96,7 @@ section_require(const struct section *section)
     }
     PyErr_Format(section->cache->state->lock_error,
                  "%U: this process was forked while its parent held the page, "
-                 "and has no part in that: nothing was stored",
+                 "and does not hold it: nothing was stored",
                  section->cache->path);
     return -1;
 }

@@ -245,8 +245,8 @@ turn_require(const struct turn *turn)
         return 0;
     }
     PyErr_Format(turn->cache->state->lock_error,
-                 "%U: this process forked inside a callback of the cache: the "
-                 "call that it is in is its parent's",
+                 "%U: this process was forked inside a callback of the cache: "
+                 "the call belongs to its parent",
                  turn->cache->path);
     return -1;
 }

@@ -234,7 +234,7 @@ decode_int(const struct cache_object *self, const void *data, size_t len)
 {
     int64_t integer;
     if (len != sizeof(integer)) {
-        return error_corrupt_value(self->state, "it is no integer");
+        return error_corrupt_value(self->state, "it is not an integer");
     }
     memcpy(&integer, data, sizeof(integer));
     return PyLong_FromLongLong(integer);
@@ -245,7 +245,7 @@ decode_float(const struct cache_object *self, const void *data, size_t len)
 {
     double real;
     if (len != sizeof(real)) {
-        return error_corrupt_value(self->state, "it is no float");
+        return error_corrupt_value(self->state, "it is not a float");
     }
     memcpy(&real, data, sizeof(real));
     return PyFloat_FromDouble(real);

@@ -185,7 +185,7 @@ class FastMmapCache(BaseCache):
             try:
                 return delta if entry is None else int(value) + delta
             except ValueError:
-                raise TypeError(f"the value of key {key!r} is no int") from None
+                raise TypeError(f"the value of key {key!r} is not an int") from None
 
         done = await patiently(self._cache.get_and_set, key, increased)
         return int(done.value)

@@ -170,7 +170,7 @@ def _shards(directory: Path) -> list[Path]:
         return [directory]
     found = sorted(path.parent for path in directory.glob(f"[0-9]*/{_DATABASE}"))
     if not found:
-        what = f"no directory of diskcache: it has no {_DATABASE}"
+        what = f"not a diskcache directory: it has no {_DATABASE}"
         raise FileNotFoundError(errno.ENOENT, what, str(directory))
     return found
 

@@ -79,7 +79,9 @@ class FastMmapBackend(BytesBackend):
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         unknown = sorted(arguments.keys() - _OPTIONS)
         if unknown:
-            warnings.warn(f"no options of FastMmap: {', '.join(unknown)}", stacklevel=2)
+            warnings.warn(
+                f"not options of FastMmap: {', '.join(unknown)}", stacklevel=2
+            )
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
         self._opening = Opening(**{"serializer": "raw", **known})
 

@@ -101,7 +101,7 @@ def _run(key: str, factory: Callable[[], Any]) -> bytes:
     try:
         return pickle.dumps(_Outcome(value))
     except Exception as error:
-        text = f"what the factory of {key!r} made does not pickle: {error}"
+        text = f"the result of the factory of {key!r} does not pickle: {error}"
         return _dump_error(TypeError(text))
 
 

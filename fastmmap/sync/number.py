@@ -19,5 +19,7 @@ def read(key: Key, value: object) -> int:
     if value is None:
         return 0
     if not isinstance(value, str) or not value.isdecimal():
-        raise ValueError(f"key {key!r} holds {value!r}, which is no number of ours")
+        raise ValueError(
+            f"key {key!r} holds {value!r}, which is not a number of fastmmap.sync"
+        )
     return int(value)

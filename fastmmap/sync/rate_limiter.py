@@ -97,7 +97,7 @@ class RateLimiter(_core.Limiter):
     def _check(self, tokens: int) -> None:
         if not 1 <= index(tokens) <= self._burst:
             raise ValueError(
-                f"{self!r}: {tokens!r} tokens are wanted, it holds 1 to {self._burst}"
+                f"{self!r}: {tokens!r} tokens requested: expected 1 to {self._burst}"
             )
 
     def _take(self, key: str, tokens: int) -> float:

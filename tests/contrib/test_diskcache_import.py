@@ -452,7 +452,7 @@ def test_a_cache_that_was_emptied_meanwhile_is_filled_anew(
 def test_a_directory_of_something_else_is_an_error(
     tmp_path: Path, cache: FastMmap
 ) -> None:
-    with pytest.raises(FileNotFoundError, match="no directory of diskcache"):
+    with pytest.raises(FileNotFoundError, match="not a diskcache directory"):
         import_directory(cache, tmp_path)
     (tmp_path / "cache.db").write_bytes(b"no database" * 1000)
     with pytest.raises(ValueError, match="not readable as a diskcache"):
@@ -545,7 +545,7 @@ def test_the_command_says_what_is_no_directory_and_makes_no_file(
 ) -> None:
     done = run(tmp_path, path)
     assert done.returncode == 2
-    assert "no directory of diskcache" in done.stderr
+    assert "not a diskcache directory" in done.stderr
     assert "Traceback" not in done.stderr
     assert not os.path.exists(path)
 

@@ -58,7 +58,7 @@ def test_expire_time_drops_a_value_for_good(path: str) -> None:
 
 
 def test_what_is_no_option_is_warned_about(path: str) -> None:
-    with pytest.warns(UserWarning, match="no options of FastMmap: cache_siez"):
+    with pytest.warns(UserWarning, match="not options of FastMmap: cache_siez"):
         region(path, cache_siez="1m")
 
 

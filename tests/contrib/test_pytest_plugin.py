@@ -256,7 +256,7 @@ def test_what_once_refuses(assert_outcomes) -> None:
 
         def test_a_value_that_does_not_pickle(once):
             for _ in range(2):
-                with pytest.raises(TypeError, match="'lambda' made does not pickle"):
+                with pytest.raises(TypeError, match="of 'lambda' does not pickle"):
                     once("lambda", lambda: lambda: 1)
 
         def test_an_error_that_does_not_pickle(once):

@@ -149,7 +149,7 @@ def test_no_request_fails_while_a_newer_version_is_rolled_out_and_back(
     old = site.roll(newer)
     assert word_at(site.path, VERSION_AT) == newer.number
     assert all(report.hits > report.requests // 2 for report in old)
-    assert those_that_say(old, "goes on with the old one") >= WORKERS - 4
+    assert those_that_say(old, "uses the old one") >= WORKERS - 4
 
     new = site.roll(this)
     assert word_at(site.path, VERSION_AT) == newer.number

@@ -256,7 +256,9 @@ def test_ignored_arguments_are_no_part_of_the_key() -> None:
 
 
 def test_a_refusal_names_the_argument_and_the_way_out() -> None:
-    with pytest.raises(TypeError, match=r"argument 'b' holds a object.*key=.*'b'"):
+    with pytest.raises(
+        TypeError, match=r"argument 'b' holds a value of type object.*key=.*'b'"
+    ):
         keys(1, [object()])
     endless: list[Any] = []
     endless.append(endless)

@@ -148,9 +148,9 @@ class Wrapped:
     ("value", "name"),
     [
         (numpy.zeros(2).view(Length), "test_argument_kinds.Length"),
-        (numpy.array([object()]), "a object"),
-        (defaultdict(lambda: 1), "a function"),
-        (Wrapped(pandas.Series([object()])), "a object"),
+        (numpy.array([object()]), "type object"),
+        (defaultdict(lambda: 1), "type function"),
+        (Wrapped(pandas.Series([object()])), "type object"),
         (frame(a=[1]).groupby("a"), "pandas.*DataFrameGroupBy"),
     ],
     ids=["subclass", "objects", "lambda", "series", "groups"],
@@ -161,7 +161,7 @@ def test_what_tells_too_little_is_refused_by_its_full_name(
     def function(x: Any) -> None:
         """Take anything."""
 
-    with pytest.raises(TypeError, match=f"argument 'x' holds .*{name}, of which"):
+    with pytest.raises(TypeError, match=f"argument 'x' holds .*{name}: it has no key"):
         ArgumentKeys(function, "name", (), False)(value)
 
 

@@ -50,7 +50,7 @@ class Shop:
 
 @pytest.mark.quick
 def test_a_function_that_uses_variables_around_it_needs_a_name(cache: FastMmap) -> None:
-    with pytest.raises(TypeError, match=r"uses 'n' of the function around.*name="):
+    with pytest.raises(TypeError, match=r"uses 'n' of the enclosing function.*name="):
         cache.memoize()(adder(1))
     one = cache.memoize(name="add 1")(adder(1))
     two = cache.memoize(name="add 2")(adder(2))
@@ -86,11 +86,11 @@ plus_two.__qualname__ = plus_one.__qualname__
 @pytest.mark.quick
 def test_a_second_function_of_a_name_is_refused(cache: FastMmap) -> None:
     one = cache.memoize()(plus_one)
-    with pytest.raises(TypeError, match=r"has the name '.*plus_one', as has another"):
+    with pytest.raises(TypeError, match=r"has the name '.*plus_one', like another"):
         cache.memoize()(plus_two)
     two = cache.memoize(name="plus two")(plus_two)
     assert (one(1), two(1)) == (2, 3)
-    with pytest.raises(TypeError, match="as has another"):
+    with pytest.raises(TypeError, match="like another function"):
         cache.memoize(name="plus two")(plus_one)
 
 
@@ -122,7 +122,7 @@ def choose(cache: FastMmap, way: int) -> Any:
 
 def test_two_functions_at_two_places_of_one_function_are_two(cache: FastMmap) -> None:
     assert choose(cache, 1)(1) == 1
-    with pytest.raises(TypeError, match="as has another"):
+    with pytest.raises(TypeError, match="like another function"):
         choose(cache, 2)
 
 
@@ -221,7 +221,7 @@ def test_two_programs_never_get_results_of_each_other(
 
 def test_a_function_of_a_notebook_needs_a_name(path: str) -> None:
     program = PROGRAM.format(path=path, options="", price=1)
-    assert "is of a notebook or prompt" in run(program, status=1)
+    assert "is from a notebook or prompt" in run(program, status=1)
     program = PROGRAM.format(path=path, options='name="price"', price=1)
     assert run(program) == "1\n"
 
@@ -245,7 +245,7 @@ except TypeError as error:
 
 
 def test_a_cell_of_a_notebook_may_run_again(path: str) -> None:
-    assert "as has another function" in run(CELLS.format(path=path))
+    assert "like another function" in run(CELLS.format(path=path))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_a_changed_function_does_not_serve_old_results(cache: FastMmap) -> None:
 
 
 def test_a_function_without_a_source_says_so(cache: FastMmap) -> None:
-    with pytest.raises(TypeError, match="function of Python"):
+    with pytest.raises(TypeError, match="a Python function"):
         cache.memoize(version="source")(len)
 
 

@@ -534,7 +534,9 @@ def test_a_value_in_the_place_of_a_lock_is_an_error_that_names_it(
 ) -> None:
     lock = Lock(cache, "a")
     cache.set(lock._keys[0], "value")
-    with pytest.raises(LockError, match=r"'a' is not to be had: key .* holds a value"):
+    with pytest.raises(
+        LockError, match=r"'a' cannot be acquired: key .* holds a value"
+    ):
         lock.acquire()
 
 
@@ -548,7 +550,9 @@ def test_a_lock_without_room_is_an_error_that_names_it(make_cache: MakeCache) ->
     for number in range(500):
         cache.set(f"changed {number}", b"x" * 20)
     locks = [Lock(cache, str(number)) for number in range(100)]
-    with pytest.raises(LockError, match=r"is not to be had: key .* has no room in its"):
+    with pytest.raises(
+        LockError, match=r"cannot be acquired: key .* has no room in its"
+    ):
         for lock in locks:
             lock.acquire()
 

@@ -112,7 +112,7 @@ def test_something_else_in_the_place_of_an_event_is_an_error(cache: FastMmap) ->
     event = Event(cache, "a")
     cache.set(event._key, [1])
     for call in (event.is_set, event.set, event.clear, event.wait):
-        with pytest.raises(ValueError, match="no number of ours"):
+        with pytest.raises(ValueError, match="not a number of fastmmap"):
             call()
 
 
