@@ -300,7 +300,7 @@ class FastMmap(_core.Cache, Keyspace):
             Error: Changed values that were not written back do not fit.
             OSError: There is no room for the new file.
         """
-        *counts, stopped_ns = self._resize(
+        done = self._resize(
             parse_size("cache_size", cache_size),
             parse_size("page_size", page_size),
             parse_count("entry_size", entry_size),
@@ -308,7 +308,7 @@ class FastMmap(_core.Cache, Keyspace):
             _OWN_TIMEOUT if timeout is None else parse_timeout("timeout", timeout),
             break_locks,
         )
-        return ResizeReport(*counts, stopped_ns / 1e9)
+        return ResizeReport._make((*done[:-1], done[-1] / 1e9))
 
     def check(self) -> CheckReport:
         """Walk every page under its lock; change nothing.

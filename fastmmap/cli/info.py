@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 from fastmmap import _core
 from fastmmap.advice import shortages, stats_of
-from fastmmap.cli import records
+from fastmmap.cli import clients, records
 from fastmmap.cli.command import FINE, FOUND, Command, add_file, add_json
 from fastmmap.cli.opening import opened
 from fastmmap.cli.output import (
@@ -27,12 +27,12 @@ from fastmmap.cli.output import (
 )
 from fastmmap.cli.records import Record
 from fastmmap.errors import LockTimeout
-from fastmmap.types import Key, Stats
+from fastmmap.types import Client, Key, Stats
 
 INFO = """\
-Print what a cache file is like, its counters, and how large its entries are. The
-pages are walked one by one; no value is read. Keys in namespaces are counted with
-the rest of the file, and not walked.
+Print what a cache file is like, its counters, how large its entries are, and who has
+it open. The pages are walked one by one; no value is read. Keys in namespaces are
+counted with the rest of the file, and not walked.
 """
 #: Prefixes that are told; the others are few, or small.
 _PREFIXES = 10
@@ -161,6 +161,12 @@ def _findings(stats: Stats, contents: Contents) -> Iterator[tuple[str, object]]:
         yield "advice", text
 
 
+def _print_clients(users: list[Client]) -> None:
+    if users:
+        print()
+        print_table(clients.HEAD, (clients.row(u, clients.counts_of(u)) for u in users))
+
+
 def _print(facts: dict[str, Any], stats: Stats, contents: Contents) -> None:
     lines = [line for line in _lines(facts, stats) if line[0] != "advice"]
     print_facts([*lines, *_findings(stats, contents)])
@@ -189,11 +195,14 @@ def run(arguments: argparse.Namespace) -> int:
     with opened(arguments.file) as cache:
         facts, stats = _facts(cache), stats_of(cache)
         contents, problem = _walk(cache, arguments.separator)
+        users = clients.clients_of(cache)
     if arguments.json:
         told = _for_json(facts, stats, contents)
+        told["clients"] = [user._asdict() for user in users]
         print_json({**told, "problem": problem or None})
     else:
         _print(facts, stats, contents)
+        _print_clients(users)
     if problem:
         print(f"fastmmap: entries not looked at: {harmless(problem)}", file=sys.stderr)
     return FOUND if problem else FINE

@@ -33,11 +33,9 @@ def _resize(arguments: argparse.Namespace) -> tuple[dict[str, Any], ResizeReport
     wait_ms = parse_timeout("--wait", arguments.wait)
     sizes = _sizes(arguments)
     with opened(arguments.file, change=True) as cache:
-        *counts, stopped_ns = cache._resize(
-            *sizes, arguments.sparse, wait_ms, arguments.break_locks
-        )
+        done = cache._resize(*sizes, arguments.sparse, wait_ms, arguments.break_locks)
         facts = {"page_size": cache.page_size, "num_pages": cache.num_pages}
-    return facts, ResizeReport(*counts, stopped_ns / 1e9)
+    return facts, ResizeReport._make((*done[:-1], done[-1] / 1e9))
 
 
 def _left_out(report: ResizeReport) -> str:
