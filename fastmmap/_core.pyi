@@ -254,6 +254,16 @@ class Cache(Keyspace):
     def _clients(
         self,
     ) -> list[tuple[int, str, float, int, int, int, int, int]]: ...
+    def _resize(
+        self,
+        cache_size: int,
+        page_size: int,
+        entry_size: int,
+        sparse: bool,
+        timeout_ms: int,
+        break_locks: bool,
+        /,
+    ) -> tuple[int, int, int, int, int, int, int]: ...
     def _stats(self) -> tuple[int, ...]: ...
     def _page_stats(
         self, page: int, /

@@ -26,11 +26,14 @@ from fastmmap.options import (
     choose_serializer,
     core_options,
     lasting,
+    parse_count,
+    parse_size,
+    parse_timeout,
     signature_of,
     use_options,
 )
 from fastmmap.serializers import Serializer, serializer_named
-from fastmmap.types import CheckReport, Client, Lifetime, Stats
+from fastmmap.types import CheckReport, Client, Lifetime, ResizeReport, Stats
 
 _Self = TypeVar("_Self", bound="FastMmap")
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -38,6 +41,8 @@ _Names = tuple[Optional[str], Optional[str]]
 
 #: Mode bits that let group or others write.
 WRITABLE_BY_OTHERS = 0o022
+#: For C: the lock_timeout of the cache.
+_OWN_TIMEOUT = -2
 #: A file may appear or vanish between looking for it and making it.
 _OPEN_ATTEMPTS = 16
 
@@ -271,6 +276,53 @@ class FastMmap(_core.Cache, Keyspace):
             A list of `Client`.
         """
         return [Client._make(fields) for fields in self._clients()]
+
+    def resize(
+        self,
+        *,
+        cache_size: Optional[Size] = None,
+        page_size: Optional[Size] = None,
+        entry_size: Optional[int] = None,
+        reserve: bool = True,
+        break_locks: bool = False,
+        timeout: Union[int, float, None] = None,
+    ) -> ResizeReport:
+        """Put a file of another size in the place of this one, with its values.
+
+        Values keep their lifetimes, tags, namespaces and numbers; what is read and
+        stored meanwhile is neither lost nor late. Reads never wait; at the end nobody
+        can store for a moment. All who have the file open follow by themselves. Who
+        opens it with another ``cache_size`` later is told so, see ``on_mismatch``.
+
+        What is not given stays as it is. The new file lies beside the old one until it
+        is whole: there has to be room for both.
+
+        Args:
+            cache_size, page_size, entry_size, reserve: As of `FastMmap`.
+            break_locks: Locks of ``fastmmap.sync`` that are held are lost, instead of
+                a LockError.
+            timeout: Seconds to wait for pages, and for callbacks that write; ``None``
+                is ``lock_timeout``.
+
+        Returns:
+            A `ResizeReport`.
+
+        Raises:
+            LockError: Locks are held, or this is called by the cache itself.
+            LockTimeout: A page was not free in time. As with all errors, the file
+                stays as it is.
+            Error: Changed values that were not written back do not fit.
+            OSError: There is no room for the new file.
+        """
+        done = self._resize(
+            parse_size("cache_size", cache_size),
+            parse_size("page_size", page_size),
+            parse_count("entry_size", entry_size),
+            not reserve,
+            _OWN_TIMEOUT if timeout is None else parse_timeout("timeout", timeout),
+            break_locks,
+        )
+        return ResizeReport._make((*done[:-1], done[-1] / 1e9))
 
     def check(self) -> CheckReport:
         """Walk every page under its lock; change nothing.

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from fastmmap import _core
 from fastmmap.keyspace import Keyspace
+from fastmmap.types import NamespaceStats
+
+_RECORDS = _core.SCAN_RECORDS
 
 
 class Namespace(Keyspace):
@@ -39,6 +43,25 @@ class Namespace(Keyspace):
     def parent(self) -> Keyspace:
         """The cache or namespace that it is in."""
         return self._parent
+
+    def stats(self) -> NamespaceStats:
+        """Count what is in the namespace, those inside it aside.
+
+        The file knows namespaces by numbers only, and keeps no counters of them: it is
+        gone through as a whole, page by page, about as fast as by ``len()``.
+
+        Returns:
+            A `NamespaceStats`.
+        """
+        entries = size = expiring = 0
+        oldest = last_access = None
+        for _, taken, expire_on, stored_on, accessed, _ in self._scan(_RECORDS):
+            entries += 1
+            size += taken
+            expiring += expire_on is not None
+            oldest = stored_on if oldest is None else min(oldest, stored_on)
+            last_access = max(last_access or accessed, accessed)
+        return NamespaceStats(entries, size, expiring, oldest, last_access)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the parent and the name."""

@@ -120,6 +120,22 @@ class Stats(NamedTuple):
         return self.hits / self.reads if self.reads else 0.0
 
 
+class NamespaceStats(NamedTuple):
+    """What is in a namespace now, those inside it aside.
+
+    ``entries`` are its values that live, ``bytes_live`` what they take in the file;
+    ``expiring`` of them have a lifetime. ``oldest`` is when the oldest was stored, and
+    ``last_access`` when one was used last, in whole seconds since 1970; ``None`` of an
+    empty one.
+    """
+
+    entries: int
+    bytes_live: int
+    expiring: int
+    oldest: Optional[float]
+    last_access: Optional[float]
+
+
 class Client(NamedTuple):
     """Somebody who has the file open, and what it did since then.
 
@@ -138,6 +154,25 @@ class Client(NamedTuple):
     misses: int
     stores: int
     waits: int
+
+
+class ResizeReport(NamedTuple):
+    """What ``resize()`` did.
+
+    ``values`` and ``bytes`` are what the new file has, tombstones included. It has not
+    ``no_room`` values that found none, and ``no_page`` values of ``multi_set()`` whose
+    page in the new file cannot be told. ``locks`` by name were held and are lost.
+    ``rounds`` is how often the file was gone through, ``stopped`` for how many seconds
+    nobody could store anything.
+    """
+
+    values: int
+    bytes: int
+    no_room: int
+    no_page: int
+    locks: int
+    rounds: int
+    stopped: float
 
 
 class CheckReport(NamedTuple):

@@ -19,6 +19,7 @@
 #include "fmm_compiler.h"
 #include "fmm_counts.h"
 #include "fmm_order.h"
+#include "fmm_resizing.h"
 #include "fmm_sighting.h"
 #include "fmm_status.h"
 

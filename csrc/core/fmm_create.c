@@ -155,6 +155,9 @@ fill_new(struct fmm_opening *o, int fd, const struct fmm_geometry *geometry)
     }
     o->header.identity.device = o->stat.device;
     o->header.identity.inode = o->stat.inode;
+    if (o->like != NULL) {
+        fmm_header_follow(&o->header, o->like);
+    }
     return fmm_platform_write(fd, &o->header, sizeof(o->header));
 }
 
@@ -199,9 +202,8 @@ fmm_create_map(struct fmm_opening *o, int fd)
     return FMM_OK;
 }
 
-/* The user's store may have whatever the old file held. */
-static void
-note_departures(const struct fmm_cache *cache)
+void
+fmm_create_note_departures(const struct fmm_cache *cache)
 {
     for (uint32_t n = 0; n < cache->geometry.num_pages; n++) {
         struct fmm_page page;
@@ -224,11 +226,10 @@ name_refused(const struct fmm_opening *o)
                         "/dev/shm or another file system");
 }
 
-/* Reserve and fill a new file, map it and give it its name, in this order: with the
- * name there is nothing left that could fail. FMM_EXISTS: the name or the
- * temporary name was taken from us. */
+/* Reserve and fill a new file and map it, all before it has its name: with that
+ * there is nothing left that could fail. */
 static enum fmm_status
-complete(struct fmm_opening *o, int fd, char *name, bool replace)
+complete(struct fmm_opening *o, int fd)
 {
     enum fmm_status status = fmm_create_refuse_remote(o, fd);
     if (status == FMM_OK) {
@@ -241,20 +242,48 @@ complete(struct fmm_opening *o, int fd, char *name, bool replace)
         return fmm_error_os(o->error, "cannot write the file");
     }
     status = fmm_create_map(o, fd);
-    if (status == FMM_OK) {
-        status = fmm_create_join(o, &o->cache->client);
-    }
+    return status == FMM_OK ? fmm_create_join(o, &o->cache->client) : status;
+}
+
+void
+fmm_create_discard(struct fmm_opening *o, const struct fmm_draft *draft)
+{
+    o->cache->client.fd = -1;
+    fmm_platform_discard(draft->fd, draft->name);
+}
+
+enum fmm_status
+fmm_create_draft(struct fmm_opening *o, struct fmm_draft *draft_out)
+{
+    const struct fmm_options *options = o->options;
+    uint32_t mode = options->mode ? options->mode : 0600;
+    enum fmm_status status =
+        fmm_geometry_resolve(options, &o->cache->geometry, o->error);
     if (status != FMM_OK) {
         return status;
     }
-    if (replace) {
-        note_departures(o->cache);
+    fmm_platform_sweep(options->path);
+    draft_out->fd = fmm_platform_create(options->path, mode, draft_out->name);
+    if (draft_out->fd < 0) {
+        return create_failed(o);
     }
-    if (fmm_platform_publish(fd, name, o->options->path, replace)) {
+    status = complete(o, draft_out->fd);
+    if (status != FMM_OK) {
+        fmm_create_discard(o, draft_out);
+    }
+    return status;
+}
+
+enum fmm_status
+fmm_create_publish(const struct fmm_opening *o, struct fmm_draft *draft,
+                   bool replace)
+{
+    if (fmm_platform_publish(draft->fd, draft->name, o->options->path,
+                             replace)) {
         return FMM_OK;
     }
     /* ENOENT: a sweep took the temporary name before it was locked. */
-    return errno == EEXIST || (errno == ENOENT && name[0] != '\0')
+    return errno == EEXIST || (errno == ENOENT && draft->name[0] != '\0')
                ? FMM_EXISTS
                : name_refused(o);
 }
@@ -262,26 +291,20 @@ complete(struct fmm_opening *o, int fd, char *name, bool replace)
 static enum fmm_status
 create(struct fmm_opening *o, bool replace)
 {
-    const struct fmm_options *options = o->options;
-    struct fmm_geometry *geometry = &o->cache->geometry;
-    char name[FMM_PATH_SIZE];
-    enum fmm_status status = fmm_geometry_resolve(options, geometry, o->error);
+    struct fmm_draft draft;
+    enum fmm_status status = fmm_create_draft(o, &draft);
     if (status != FMM_OK) {
         return status;
     }
-    fmm_platform_sweep(options->path);
-    int fd = fmm_platform_create(options->path,
-                                 options->mode ? options->mode : 0600, name);
-    if (fd < 0) {
-        return create_failed(o);
+    if (replace) {
+        fmm_create_note_departures(o->cache);
     }
-    status = complete(o, fd, name, replace);
+    status = fmm_create_publish(o, &draft, replace);
     if (status != FMM_OK) {
-        o->cache->client.fd = -1;
-        fmm_platform_discard(fd, name);
+        fmm_create_discard(o, &draft);
         return status;
     }
-    o->fd = fd;
+    o->fd = draft.fd;
     o->fresh = true;
     o->cache->created = !replace;
     return FMM_OK;

@@ -16,6 +16,9 @@ struct fmm_opening {
     struct fmm_header header; /* a private copy */
     struct fmm_file_stat stat;
     struct fmm_header *old; /* mapped, while its file is replaced; or NULL */
+    const struct fmm_header
+        *like; /* whose seed, birth and names it gets, NULL:
+                                      its own */
     int fd;
     bool fresh;              /* made by us: nothing in it is to be settled */
     bool keep;               /* an attempt to replace it failed: follow it */
@@ -34,6 +37,25 @@ enum fmm_status fmm_create_lock_failed(const struct fmm_opening *o,
 /* Become a client of a file that is mapped. */
 enum fmm_status fmm_create_join(const struct fmm_opening *o,
                                 struct fmm_client *client);
+
+/* A new file that is whole, mapped and joined, and has no name yet. */
+struct fmm_draft {
+    int fd;
+    char name[FMM_PATH_SIZE]; /* a temporary one, or "" */
+};
+
+/* Make one for the options. FMM_EXISTS: a sweep was in the way, try again. On
+ * failure nothing is left but what is mapped. */
+enum fmm_status fmm_create_draft(struct fmm_opening *o,
+                                 struct fmm_draft *draft_out);
+/* Give it its name. FMM_EXISTS: that, or the temporary one, was taken. */
+enum fmm_status fmm_create_publish(const struct fmm_opening *o,
+                                   struct fmm_draft *draft, bool replace);
+/* Drop it instead. */
+void fmm_create_discard(struct fmm_opening *o, const struct fmm_draft *draft);
+
+/* The user's store may have what the file of that name held. */
+void fmm_create_note_departures(const struct fmm_cache *cache);
 
 /* Make a file. FMM_EXISTS: another process was first. */
 enum fmm_status fmm_create_new(struct fmm_opening *o);

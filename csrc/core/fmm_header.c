@@ -45,6 +45,16 @@ fmm_header_make(const struct fmm_options *options,
     return random;
 }
 
+void
+fmm_header_follow(struct fmm_header *header, const struct fmm_header *like)
+{
+    memcpy(header->seed, like->seed, sizeof(header->seed));
+    header->created_ms = like->created_ms;
+    memcpy(header->serializer, like->serializer, FMM_NAME_SIZE);
+    memcpy(header->compressor, like->compressor, FMM_NAME_SIZE);
+    header->checksum = checksum(header);
+}
+
 bool
 fmm_header_is_ours(const struct fmm_header *header)
 {

@@ -9,6 +9,11 @@ bool fmm_header_make(const struct fmm_options *options,
                      const struct fmm_geometry *geometry, uint64_t now_ms,
                      struct fmm_header *out);
 
+/* Let a new header have the seed, the birth and the names of another: then hashes,
+ * times and groups mean the same in both files. */
+void fmm_header_follow(struct fmm_header *header,
+                       const struct fmm_header *like);
+
 /* Whether it begins as our files do, whatever follows. */
 bool fmm_header_is_ours(const struct fmm_header *header);
 

@@ -66,7 +66,9 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     if (status != FMM_OK) {
         return status;
     }
-    if (FMM_UNLIKELY(result.waited && fmm_file_retired(cache))) {
+    /* Whoever replaces the file sets the mark before it gives the pages back:
+     * what is stored from now on is stored in a file that counts. */
+    if (FMM_UNLIKELY(fmm_file_retired(cache))) {
         fmm_lock_release(&control->lock, hold_out->owner);
         return FMM_RETIRED;
     }

@@ -243,6 +243,18 @@ fmm_platform_create(const char *path, uint32_t mode, char *name_out)
     return fd;
 }
 
+bool
+fmm_platform_adopt(int fd, int like)
+{
+    struct stat mine, other;
+    if (fstat(fd, &mine) != 0 || fstat(like, &other) != 0) {
+        return false;
+    }
+    bool same = mine.st_uid == other.st_uid && mine.st_gid == other.st_gid;
+    return (same || fchown(fd, other.st_uid, other.st_gid) == 0) &&
+           fchmod(fd, other.st_mode & 07777u) == 0;
+}
+
 static bool
 link_unnamed(int fd, const char *name)
 {

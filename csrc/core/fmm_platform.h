@@ -34,6 +34,8 @@ void fmm_platform_spare(int fd);
  * presence byte locked. `name_out` (FMM_PATH_SIZE) becomes its temporary name,
  * or "" when it has none. */
 int fmm_platform_create(const char *path, uint32_t mode, char *name_out);
+/* Give a file the owner, the group and the permissions that another has. */
+bool fmm_platform_adopt(int fd, int like);
 /* Make it `size` bytes of zeros, the first `reserved` of which have their
  * space. */
 bool fmm_platform_resize(int fd, uint64_t size, uint64_t reserved);

@@ -411,6 +411,7 @@ static PyMethodDef cache_methods[] = {
     {"flush", cache_flush, METH_NOARGS, cache_flush_doc},
     {"close", cache_close_method, METH_NOARGS, cache_close_method_doc},
     {"_clients", cache_clients, METH_NOARGS, cache_clients_doc},
+    {"_resize", cache_resize, METH_VARARGS, cache_resize_doc},
     {"_stats", cache_stats, METH_NOARGS, cache_stats_doc},
     {"_page_stats", cache_page_stats, METH_O, cache_page_stats_doc},
     {"_check_page", cache_check_page, METH_VARARGS, cache_check_page_doc},

@@ -94,6 +94,9 @@ DECLARE_PLAIN_METHOD(cache_info);
 /* py_clients.c */
 DECLARE_PLAIN_METHOD(cache_clients);
 
+/* py_resize.c */
+DECLARE_PLAIN_METHOD(cache_resize);
+
 /* The work of empty(), also due at exit. Returns -1 with an exception. */
 int pages_empty(struct cache_object *self, bool only_expired,
                 uint64_t *dropped);

@@ -3,9 +3,10 @@
 import argparse
 import sys
 import time
-from typing import Any
+from typing import Any, Optional
 
 from fastmmap.advice import stats_of
+from fastmmap.cli.clients import COUNTED, by_process, clients_of
 from fastmmap.cli.command import FINE, FOUND, Command, add_json
 from fastmmap.cli.host import Place, survey
 from fastmmap.cli.opening import opened
@@ -21,6 +22,7 @@ from fastmmap.cli.output import (
 from fastmmap.errors import Error
 
 _HEAD = ("SIZE", "FILL", "HITS", "FORMAT", "CLIENTS", "PATH")
+_CLIENT_HEAD = ("PID", "USER", "AGE", "GETS", "SETS", "CACHE", "COMMAND")
 _COMMAND_MAX = 80
 
 LIST = """\
@@ -39,16 +41,25 @@ def describe(place: Place) -> dict[str, Any]:
     }
     try:
         if not place.reason:
-            told.update(_contents(place.path))
+            contents, counts = _contents(place.path)
+            told.update(contents)
+            for client in told["clients"]:
+                client.update(_named(counts.get(client["pid"])))
     except (Error, OSError, ValueError) as error:
         told["problem"] = str(error)
     return told
 
 
-def _contents(path: str) -> dict[str, Any]:
+def _named(counts: Optional[tuple[int, ...]]) -> dict[str, int]:
+    """Return counts of a process by their names; none of one in another container."""
+    return dict(zip(COUNTED, counts, strict=True)) if counts else {}
+
+
+def _contents(path: str) -> tuple[dict[str, Any], dict[int, tuple[int, ...]]]:
+    """Return what a file says of itself, and what was counted of each process."""
     with opened(path) as cache:
         info, stats = cache._info(), stats_of(cache)
-        return {
+        contents = {
             "format": info["version"],
             "file_size": info["file_size"],
             "bytes_total": stats.bytes_total,
@@ -57,6 +68,7 @@ def _contents(path: str) -> dict[str, Any]:
             "reads": stats.reads,
             "hits": stats.hits,
         }
+        return contents, by_process(clients_of(cache))
 
 
 def _row(told: dict[str, Any]) -> tuple[str, ...]:
@@ -100,13 +112,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_clients(told: list[dict[str, Any]]) -> None:
     rows = [
-        (*client_row(client)[:3], printable(cache["path"]), client_row(client)[3])
+        _client_cells(cache["path"], client)
         for cache in told
         for client in cache["clients"]
     ]
     if rows:
         print()
-        print_table(("PID", "USER", "AGE", "CACHE", "COMMAND"), rows)
+        print_table(_CLIENT_HEAD, rows)
+
+
+def _client_cells(path: str, client: dict[str, Any]) -> tuple[str, ...]:
+    *first, command = client_row(client)
+    done = (str(client.get(name, "-")) for name in ("reads", "stores"))
+    return (*first, *done, printable(path), command)
 
 
 COMMANDS = (Command("list", run, add_json, LIST),)

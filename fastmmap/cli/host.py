@@ -65,25 +65,6 @@ def survey() -> Survey:
     return Survey([places[path] for path in sorted(places)], hidden)
 
 
-def clients_of(path: str) -> list[Client]:
-    """Return who has a file open, as far as this user may know."""
-    status = os.stat(path)
-    mapped, _ = _mapped_files()
-    return [
-        client
-        for (_, inode), file in mapped.items()
-        if inode == status.st_ino and _same(file.name(), path)
-        for client in file.clients
-    ]
-
-
-def _same(one: Optional[str], other: str) -> bool:
-    try:
-        return one is not None and os.path.samefile(one, other)
-    except OSError:
-        return False
-
-
 def only_open() -> str:
     """Return the path of the one cache that a process of this host has open.
 

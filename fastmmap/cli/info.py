@@ -8,6 +8,7 @@ from typing import Any
 
 from fastmmap import _core
 from fastmmap.advice import shortages, stats_of
+from fastmmap.cli import clients
 from fastmmap.cli.command import FINE, FOUND, Command, add_file, add_json
 from fastmmap.cli.contents import Contents, Group, facts_of, groups_json, walk
 from fastmmap.cli.opening import opened
@@ -22,12 +23,12 @@ from fastmmap.cli.output import (
     size_text,
 )
 from fastmmap.errors import LockTimeout
-from fastmmap.types import Stats
+from fastmmap.types import Client, Stats
 
 INFO = """\
-Print what a cache file is like, its counters, and how large its entries are. The
-pages are walked one by one; no value is read. Keys in namespaces are counted with
-the rest of the file, and not walked.
+Print what a cache file is like, its counters, how large its entries are, and who has
+it open. The pages are walked one by one; no value is read. Keys in namespaces are
+counted with the rest of the file, and not walked.
 """
 
 
@@ -58,6 +59,12 @@ def _findings(stats: Stats, contents: Contents) -> Iterator[tuple[str, object]]:
         yield "advice", text
 
 
+def _print_clients(users: list[Client]) -> None:
+    if users:
+        print()
+        print_table(clients.HEAD, (clients.row(u, clients.counts_of(u)) for u in users))
+
+
 def _print(facts: dict[str, Any], stats: Stats, contents: Contents) -> None:
     lines = [line for line in _lines(facts, stats) if line[0] != "advice"]
     print_facts([*lines, *_findings(stats, contents)])
@@ -86,11 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
     with opened(arguments.file) as cache:
         facts, stats = facts_of(cache), stats_of(cache)
         contents, problem = _walk(cache, arguments.separator)
+        users = clients.clients_of(cache)
     if arguments.json:
         told = _for_json(facts, stats, contents)
+        told["clients"] = [user._asdict() for user in users]
         print_json({**told, "problem": problem or None})
     else:
         _print(facts, stats, contents)
+        _print_clients(users)
     if problem:
         print(f"fastmmap: entries not looked at: {harmless(problem)}", file=sys.stderr)
     return FOUND if problem else FINE

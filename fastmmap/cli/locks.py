@@ -12,15 +12,20 @@ from fastmmap.cli.command import (
     add_file,
     add_json,
     add_namespace,
+    add_yes,
 )
 from fastmmap.cli.opening import opened, space_of
-from fastmmap.cli.output import age_text, print_json, print_table, printable
+from fastmmap.cli.output import age_text, confirm, print_json, print_table, printable
 from fastmmap.sync.naming import key_of
 from fastmmap.types import Key
 
 LOCKS = """\
 Print who has the locks that are named, since when and until when. With --key, who
 computes these keys at the moment. Exit status 1: nobody has any of them.
+
+With --break, those that are held are ended, for whatever their holders do: others may
+have them then. It asks first, unless --yes is given. The holders hear of it when they
+release their locks.
 """
 
 
@@ -38,21 +43,47 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
     return str(told["pid"]), age_text(since), age_text(left), printable(told["name"])
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Print who has a lock, or computes a key."""
-    outer = arguments.namespace
-    with opened(arguments.file) as cache:
-        # Locks lie in the cache itself, under keys that name their namespaces.
-        space = space_of(cache, outer if arguments.key else [])
-        told = [
-            _look(space, name, name if arguments.key else key_of("lock", name, *outer))
-            for name in arguments.name
-        ]
-    if arguments.json:
+def _keys(arguments: argparse.Namespace) -> dict[str, Key]:
+    """Return the keys of what is named.
+
+    Locks lie in the cache itself, under keys that name their namespaces.
+    """
+    if arguments.key:
+        return {name: name for name in arguments.name}
+    return {name: key_of("lock", name, *arguments.namespace) for name in arguments.name}
+
+
+def _print(told: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
         print_json(told)
     else:
         print_table(("PID", "SINCE", "LEFT", "NAME"), map(_row, told))
-    return FINE if any(lock["pid"] is not None for lock in told) else FOUND
+
+
+def _break(space: _core.Keyspace, held: dict[str, Key], yes: bool) -> bool:
+    """End locks, whoever has them, if that is meant."""
+    names = ", ".join(map(printable, held))
+    if not confirm(f"End {names}, whatever the holders are at?", yes):
+        return False
+    for key in held.values():
+        space.remove(key)
+    return True
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print who has a lock, or computes a key; end locks."""
+    if arguments.key and arguments.end:
+        raise ValueError("--break is for locks: `delete` ends what computes a key")
+    keys = _keys(arguments)
+    with opened(arguments.file, change=arguments.end) as cache:
+        space = space_of(cache, arguments.namespace if arguments.key else [])
+        told = [_look(space, name, key) for name, key in keys.items()]
+        held = {lock["name"] for lock in told if lock["pid"] is not None}
+        _print(told, arguments.json)
+        if held and arguments.end:
+            ending = {name: key for name, key in keys.items() if name in held}
+            return FINE if _break(space, ending, arguments.yes) else FOUND
+    return FINE if held else FOUND
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add_namespace(parser)
     parser.add_argument("--key", action="store_true", help="the names are keys")
+    parser.add_argument(
+        "--break", action="store_true", dest="end", help="end the locks that are held"
+    )
+    add_yes(parser)
 
 
 COMMANDS = (Command("locks", run, add_arguments, LOCKS),)

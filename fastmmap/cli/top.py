@@ -9,33 +9,34 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastmmap import _core
-from fastmmap.cli import watch
-from fastmmap.cli.caches import client_row
+from fastmmap.cli import clients, watch
 from fastmmap.cli.command import FINE, Command, add_file, add_interval, add_json
-from fastmmap.cli.host import Client, clients_of
 from fastmmap.cli.opening import opened
 from fastmmap.cli.output import percent_text, plain_table, printable, size_text
 from fastmmap.cli.rates import RATES, Look, Watch
+from fastmmap.types import Client
 
 TOP = """\
 Show what happens in a cache, once a second: gets, hits, sets, evictions and waits,
-and who has the file open. Keys: q ends, p pauses, s sorts the processes by the next
-column. Where there is no terminal it prints lines, as `watch` does.
-
-Reads and hits are those of caches with enable_stats. A look takes no lock.
+and what of it each process does that has the file open. Keys: q ends, p pauses, s
+sorts the processes by the next column. Where there is no terminal it prints lines, as
+`watch` does. A look takes no lock.
 """
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _HISTORY = 60
-#: Seconds between two looks at the processes, which cost more than all else.
-_CLIENTS_EVERY = 10.0
-_HEAD = ("PID", "USER", "AGE", "COMMAND")
-_Order = Callable[[Client], Any]
+#: A client, and what it does a second, as of `clients.COUNTED`.
+_Busy = tuple[Client, tuple[float, ...]]
+_Order = Callable[[_Busy], Any]
+#: Those of `clients.HEAD`; who does most comes first.
 _ORDERS: tuple[_Order, ...] = (
-    lambda client: client.pid,
-    lambda client: client.user,
-    lambda client: client.since,
-    lambda client: client.command,
+    lambda busy: busy[0].pid,
+    lambda busy: busy[0].since,
+    lambda busy: -busy[1][0],
+    lambda busy: -busy[1][1],
+    lambda busy: -busy[1][2],
+    lambda busy: -busy[1][3],
+    lambda busy: busy[0].command,
 )
 
 
@@ -45,18 +46,45 @@ def sparkline(history: Sequence[float]) -> str:
     return "".join(_BARS[-int(-8 * rate // most)] for rate in history)
 
 
+class ClientWatch:
+    """What each client does a second, from look to look; at first nothing."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._looked = 0.0
+
+    def look(self, found: Sequence[Client]) -> list[_Busy]:
+        """Return all clients and their rates since the last look."""
+        now = time.monotonic()
+        span = max(now - self._looked, 1e-9)
+        counted = {_name(client): clients.counts_of(client) for client in found}
+        busy = []
+        for client in found:
+            counts = counted[_name(client)]
+            before = self._before.get(_name(client), counts)
+            pairs = zip(counts, before, strict=True)
+            busy.append((client, tuple((new - old) / span for new, old in pairs)))
+        self._before, self._looked = counted, now
+        return busy
+
+
+def _name(client: Client) -> tuple[object, ...]:
+    return client.pid, client.since
+
+
 class Screen:
     """What is shown: the last minute, and who has the file open."""
 
     def __init__(self, cache: _core.Cache) -> None:
         self._path = cache.share_file
+        self._cache = cache
         self._watch = Watch(cache)
         self._look: Look = self._watch.look()
         self._history: dict[str, deque[float]] = {
             name: deque(maxlen=_HISTORY) for name in RATES
         }
-        self._clients: list[Client] = []
-        self._clients_at = float("-inf")
+        self._clients = ClientWatch()
+        self._busy: list[_Busy] = []
         self.order = 0
         self.paused = False
 
@@ -67,9 +95,7 @@ class Screen:
         self._look = self._watch.look()
         for name, rate in zip(RATES, self._look.rates, strict=True):
             self._history[name].append(rate)
-        if time.monotonic() - self._clients_at >= _CLIENTS_EVERY:
-            self._clients = clients_of(self._path)
-            self._clients_at = time.monotonic()
+        self._busy = self._clients.look(clients.clients_of(self._cache))
 
     def sort(self) -> None:
         """Sort the processes by the next column."""
@@ -91,12 +117,11 @@ class Screen:
         yield ""
         yield from self._client_lines()
         yield ""
-        yield f"q quit  p pause  s sort (now by {_HEAD[self.order].lower()})"
+        yield f"q quit  p pause  s sort (now by {clients.HEAD[self.order].lower()})"
 
     def _client_lines(self) -> Iterator[str]:
-        clients = sorted(self._clients, key=_ORDERS[self.order])
-        rows = [client_row(client._asdict()) for client in clients]
-        return plain_table(_HEAD, rows)
+        busy = sorted(self._busy, key=_ORDERS[self.order])
+        return plain_table(clients.HEAD, [clients.row(*each) for each in busy])
 
 
 def _draw(window: "curses.window", lines: Iterator[str]) -> None:

@@ -36,6 +36,7 @@ def test_the_list_has_a_cache_with_its_client(
     assert found["file_size"] == os.path.getsize(path)
     (client,) = found["clients"]
     assert client["pid"] == os.getpid() and client["command"]
+    assert (client["stores"], client["reads"]) == (1, 0)
     text = run("list").stdout.decode()
     assert path in text and str(os.getpid()) in text
 

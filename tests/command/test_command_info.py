@@ -16,9 +16,9 @@ import pytest
 from commands import Run, command, environment
 from support import MakeCache, Scenario, another_computes, heard, say
 
-from fastmmap import FastMmap
-from fastmmap.cli.top import sparkline
-from fastmmap.sync import Lock
+from fastmmap import Client, FastMmap
+from fastmmap.cli.top import ClientWatch, sparkline
+from fastmmap.sync import Lock, LockLost
 from fastmmap.testing import time_travel
 
 Lines = Callable[..., list[str]]
@@ -134,6 +134,42 @@ def test_locks_are_shown_with_their_holder(
     run("locks", path, "work", status=1)
 
 
+def test_locks_are_ended_by_whoever_says_so(
+    cache: FastMmap, path: str, run: Run
+) -> None:
+    held = Lock(cache, "work")
+    held.acquire()
+    run("locks", path, "work", "--break", status=2)
+    assert not Lock(cache, "work").acquire(timeout=0)
+    run("locks", path, "work", "--break", "--yes", "--key", status=2)
+    run("locks", path, "work", "other", "--break", "--yes")
+    assert Lock(cache, "work").acquire(timeout=0)
+    with pytest.raises(LockLost):
+        held.release()
+    run("locks", path, "other", "--break", "--yes", status=1)
+
+
+def test_info_tells_what_each_client_does(cache: FastMmap, path: str, run: Run) -> None:
+    cache["key"] = 1
+    assert cache.get("key") == 1
+    (client,) = told(run, "info", path)["clients"]
+    assert (client["pid"], client["stores"], client["hits"]) == (os.getpid(), 1, 1)
+    shown = run("info", path).stdout.decode().splitlines()
+    assert shown[-2].split()[:3] == ["PID", "AGE", "GETS"]
+    assert shown[-1].split()[0] == str(os.getpid())
+
+
+def test_the_clients_of_a_second_are_those_of_two_looks() -> None:
+    before = Client(1, "a", 5.0, 10, 5, 5, 3, 0)
+    watch = ClientWatch()
+    assert watch.look([before])[0][1] == (0, 0, 0, 0)
+    after = before._replace(reads=20, hits=15, stores=4)
+    new = before._replace(pid=2)
+    ((_, rates), (_, none)) = watch.look([after, new])
+    assert rates[0] == rates[1] == 10 * rates[2] > 0 == rates[3]
+    assert none == (0, 0, 0, 0)
+
+
 def test_purge_says_how_many_had_expired(
     make_cache: MakeCache, path: str, run: Run
 ) -> None:
@@ -203,7 +239,7 @@ def test_top_draws_on_a_terminal_and_obeys_keys(cache: FastMmap, path: str) -> N
     try:
         read_until(ours, str(os.getpid()).encode())
         os.write(ours, b"s")
-        read_until(ours, b"user")
+        read_until(ours, b"age)")
         os.write(ours, b"p")
         read_until(ours, b"paused")
         os.write(ours, b"q")

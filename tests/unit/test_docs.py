@@ -24,7 +24,9 @@ from fastmmap import (
     FastMmap,
     GetAndSetResult,
     LockedItem,
+    NamespaceStats,
     RemoveResult,
+    ResizeReport,
     Stats,
     Store,
     words,
@@ -128,7 +130,18 @@ def test_every_method_and_attribute_is_in_the_reference(kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Entry, Store, GetAndSetResult, RemoveResult, Stats, Client, CheckReport]
+    "kind",
+    [
+        Entry,
+        Store,
+        GetAndSetResult,
+        RemoveResult,
+        Stats,
+        Client,
+        CheckReport,
+        ResizeReport,
+        NamespaceStats,
+    ],
 )
 def test_every_field_is_in_the_reference(kind: Any) -> None:
     after = API.partition(f".. autoclass:: {kind.__name__}\n")[2]
