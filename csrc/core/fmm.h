@@ -463,6 +463,17 @@ enum fmm_status fmm_group_end(struct fmm_cache *cache,
 /* The scope of the keys of a namespace in a generation: a hash, never 0. */
 uint64_t fmm_group_scope(const struct fmm_cache *cache,
                          const struct fmm_key *record, uint32_t generation);
+/* What a group is. */
+enum fmm_group_kind { FMM_NAMESPACE, FMM_TEXT_TAG, FMM_BYTES_TAG };
+/* Whether the name of the group whose record has that hash is noted. */
+bool fmm_name_noted(const struct fmm_cache *cache, uint64_t record_hash,
+                    uint64_t now_ms);
+/* Something is stored in a group: note its name, for people, unless it is noted
+ * or there is no room. `name` has its bytes and the scope that it is in. Waits
+ * for nothing. */
+void fmm_name_note(struct fmm_cache *cache, const struct fmm_call *call,
+                   const struct fmm_key *record, const struct fmm_key *name,
+                   enum fmm_group_kind what);
 /* The id of a tag: a hash of its name, kind and scope. */
 uint32_t fmm_tag_id(const struct fmm_cache *cache, const struct fmm_key *name);
 /* The key of the record of a tag; its bytes are those of `tag`. */
@@ -560,6 +571,11 @@ struct fmm_scan {
     size_t cursor;  /* of fmm_scan_next() */
     bool values;    /* copy values too */
     uint64_t scope; /* the namespace whose keys are wanted; 0: of none */
+    /* In the place of that, what groups there are: of each value that can be
+     * seen if its namespace can, in the place of its key, the scope, u64, and the
+     * tags, struct fmm_tag each; of each name of a group, under an internal key,
+     * that key, and the value, see docs/format. */
+    bool groups;
 };
 enum fmm_status fmm_scan_page(struct fmm_cache *cache,
                               const struct fmm_call *call, uint32_t page,

@@ -88,6 +88,14 @@ fmm_entry_is_record(const struct fmm_entry *entry)
     const uint16_t both = FMM_ENTRY_KEY_OWN | FMM_ENTRY_INTEGER;
     return (entry->flags & both) == both;
 }
+/* Whether it is the name of one. Parts, too, may be compressed. */
+static inline bool
+fmm_entry_is_name(const struct fmm_entry *entry)
+{
+    const uint16_t name = FMM_ENTRY_KEY_OWN | FMM_ENTRY_COMPRESSED;
+    const uint16_t all = name | FMM_ENTRY_INTEGER | FMM_ENTRY_MODSEQ;
+    return (entry->flags & all) == name;
+}
 /* Whether a key is that of a part. */
 static inline bool
 fmm_entry_is_part_key(const struct fmm_key *key)

@@ -46,7 +46,7 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 8u
+#define FMM_VERSION 9u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
@@ -204,7 +204,10 @@ struct fmm_control {
     fmm_word64 index;
     /* The last generation that a group, or a base, of the page was given. */
     uint64_t generation;
-    uint64_t reserved0[4];
+    /* Of `internal` the names of groups, and their bytes; advisory. */
+    uint64_t names;
+    uint64_t name_bytes;
+    uint64_t reserved0[2];
     /* Line 1, writers: the lock, and what it guards. */
     fmm_word64 lock;
     fmm_word64 head[2];
@@ -357,6 +360,13 @@ enum fmm_entry_flag {
 #define FMM_PART_LISTING 20u
 #define FMM_PART_NAME 24u
 enum fmm_part_id { FMM_PART_RANDOM = 0, FMM_PART_HASH = 1 };
+
+/* The key of the name of a group: the mark, and the hash of the key of its
+ * record. The value: the scope that it is in u64, `what` u8, the name. */
+#define FMM_NAME_MARK 0x67u /* "g" */
+#define FMM_NAME_KEY 9u
+#define FMM_NAME_BEFORE 9u /* bytes of the value before the name */
+#define FMM_NAME_MAX 500u  /* longer ones are not noted */
 
 /* The kind of a key is two of the flags. */
 #define FMM_ENTRY_KIND_SHIFT 6u

@@ -23,6 +23,7 @@ fmm_group_find(struct fmm_cache *cache, const struct fmm_call *call,
         .now_ms = call->now_ms, .wait_ms = call->wait_ms, .brief = true};
     uint64_t generation;
     struct fmm_meta meta;
+    fmm_read_use_name(cache, record, call->now_ms);
     enum fmm_status status = fmm_get(cache, &quietly, record, &generation,
                                      sizeof(generation), &meta);
     if (status == FMM_OK && meta.type == FMM_TYPE_INT) {

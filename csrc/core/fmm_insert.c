@@ -114,11 +114,17 @@ state_of(const struct fmm_page *page, const struct fmm_entry_source *source,
     return FMM_SLOT_DIRTY | (is_fresh(page, place) ? FMM_SLOT_FRESH : 0u);
 }
 
-static bool
-is_record(const struct fmm_entry_source *source)
+/* What the entry of an internal key is for. */
+static enum fmm_serving
+serving_of(const struct fmm_entry_source *source)
 {
-    return source->key->kind == FMM_KEY_INTERNAL && source->value != NULL &&
-           source->value->type == FMM_TYPE_INT;
+    const struct fmm_value *value = source->value;
+    if (value != NULL && value->type == FMM_TYPE_INT) {
+        return FMM_IS_RECORD;
+    }
+    return value != NULL && value->compressed && !source->store->has_modseq
+               ? FMM_IS_NAME
+               : FMM_SERVES_NONE;
 }
 
 /* Write beyond the head, move the head, store the slot: the commit. */
@@ -153,7 +159,7 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
         fmm_count_add(&page->control->stores, 1);
     }
     else {
-        fmm_page_count_internal(page, is_record(source), length);
+        fmm_page_count_internal(page, serving_of(source), length);
     }
 }
 

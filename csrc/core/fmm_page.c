@@ -136,13 +136,17 @@ fmm_page_count_in(const struct fmm_page *page, uint32_t ring, uint64_t bytes)
 }
 
 void
-fmm_page_count_internal(const struct fmm_page *page, bool record,
+fmm_page_count_internal(const struct fmm_page *page, enum fmm_serving what,
                         uint64_t bytes)
 {
     fmm_count_add(&page->control->internal, 1);
-    if (record) {
+    if (what == FMM_IS_RECORD) {
         fmm_count_add(&page->control->records, 1);
         fmm_count_add(&page->control->record_bytes, bytes);
+    }
+    if (what == FMM_IS_NAME) {
+        fmm_count_add(&page->control->names, 1);
+        fmm_count_add(&page->control->name_bytes, bytes);
     }
 }
 
@@ -153,6 +157,10 @@ count_internal_out(const struct fmm_page *page, const struct fmm_entry *entry)
     if (fmm_entry_is_record(entry)) {
         subtract(&page->control->records, 1);
         subtract(&page->control->record_bytes, entry->total);
+    }
+    if (fmm_entry_is_name(entry)) {
+        subtract(&page->control->names, 1);
+        subtract(&page->control->name_bytes, entry->total);
     }
 }
 
@@ -287,8 +295,22 @@ fmm_page_fetch_ahead(const struct fmm_page *page, uint32_t slot)
 /* What the slots of a page name, counted. */
 struct tally {
     uint64_t live[2];
-    uint64_t entries, internal, records, record_bytes;
+    uint64_t entries, internal, records, record_bytes, names, name_bytes;
 };
+
+FMM_COLD static void
+count_own(const struct fmm_entry *entry, struct tally *tally)
+{
+    tally->internal++;
+    if (fmm_entry_is_record(entry)) {
+        tally->records++;
+        tally->record_bytes += entry->total;
+    }
+    if (fmm_entry_is_name(entry)) {
+        tally->names++;
+        tally->name_bytes += entry->total;
+    }
+}
 
 /* The first word of an entry is enough: the counters are advisory. */
 static void
@@ -303,10 +325,8 @@ count_slot(const struct fmm_page *page, uint32_t slot, struct tally *tally)
                              &entry)) {
         tally->live[id] += entry.total;
         tally->entries++;
-        tally->internal += fmm_entry_kind(&entry) == FMM_KEY_INTERNAL;
-        if (FMM_UNLIKELY(fmm_entry_is_record(&entry))) {
-            tally->records++;
-            tally->record_bytes += entry.total;
+        if (FMM_UNLIKELY(fmm_entry_kind(&entry) == FMM_KEY_INTERNAL)) {
+            count_own(&entry, tally);
         }
     }
 }
@@ -333,6 +353,8 @@ fmm_page_recount(const struct fmm_page *page)
     fmm_count_store(&control->internal, tally.internal);
     fmm_count_store(&control->records, tally.records);
     fmm_count_store(&control->record_bytes, tally.record_bytes);
+    fmm_count_store(&control->names, tally.names);
+    fmm_count_store(&control->name_bytes, tally.name_bytes);
     control->recount_at = page->ring[FMM_RING_M].tail +
                           (FMM_RECOUNT_LAPS << page->ring[FMM_RING_M].shift);
 }

@@ -213,9 +213,11 @@ void fmm_page_clear_slot(const struct fmm_page *page,
  * names any more. */
 void fmm_page_count_in(const struct fmm_page *page, uint32_t ring,
                        uint64_t bytes);
+/* What serves groups among the entries of internal keys. */
+enum fmm_serving { FMM_SERVES_NONE, FMM_IS_RECORD, FMM_IS_NAME };
 /* Of an internal key: besides. */
-void fmm_page_count_internal(const struct fmm_page *page, bool record,
-                             uint64_t bytes);
+void fmm_page_count_internal(const struct fmm_page *page,
+                             enum fmm_serving what, uint64_t bytes);
 void fmm_page_count_out(const struct fmm_page *page,
                         const struct fmm_found *found);
 /* Account for `bytes` more, or fewer, of named entries in a ring. */

@@ -1,6 +1,7 @@
 #include "fmm_read.h"
 
 #include "fmm_hold.h"
+#include "fmm_name.h"
 
 #define OVERRUNS_MAX 16
 #define LAPPED FMM_BUSY
@@ -237,6 +238,35 @@ fmm_read_generation(const struct fmm_cache *cache, const struct fmm_key *key,
     return status != LAPPED;
 }
 
+bool
+fmm_read_name(const struct fmm_cache *cache, const struct fmm_key *key,
+              uint64_t now_ms)
+{
+    const struct fmm_call call = {.now_ms = now_ms, .brief = true};
+    unsigned char noted[FMM_NAME_BEFORE + FMM_NAME_MAX];
+    struct fmm_meta meta;
+    struct fmm_page page;
+    fmm_page_at_first(cache->base, &cache->geometry, key->page, &page);
+    bool many = fmm_name_are_many(&page);
+    const struct fmm_read read = {.call = &call,
+                                  .key = key,
+                                  .buffer = many ? NULL : noted,
+                                  .capacity = sizeof(noted),
+                                  .meta = &meta};
+    return fmm_read_entry(cache, &read) != FMM_MISS;
+}
+
+void
+fmm_read_use_name(const struct fmm_cache *cache, const struct fmm_key *record,
+                  uint64_t now_ms)
+{
+    struct fmm_name_key key;
+    if (FMM_UNLIKELY(fmm_name_is_due(now_ms))) {
+        fmm_name_key(record->hash, cache->geometry.num_pages, &key);
+        fmm_read_name(cache, &key.key, now_ms);
+    }
+}
+
 FMM_NOINLINE bool
 fmm_read_tags_hold(const struct fmm_cache *cache,
                    const struct fmm_entry *entry, uint64_t now_ms)
@@ -246,6 +276,7 @@ fmm_read_tags_hold(const struct fmm_cache *cache,
     uint32_t count = fmm_entry_tags(entry, tags);
     for (uint32_t i = 0; i < count; i++) {
         fmm_tag_key(cache, &tags[i], &key);
+        fmm_read_use_name(cache, &key, now_ms);
         uint32_t now;
         if (!fmm_read_generation(cache, &key, now_ms, &now) ||
             now != tags[i].generation) {

@@ -31,6 +31,12 @@ uint32_t fmm_read_base(const struct fmm_cache *cache,
 bool fmm_read_generation(const struct fmm_cache *cache,
                          const struct fmm_key *key, uint64_t now_ms,
                          uint32_t *generation_out);
+/* Whether the name of a group is noted under `key`; so it is in use. */
+bool fmm_read_name(const struct fmm_cache *cache, const struct fmm_key *key,
+                   uint64_t now_ms);
+/* The same now and then, for reads of what is in the group. */
+void fmm_read_use_name(const struct fmm_cache *cache,
+                       const struct fmm_key *record, uint64_t now_ms);
 /* Whether all tags of an entry still have its generations. */
 bool fmm_read_tags_hold(const struct fmm_cache *cache,
                         const struct fmm_entry *entry, uint64_t now_ms);

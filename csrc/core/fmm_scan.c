@@ -10,17 +10,26 @@ struct search {
     const struct fmm_hold *hold;
     uint64_t now_ms;
     uint64_t scope;
+    bool groups; /* of whatever scope, and names of groups */
 };
 
-/* Whether a slot names a value that can be seen now, of a key that is the
- * user's, in that scope. */
+/* Whether an entry is what is looked for, as far as its key tells. */
+static bool
+is_meant(const struct search *search, const struct fmm_entry *entry)
+{
+    if (fmm_entry_kind(entry) > FMM_KEY_BYTES) {
+        return search->groups && fmm_entry_is_name(entry);
+    }
+    return search->groups || fmm_entry_scope(entry) == search->scope;
+}
+
+/* Whether a slot names such a value, which can be seen now. */
 static bool
 load_value(const struct search *search, uint32_t slot, struct fmm_found *out)
 {
     const struct fmm_hold *hold = search->hold;
     return fmm_page_load_slot(&hold->page, slot, out) &&
-           fmm_entry_kind(&out->entry) <= FMM_KEY_BYTES &&
-           fmm_entry_scope(&out->entry) == search->scope &&
+           is_meant(search, &out->entry) &&
            !fmm_read_gone(hold->cache, &out->entry, search->now_ms);
 }
 
@@ -41,6 +50,29 @@ write_record(unsigned char *to, const struct fmm_entry *entry,
     fmm_copy_out(to + sizeof(*meta), entry->key, entry->key_len);
     if (values) {
         fmm_entry_copy_value(entry, to + sizeof(*meta) + entry->key_len);
+    }
+}
+
+/* The groups of a value, in the place of its key and of itself. */
+struct membership {
+    uint64_t scope;
+    struct fmm_tag tags[FMM_TAGS_MAX];
+};
+
+static void
+join_groups(struct fmm_entry *entry, struct fmm_meta *meta,
+            struct membership *groups)
+{
+    if (fmm_entry_kind(entry) <= FMM_KEY_BYTES) {
+        uint32_t count = fmm_entry_tags(entry, groups->tags);
+        groups->scope = fmm_entry_scope(entry);
+        entry->key = (const unsigned char *)groups;
+        entry->key_len =
+            (uint32_t)(sizeof(groups->scope) + count * sizeof(*groups->tags));
+        entry->value_len = 0;
+        entry->flags = 0;
+        meta->key_len = entry->key_len;
+        meta->value_len = 0;
     }
 }
 
@@ -65,7 +97,9 @@ static void
 scan_slots(const struct fmm_hold *hold, const uint64_t tail[2],
            const struct fmm_call *call, struct fmm_scan *scan)
 {
-    const struct search search = {hold, call->now_ms, scan->scope};
+    const struct search search = {hold, call->now_ms, scan->scope,
+                                  scan->groups};
+    struct membership groups;
     struct fmm_found found;
     struct fmm_meta meta;
     scan->used = 0;
@@ -77,6 +111,9 @@ scan_slots(const struct fmm_hold *hold, const uint64_t tail[2],
         }
         fmm_page_describe(&hold->page, &found, hold->cache->created_ms,
                           call->now_ms, &meta);
+        if (scan->groups) {
+            join_groups(&found.entry, &meta, &groups);
+        }
         uint64_t size = record_size(&meta, scan->values);
         if (fmm_fits(scan->used, size, scan->capacity)) {
             write_record(scan->buffer + scan->used, &found.entry, &meta,

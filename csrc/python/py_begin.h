@@ -26,5 +26,6 @@ op_begin(struct cache_object *self, struct op *op)
     op->pin = false;
     op->quiet = false;
     op->key.scope = 0;
+    op->record_hash = 0;
     return FMM_LIKELY(self->parent == NULL) ? 0 : generation_find(self, op);
 }

@@ -212,6 +212,9 @@ store_answer(struct cache_object *self, struct held_key *held,
                      : held_key_store(held, request, &encoded, store);
     held_key_leave(held);
     value_free(&encoded);
+    if (FMM_UNLIKELY(self->parent != NULL) && status == FMM_OK) {
+        generation_note(self, &held->op);
+    }
     return status;
 }
 

@@ -254,6 +254,22 @@ keyspace_clear(PyObject *object, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(keyspace_scope_doc,
+"_scope($self, /)\n\
+--\n\
+\n\
+Return the scope of the keys in the namespace, for now; 0 of a cache.");
+
+static PyObject *
+keyspace_scope(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct op op;
+    if (op_begin((struct cache_object *)object, &op) < 0) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(op.key.scope);
+}
+
 static int
 keyspace_ass_subscript(PyObject *object, PyObject *key, PyObject *value)
 {
@@ -290,6 +306,7 @@ static PyMethodDef keyspace_methods[] = {
     {"invalidate_tag", cache_invalidate_tag, METH_O, cache_invalidate_tag_doc},
     {"_read_tags", cache_read_tags, METH_O, cache_read_tags_doc},
     {"_scan", cache_scan, METH_O, cache_scan_doc},
+    {"_scope", keyspace_scope, METH_NOARGS, keyspace_scope_doc},
     {"_find", (PyCFunction)(void (*)(void))cache_find,
      METH_FASTCALL | METH_KEYWORDS, cache_find_doc},
     {"_lease_peek", cache_lease_peek, METH_VARARGS, cache_lease_peek_doc},

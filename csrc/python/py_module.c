@@ -283,7 +283,8 @@ add_constants(PyObject *module)
                    PyModule_AddIntMacro(module, SCAN_ITEMS) < 0 ||
                    PyModule_AddIntMacro(module, SCAN_VALUES) < 0 ||
                    PyModule_AddIntMacro(module, SCAN_RECORDS) < 0 ||
-                   PyModule_AddIntMacro(module, SCAN_ENTRIES) < 0
+                   PyModule_AddIntMacro(module, SCAN_ENTRIES) < 0 ||
+                   PyModule_AddIntMacro(module, SCAN_GROUPS) < 0
                ? -1
                : 0;
 }

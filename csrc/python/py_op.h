@@ -14,6 +14,7 @@ struct op {
     struct fmm_call call;
     struct fmm_key key;     /* of operations on whole pages only `page` */
     int64_t timeout_ms;     /* for the page; < 0: without end */
+    uint64_t record_hash;   /* of the namespace's record; 0: in none */
     struct mapping *pinned; /* with `pin`, where the call succeeded */
     bool pin;
     bool quiet; /* FMM_BUSY, when the time is over, is an answer */

@@ -257,9 +257,27 @@ record_with_value(const struct scanner_object *self,
     return result;
 }
 
+/* Whether it is a name, its key or the groups, the value of a name, bytes in the
+ * file. */
+static PyObject *
+record_groups(const struct scan_row *record)
+{
+    const struct fmm_meta *meta = &record->meta;
+    PyObject *members[] = {
+        PyBool_FromLong(meta->key_kind == FMM_KEY_INTERNAL),
+        PyBytes_FromStringAndSize(record->key, (Py_ssize_t)meta->key_len),
+        PyBytes_FromStringAndSize(record->value, (Py_ssize_t)meta->value_len),
+        PyLong_FromSize_t(meta->size),
+    };
+    return tuple_of(members, 4);
+}
+
 static PyObject *
 record_object(const struct scanner_object *self, const struct scan_row *record)
 {
+    if (self->mode == SCAN_GROUPS) {
+        return record_groups(record);
+    }
     PyObject *key = record_key(record);
     if (key == NULL || self->mode == SCAN_KEYS) {
         return key;
@@ -347,6 +365,7 @@ scanner_new(struct cache_object *cache, enum scan_mode mode)
         self->mode = mode;
         self->walk.scan.values =
             mode >= SCAN_VALUE_DICTS && mode != SCAN_RECORDS;
+        self->walk.scan.groups = mode == SCAN_GROUPS;
     }
     return (PyObject *)self;
 }
@@ -367,7 +386,7 @@ PyObject *
 cache_scan(PyObject *self, PyObject *mode)
 {
     long number = PyLong_AsLong(mode);
-    if (number < SCAN_KEYS || number > SCAN_ENTRIES) {
+    if (number < SCAN_KEYS || number > SCAN_GROUPS) {
         return PyErr_Format(PyExc_ValueError, "no such scan");
     }
     return scanner_new((struct cache_object *)self, (enum scan_mode)number);

@@ -13,6 +13,7 @@ enum scan_mode {
     SCAN_VALUES,
     SCAN_RECORDS, /* tuples of what is known beside the value */
     SCAN_ENTRIES, /* the same, and the value */
+    SCAN_GROUPS,  /* tuples: a name, or the groups of a value; see fmm_scan */
 };
 
 /* A walk over all pages. Guarded by the GIL but for the copying itself. */

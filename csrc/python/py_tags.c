@@ -53,6 +53,9 @@ run_tags(struct fmm_cache *cache, struct op *op)
         find_record(cache, op, &t->names[i], &t->tags[i]);
         status =
             fmm_group_find(cache, &op->call, &op->key, &t->tags[i].generation);
+        fmm_name_note(cache, &op->call, &op->key, &t->names[i],
+                      t->names[i].kind == FMM_KEY_BYTES ? FMM_BYTES_TAG
+                                                        : FMM_TEXT_TAG);
     }
     return status;
 }

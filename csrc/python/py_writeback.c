@@ -2,6 +2,7 @@
 
 #include "py_args.h"
 #include "py_error.h"
+#include "py_generation.h"
 #include "py_read.h"
 
 #define HAND_OUTS_MAX 1000 /* of one call that waits for room */
@@ -54,6 +55,9 @@ writeback_call(struct cache_object *self, struct op *op, op_run run,
             return again < 0 ? -1 : FMM_NO_ROOM;
         }
         status = parts_call(self, op, run, ticket);
+    }
+    if (FMM_UNLIKELY(self->parent != NULL) && status == FMM_OK) {
+        generation_note(self, op);
     }
     return status;
 }

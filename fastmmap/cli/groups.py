@@ -1,11 +1,11 @@
-"""``fastmmap namespaces``, ``clear-namespace``, ``invalidate-tag``."""
+"""``fastmmap namespaces``, ``tags``, ``clear-namespace``, ``invalidate-tag``."""
 
 import argparse
 from typing import Any
 
 from fastmmap import _core
 from fastmmap.advice import stats_of
-from fastmmap.cli import records
+from fastmmap.cli import census
 from fastmmap.cli.command import (
     FINE,
     FOUND,
@@ -25,10 +25,15 @@ from fastmmap.cli.output import (
 )
 
 NAMESPACES = """\
-Count the keys and bytes of the namespaces that are named, beside those of no
-namespace. The file knows namespaces by numbers only, so that no others can be told
-apart: what the named ones leave is counted together, with whatever has expired or
-was dropped and is not reclaimed yet.
+Count the keys and bytes of namespaces, beside those of no namespace: of those that
+are named, or of all whose names the file has. It has those of the namespaces in use,
+as far as a five-hundredth of it takes them; what is in others is counted together, with
+whatever has expired or was dropped and is not reclaimed yet.
+"""
+TAGS = """\
+Count the values with each tag, and their bytes: of the cache and of all namespaces
+that are known. The file has the names of the tags in use, as far as a
+five-hundredth of it takes them.
 """
 CLEAR = """\
 Drop all keys of a namespace, and of those inside it, for all users of the cache.
@@ -37,12 +42,8 @@ It asks first, unless --yes is given.
 INVALIDATE = "Drop all values that have a tag, for all users of the cache."
 
 
-def _count(space: _core.Keyspace, names: list[str]) -> dict[str, Any]:
-    entries = size = 0
-    for record in records.scan(space):
-        entries += 1
-        size += record[records.SIZE]
-    return {"namespace": names, "entries": entries, "bytes": size}
+def _group(path: census.Path, amount: census.Amount) -> dict[str, Any]:
+    return {"namespace": list(path), "entries": amount.entries, "bytes": amount.size}
 
 
 def _rest(cache: _core.Cache, told: list[dict[str, Any]]) -> dict[str, Any]:
@@ -59,12 +60,18 @@ def _row(group: dict[str, Any]) -> tuple[str, ...]:
     return str(group["entries"]), size_text(group["bytes"]), shown or "(none)"
 
 
+def _is_inside(path: census.Path, outer: census.Path) -> bool:
+    return not path or (len(path) > len(outer) and path[: len(outer)] == outer)
+
+
 def namespaces(arguments: argparse.Namespace) -> int:
     """Count the keys and bytes of namespaces."""
-    outer = arguments.namespace
+    outer = tuple(arguments.namespace)
+    asked = [(*outer, name) for name in arguments.name]
     with opened(arguments.file) as cache:
-        asked = [[], *([*outer, name] for name in arguments.name)]
-        told = [_count(space_of(cache, names), names) for names in asked]
+        found = census.take(cache, asked).namespaces
+        paths = [(), *asked] if asked else [p for p in found if _is_inside(p, outer)]
+        told = [_group(path, found[path]) for path in paths]
         told.append(_rest(cache, told))
     if arguments.json:
         print_json(told)
@@ -76,7 +83,42 @@ def namespaces(arguments: argparse.Namespace) -> int:
 def add_namespaces_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``namespaces``."""
     add_file(parser)
-    parser.add_argument("name", metavar="NAME", nargs="+", help="of a namespace")
+    parser.add_argument("name", metavar="NAME", nargs="*", help="of a namespace")
+    add_json(parser)
+    add_namespace(parser)
+
+
+def tags(arguments: argparse.Namespace) -> int:
+    """Count the values of tags."""
+    outer = tuple(arguments.namespace)
+    with opened(arguments.file) as cache:
+        found = census.take(cache)
+    told = [
+        {"tag": printable(tag), **_group(path, amount)}
+        for (path, tag), amount in found.tags.items()
+        if path[: len(outer)] == outer
+    ]
+    if arguments.json:
+        print_json(told)
+    else:
+        print_table(("ENTRIES", "BYTES", "TAG", "NAMESPACE"), map(_tag_row, told))
+        _tell_nameless(found)
+    return FINE
+
+
+def _tag_row(group: dict[str, Any]) -> tuple[str, ...]:
+    entries, size, names = _row(group)
+    return entries, size, group["tag"], names
+
+
+def _tell_nameless(found: census.Census) -> None:
+    if found.nameless_tags:
+        print(f"and {found.nameless_tags} tags whose names the file does not have")
+
+
+def add_tags_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``tags``."""
+    add_file(parser)
     add_json(parser)
     add_namespace(parser)
 
@@ -116,6 +158,7 @@ def add_tag_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = (
     Command("namespaces", namespaces, add_namespaces_arguments, NAMESPACES),
+    Command("tags", tags, add_tags_arguments, TAGS),
     Command("clear-namespace", clear_namespace, add_clear_arguments, CLEAR),
     Command("invalidate-tag", invalidate_tag, add_tag_arguments, INVALIDATE),
 )

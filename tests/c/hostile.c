@@ -124,6 +124,7 @@ some_scan(struct hostile *h)
     struct fmm_scan scan = {.buffer = records + capacity - given,
                             .values = given & 1,
                             .scope = given & 6 ? 0 : 1 + given / 8 % 2,
+                            .groups = given / 16 % 4 == 0,
                             .capacity = given};
     struct fmm_meta meta;
     const void *key, *value;
@@ -186,6 +187,7 @@ static void
 some_group(struct hostile *h)
 {
     struct fmm_key key = some_key(h);
+    const struct fmm_key name = key;
     struct fmm_tag *tag = &h->tags[check_random_below(4)];
     uint64_t pick = check_random_below(8);
     if (pick & 1) {
@@ -194,6 +196,7 @@ some_group(struct hostile *h)
     }
     if (pick < 4) {
         fmm_group_find(h->cache, &call, &key, &tag->generation);
+        fmm_name_note(h->cache, &call, &key, &name, FMM_TEXT_TAG);
     }
     else {
         fmm_group_end(h->cache, &call, &key, pick < 6 ? &h->ticket : NULL);

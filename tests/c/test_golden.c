@@ -1,7 +1,7 @@
-/* A file of version 8, made once and kept: it opens and reads the same for
+/* A file of version 9, made once and kept: it opens and reads the same for
  * ever.
  *
- *   test_golden                  read tests/golden/version8.fmm
+ *   test_golden                  read tests/golden/version9.fmm
  *   test_golden --make FILE      make such a file; only together with a new
  *                                FMM_VERSION, under that version's name
  *
@@ -12,7 +12,7 @@
 
 #include "golden.h"
 
-#define NAME "version8.fmm"
+#define NAME "version9.fmm"
 #define FILLERS 400u
 #define YEAR_2100 UINT64_C(4102444800000)
 
@@ -137,6 +137,14 @@ tag_of(const struct fmm_cache *cache, const char *name)
     return (struct fmm_tag){.id = fmm_tag_id(cache, &key)};
 }
 
+/* The name of that tag. */
+static void
+note_name(struct fmm_cache *cache, const struct fmm_key *record)
+{
+    struct fmm_key name = text_key(cache, "tag");
+    fmm_name_note(cache, &call, record, &name, FMM_TEXT_TAG);
+}
+
 static void
 store_tagged(struct fmm_cache *cache)
 {
@@ -147,6 +155,7 @@ store_tagged(struct fmm_cache *cache)
     fmm_tag_key(cache, &tag, &record);
     CHECK_EQ(fmm_group_end(cache, &call, &record, &ticket), FMM_OK);
     CHECK_EQ(fmm_group_find(cache, &call, &record, &tag.generation), FMM_OK);
+    note_name(cache, &record);
     CHECK_EQ(set_text_as(cache, "tagged", "in a group", &store), FMM_OK);
 }
 
@@ -356,6 +365,7 @@ its_tags_read_the_same(void)
     struct fmm_key record;
     fmm_tag_key(cache, &tag, &record);
     CHECK(holds(cache, "tagged", "in a group"));
+    CHECK(fmm_name_noted(cache, record.hash, call.now_ms));
     CHECK_EQ(fmm_group_end(cache, &call, &record, &ticket), FMM_OK);
     CHECK(!has(cache, "tagged"));
     fmm_close(cache);
