@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+from fastmmap import sizes
+
 _logger = logging.getLogger("fastmmap")
 
 
@@ -21,9 +23,14 @@ def log_stale(key: Any, path: str, error: BaseException) -> None:
     )
 
 
-def log_refusal(key: Any, path: str) -> None:
-    """Log that a value was not stored: it is too large."""
-    _logger.warning("the value of key %r is too large for %s: not stored", key, path)
+def log_refusal(key: Any, cache: Any, value: Any) -> None:
+    """Log that a value was not stored in a cache, which has no room for it."""
+    _logger.warning(
+        "the value of key %r is too large for %s: not stored; %s",
+        key,
+        cache.share_file,
+        sizes.explain_refusal(cache, value),
+    )
 
 
 def log_orphan(path: str) -> None:

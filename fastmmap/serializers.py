@@ -4,6 +4,7 @@
 """
 
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional, Union
 
@@ -50,6 +51,26 @@ def _msgpack() -> Serializer:
         return msgpack.unpackb(data, strict_map_key=False)
 
     return Serializer("msgpack", msgpack.packb, load_msgpack)
+
+
+def load_joined(data: bytes, buffers: list[Any]) -> Any:
+    """Return the object of a pickle whose buffers are beside it."""
+    return pickle.loads(data, buffers=buffers)
+
+
+class _Joined:
+    """What pickles as a call of `load_joined`."""
+
+    def __init__(self, data: bytes, buffers: list[bytearray]) -> None:
+        self.parts = data, buffers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_joined, self.parts
+
+
+def join_pickle(data: memoryview, buffers: list[memoryview]) -> bytes:
+    """Return one pickle of a pickle and the buffers beside it."""
+    return pickle.dumps(_Joined(bytes(data), [*map(bytearray, buffers)]), 5)
 
 
 def serializer_named(name: str) -> Serializer:

@@ -183,7 +183,7 @@ class Lease(crossing.Computation):
             return
         if outcome == _core.LEASE_REFUSED and self.release():
             # The lease was there: what was missing is the room.
-            callbacks.log_refusal(self.key, path)
+            callbacks.log_refusal(self.key, self.cache, value)
 
 
 #: What this context, a thread or a task, is computing just now, or what started it.

@@ -178,6 +178,16 @@ struct fmm_call {
                         and nothing else */
 };
 
+/* Say of memory of the caller's that all of it will be filled at once: the
+ * system may give it in larger pages. */
+void fmm_expect_filled(void *memory, size_t len);
+
+/* Some of the bytes of a value. */
+struct fmm_piece {
+    const void *data;
+    size_t len;
+};
+
 /* A value as it is stored. `type` is the binding's, but for FMM_TYPE_INT,
  * whose data is one native int64_t. */
 struct fmm_value {
@@ -186,7 +196,14 @@ struct fmm_value {
     uint8_t type;
     bool compressed;
     bool split; /* `data` is a struct fmm_parts, see fmm_parts_store() */
+    /* Not NULL: the bytes are those of the pieces, which have as many at least,
+     * in turn, from the byte `skip` of them on; `data` is not used. */
+    const struct fmm_piece *pieces;
+    size_t skip;
 };
+
+/* Copy all bytes of a value, which is not in parts. */
+void fmm_value_copy(const struct fmm_value *value, void *to);
 
 /* What is known of an entry, copied out. */
 struct fmm_meta {

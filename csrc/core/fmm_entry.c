@@ -99,6 +99,42 @@ write_words(unsigned char *next, const struct fmm_entry_source *source)
     return next;
 }
 
+/* Copy what lies in pieces, a stretch of each in turn. */
+FMM_COLD static void
+copy_pieces(unsigned char *to, const struct fmm_value *value, uint64_t left)
+{
+    const struct fmm_piece *piece = value->pieces;
+    size_t skip = value->skip;
+    for (; left != 0; piece++) {
+        if (skip >= piece->len) {
+            skip -= piece->len;
+            continue;
+        }
+        size_t length = fmm_min(piece->len - skip, left);
+        fmm_copy_in(to, (const unsigned char *)piece->data + skip, length);
+        to += length;
+        left -= length;
+        skip = 0;
+    }
+}
+
+static inline void
+copy_value(unsigned char *to, const struct fmm_value *value, uint64_t length)
+{
+    if (FMM_UNLIKELY(value->pieces != NULL)) {
+        copy_pieces(to, value, length);
+    }
+    else {
+        fmm_copy_in(to, value->data, length);
+    }
+}
+
+void
+fmm_value_copy(const struct fmm_value *value, void *to)
+{
+    copy_value(to, value, value->len);
+}
+
 void
 fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
                 uint64_t total)
@@ -121,7 +157,7 @@ fmm_entry_write(unsigned char *at, const struct fmm_entry_source *source,
     fmm_store_shared(at + 24, key_len | (uint64_t)source->stored_at << 32);
     fmm_copy_in(next, source->key->data, key_len);
     if (value_len) {
-        fmm_copy_in(next + key_len, source->value->data, value_len);
+        copy_value(next + key_len, source->value, value_len);
     }
 }
 

@@ -266,6 +266,19 @@ fmm_insert_room(const struct fmm_page *page, uint32_t ring_id)
     return size > live ? size - live : 0;
 }
 
+/* Make it the end of what is left of the value. */
+static void
+take_end(struct fmm_value *value, uint64_t left)
+{
+    size_t skip = left - value->len;
+    if (value->pieces != NULL) {
+        value->skip += skip;
+    }
+    else {
+        value->data = (const unsigned char *)value->data + skip;
+    }
+}
+
 /* Store the end of a value where there is a hole for it in a ring. */
 static enum fmm_status
 insert_part(struct fmm_work *work, const struct fmm_part_source *part,
@@ -298,8 +311,7 @@ insert_part(struct fmm_work *work, const struct fmm_part_source *part,
         return status;
     }
     value.len = fmm_min(part->left, (length & ~(uint64_t)7) - PART_AROUND);
-    value.data =
-        (const unsigned char *)part->value->data + part->left - value.len;
+    take_end(&value, part->left);
     if (place.old != NULL) {
         fmm_entry_displace(&place.old->entry, &work->ticket->displaced);
     }

@@ -1,11 +1,14 @@
 #define _GNU_SOURCE
 #include "fmm_map.h"
 
+#include "fmm.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MAP_NORESERVE /* FreeBSD never reserves */
 #define MAP_NORESERVE 0
@@ -159,4 +162,23 @@ fmm_map_untrap(void *base)
         trapped[slot].size = 0;
         trapped[slot].base = 0;
     }
+}
+
+/* ------------------------------------------------------ memory of others */
+
+/* Whole pages around it, so that the map that it is in stays one. */
+void
+fmm_expect_filled(void *memory, size_t len)
+{
+#ifdef MADV_HUGEPAGE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)memory & ~(page - 1);
+    uintptr_t to = ((uintptr_t)memory + len + page - 1) & ~(page - 1);
+    int error = errno;
+    madvise((void *)from, to - from, MADV_HUGEPAGE);
+    errno = error;
+#else
+    (void)memory;
+    (void)len;
+#endif
 }

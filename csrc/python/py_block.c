@@ -101,6 +101,10 @@ block_change(struct cache_object *cache, struct block *block,
         value_encode(cache, request->value, &encoded) < 0) {
         return -1;
     }
+    if (value_freeze(&encoded) < 0) {
+        value_free(&encoded);
+        return -1;
+    }
     if (require_held(cache, block) < 0) { /* what ran may have ended it */
         value_free(&encoded);
         return -1;

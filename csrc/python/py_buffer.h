@@ -6,10 +6,12 @@
 #include "py_state.h"
 
 struct buffer {
-    PyObject *bytes; /* owned; NULL: none, or `data` is the caller's own */
+    PyObject *
+        bytes; /* or a bytearray; owned; NULL: none, or `data` is the caller's own */
     void *data;
     size_t capacity;
     size_t needed; /* after FMM_TOO_SMALL, set by the call */
+    bool is_block; /* it is to be a bytearray, which the value may keep */
 };
 
 struct cache_object;
@@ -22,6 +24,8 @@ typedef int (*buffer_call)(struct cache_object *self, void *what);
  * what it copies fits. Returns what the call does. */
 int buffer_fill(struct buffer *buffer, size_t size, buffer_call call,
                 struct cache_object *self, void *what);
+/* A bytearray of that many bytes, not set; NULL with an exception. */
+PyObject *buffer_new_block(size_t size);
 /* Without what it holds; fine when there is nothing. */
 static inline void
 buffer_drop(struct buffer *buffer)

@@ -54,6 +54,7 @@ struct cache_object {
     PyObject *path;                                     /* str, absolute */
     PyObject *path_bytes; /* the same for the system */
     struct near near;     /* of a cache: what is kept of its file */
+    bool seeks_buffers;   /* of a cache: values may have large ones inside */
     bool near_unsaid;     /* off, unless somebody shares values */
     struct fmm_info info; /* of the file; stays after close() */
 };

@@ -16,6 +16,7 @@ enum value_type {
     VALUE_OBJECT = 9,     /* bytes of the serializer */
     VALUE_TEXT = 10,      /* a str, UTF-8, of the serializer */
     VALUE_NOT_FOUND = 11, /* read_cb found nothing; reads as a miss */
+    VALUE_BUFFERS = 12,   /* a pickle, and buffers beside it */
 };
 
 /* A value on its way into the file. Not to be copied but by value_move():
@@ -28,3 +29,29 @@ struct encoded {
         double real;
     } scalar;
 };
+
+static inline void
+encoded_set(struct encoded *out, enum value_type type, const void *data,
+            size_t len)
+{
+    out->value.data = data;
+    out->value.len = len;
+    out->value.type = (uint8_t)type;
+    out->value.compressed = false;
+    out->value.split = false;
+    out->value.pieces = NULL;
+    out->value.skip = 0;
+}
+
+/* The bytes of an object that `out` takes over; NULL passes an error on. */
+static inline int
+encoded_set_bytes(struct encoded *out, enum value_type type, PyObject *bytes)
+{
+    if (bytes == NULL) {
+        return -1;
+    }
+    out->backing = bytes;
+    encoded_set(out, type, PyBytes_AS_STRING(bytes),
+                (size_t)PyBytes_GET_SIZE(bytes));
+    return 0;
+}

@@ -162,6 +162,7 @@ static const struct import_row imports[] = {
     {"fastmmap.types", "RemoveResult", PLACE(remove_result)},
     {"fastmmap.serializers", "dump_int", PLACE(dump_int)},
     {"fastmmap.serializers", "load_int", PLACE(load_int)},
+    {"fastmmap.serializers", "join_pickle", PLACE(join_pickle)},
     {"fastmmap.durations", "lifetime_ms", PLACE(lifetime_ms)},
     {"fastmmap.callbacks", "log_failure", PLACE(log_failure)},
     {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
@@ -314,8 +315,12 @@ core_exec(PyObject *module)
     state->now_ns =
         Py_XNewRef(PyDict_GetItemWithError(state->dict, state->now_ns_name));
     state->pickle_protocol = PyLong_FromLong(PICKLE_PROTOCOL);
+    state->pickle_keywords = Py_BuildValue("(s)", "buffer_callback");
+    state->unpickle_keywords = Py_BuildValue("(s)", "buffers");
     state->shared = PyDict_New();
-    return state->pickle_protocol != NULL && state->shared != NULL
+    return state->pickle_protocol != NULL && state->shared != NULL &&
+                   state->pickle_keywords != NULL &&
+                   state->unpickle_keywords != NULL
                ? add_constants(module)
                : -1;
 }
@@ -346,6 +351,8 @@ core_clear(PyObject *module)
     }
     Py_CLEAR(state->now_ns);
     Py_CLEAR(state->pickle_protocol);
+    Py_CLEAR(state->pickle_keywords);
+    Py_CLEAR(state->unpickle_keywords);
     Py_CLEAR(state->shared);
     for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
         Py_CLEAR(*state_place(state, types[i].place));

@@ -115,5 +115,7 @@ int op_raise_timeout(const struct cache_object *self, const struct op *op);
 int op_refuse_damaged(const struct cache_object *self,
                       const struct mapping *map);
 
+/* To copy more bytes than that takes longer than others should wait. */
+#define OP_LONG_SIZE 262144u
 /* The same without the GIL from the start, for calls that take long. */
 int op_call_long(struct cache_object *self, struct op *op, op_run run);

@@ -89,7 +89,10 @@ parts_run_held(struct section *section, struct parts_job *large)
     uint64_t deadline = fmm_monotonic_ms() + HELD_WAIT_MS;
     large->split.guard = &section->guard;
     large->op.call.wait_ms = 0;
-    enum fmm_status status = parts_run(cache, &large->op);
+    enum fmm_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = parts_run(cache, &large->op);
+    Py_END_ALLOW_THREADS
     while (status == FMM_BUSY) {
         /* Our own page is reached by its guard: then the directory is busy. */
         bool is_page = large->split.page != section->guard.page;
@@ -132,6 +135,18 @@ parts_drop(const struct cache_object *self, struct fmm_displaced *displaced)
     if (map != NULL) {
         fmm_displaced_drop(map->cache, &call, NULL, displaced);
     }
+}
+
+int
+parts_call_long(struct cache_object *self, struct op *op, op_run run,
+                struct fmm_ticket *ticket)
+{
+    ticket->displaced.count = 0;
+    int status = op_call_long(self, op, run);
+    if (ticket->displaced.count != 0) {
+        parts_drop(self, &ticket->displaced);
+    }
+    return status;
 }
 
 /* What is too much is found by the tails of the rings. */

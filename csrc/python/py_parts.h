@@ -45,6 +45,14 @@ parts_call(struct cache_object *self, struct op *op, op_run run,
     return status;
 }
 
+/* The same without the GIL from the start. */
+int parts_call_long(struct cache_object *self, struct op *op, op_run run,
+                    struct fmm_ticket *ticket);
+
+/* One of the two. */
+typedef int (*parts_caller)(struct cache_object *self, struct op *op,
+                            op_run run, struct fmm_ticket *ticket);
+
 /* A call of the core for the page that is held. */
 typedef enum fmm_status (*held_run)(const struct fmm_guard *guard, void *what);
 

@@ -21,14 +21,18 @@ static int
 get_into_bytes(struct cache_object *self, void *what)
 {
     struct reading *reading = what;
-    int status = op_call(self, &reading->op, run_get);
+    bool takes_long = reading->buffer.capacity >= OP_LONG_SIZE;
+    int status = takes_long ? op_call_long(self, &reading->op, run_get)
+                            : op_call(self, &reading->op, run_get);
     reading->buffer.needed = reading->meta.value_len;
+    reading->buffer.is_block = reading->meta.type == VALUE_BUFFERS;
     return status;
 }
 
 FMM_NOINLINE static int
 read_large(struct cache_object *self, struct reading *reading)
 {
+    reading->buffer.is_block = reading->meta.type == VALUE_BUFFERS;
     return buffer_fill(&reading->buffer, reading->meta.value_len,
                        get_into_bytes, self, reading);
 }
@@ -73,14 +77,7 @@ PyObject *
 read_decode(struct cache_object *self, const struct fmm_key *key,
             const struct fmm_meta *meta, PyObject *bytes)
 {
-    PyObject *value = NULL;
-    if ((size_t)PyBytes_GET_SIZE(bytes) == meta->value_len) {
-        value = value_decode_bytes(self, meta, bytes);
-    }
-    else {
-        value = value_decode(self, meta, PyBytes_AS_STRING(bytes));
-        Py_DECREF(bytes);
-    }
+    PyObject *value = value_decode_bytes(self, meta, bytes);
     if (value == NULL) {
         note_key(self, key);
     }

@@ -22,7 +22,7 @@ PyObject *reading_value(struct cache_object *self, struct reading *reading);
 void reading_drop(struct reading *reading);
 
 /* Decode a value of a key; an exception gets a note that names them. Takes
- * over `bytes`, which may be longer than the value. */
+ * over `bytes`, as value_decode_bytes() does. */
 PyObject *read_decode(struct cache_object *self, const struct fmm_key *key,
                       const struct fmm_meta *meta, PyObject *bytes);
 /* A fastmmap.Entry; takes over `value`. */

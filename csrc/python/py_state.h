@@ -27,6 +27,8 @@ struct module_state {
     PyObject *entry, *store, *keep, *get_and_set_result, *remove_result;
     /* Functions of the package and of pickle. */
     PyObject *pickle_dumps, *pickle_loads, *pickle_protocol;
+    PyObject *pickle_keywords, *unpickle_keywords; /* of the two, tuples */
+    PyObject *join_pickle;
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
     PyObject *log_failure, *log_orphan, *log_nameless, *log_kept,

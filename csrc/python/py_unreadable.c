@@ -124,7 +124,7 @@ decode_or_drop(struct cache_object *self, struct reading *reading,
     if (FMM_UNLIKELY(*value == NULL)) {
         outcome =
             drop_unreadable(self, reading, key,
-                            bytes != NULL ? PyBytes_AS_STRING(bytes)
+                            bytes != NULL ? reading->buffer.data
                                           : (const void *)reading->small);
     }
     Py_XDECREF(bytes);

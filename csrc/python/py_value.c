@@ -5,43 +5,20 @@
 #include "py_call.h"
 #include "py_error.h"
 #include "py_pack.h"
+#include "py_pickle.h"
 
 /* -------------------------------------------------------------- encoding */
-
-static void
-set_value(struct encoded *out, enum value_type type, const void *data,
-          size_t len)
-{
-    out->value.data = data;
-    out->value.len = len;
-    out->value.type = (uint8_t)type;
-    out->value.compressed = false;
-    out->value.split = false;
-}
-
-/* The bytes of an object that `out` takes over; NULL passes an error on. */
-static int
-set_bytes(struct encoded *out, enum value_type type, PyObject *bytes)
-{
-    if (bytes == NULL) {
-        return -1;
-    }
-    out->backing = bytes;
-    set_value(out, type, PyBytes_AS_STRING(bytes),
-              (size_t)PyBytes_GET_SIZE(bytes));
-    return 0;
-}
 
 static int
 encode_str(PyObject *object, enum value_type type, struct encoded *out)
 {
     if (PyUnicode_IS_COMPACT_ASCII(object)) {
         out->backing = Py_NewRef(object);
-        set_value(out, type, PyUnicode_DATA(object),
-                  (size_t)PyUnicode_GET_LENGTH(object));
+        encoded_set(out, type, PyUnicode_DATA(object),
+                    (size_t)PyUnicode_GET_LENGTH(object));
         return 0;
     }
-    return set_bytes(
+    return encoded_set_bytes(
         out, type,
         PyUnicode_AsEncodedString(object, "utf-8", "surrogatepass"));
 }
@@ -52,7 +29,7 @@ encode_int(PyObject *object, struct encoded *out)
 {
     int overflow;
     out->scalar.integer = PyLong_AsLongLongAndOverflow(object, &overflow);
-    set_value(out, VALUE_INT, &out->scalar.integer, sizeof(int64_t));
+    encoded_set(out, VALUE_INT, &out->scalar.integer, sizeof(int64_t));
     return overflow != 0;
 }
 
@@ -63,8 +40,9 @@ encode_any_int(const struct cache_object *self, PyObject *object,
     if (encode_int(object, out) == 0) {
         return 0;
     }
-    return set_bytes(out, VALUE_BIG_INT,
-                     PyObject_CallOneArg(self->state->dump_int, object));
+    return encoded_set_bytes(
+        out, VALUE_BIG_INT,
+        PyObject_CallOneArg(self->state->dump_int, object));
 }
 
 static int
@@ -84,13 +62,14 @@ encode_callable(const struct cache_object *self, PyObject *object,
         return -1;
     }
     if (PyBytes_CheckExact(result)) {
-        return set_bytes(out, VALUE_OBJECT, result);
+        return encoded_set_bytes(out, VALUE_OBJECT, result);
     }
     if (PyUnicode_Check(result)) {
         outcome = encode_str(result, VALUE_TEXT, out);
     }
     else if (PyObject_CheckBuffer(result)) {
-        outcome = set_bytes(out, VALUE_OBJECT, PyBytes_FromObject(result));
+        outcome =
+            encoded_set_bytes(out, VALUE_OBJECT, PyBytes_FromObject(result));
     }
     else {
         PyErr_Format(PyExc_TypeError,
@@ -109,10 +88,7 @@ encode_pickle(const struct cache_object *self, PyObject *object,
     if (FMM_UNLIKELY(self->codec.dumps != NULL)) {
         return encode_callable(self, object, out);
     }
-    PyObject *const args[] = {object, self->state->pickle_protocol};
-    PyObject *bytes =
-        PyObject_Vectorcall(self->state->pickle_dumps, args, 2, NULL);
-    return set_bytes(out, VALUE_OBJECT, bytes);
+    return pickle_encode(self, object, out);
 }
 
 /* Exact types by their own tags, all else by pickle, or by what was given in
@@ -122,7 +98,7 @@ encode_typed(const struct cache_object *self, PyObject *object,
              struct encoded *out)
 {
     if (PyBytes_CheckExact(object)) {
-        return set_bytes(out, VALUE_BYTES, Py_NewRef(object));
+        return encoded_set_bytes(out, VALUE_BYTES, Py_NewRef(object));
     }
     if (PyUnicode_CheckExact(object)) {
         return encode_str(object, VALUE_STR, out);
@@ -132,15 +108,15 @@ encode_typed(const struct cache_object *self, PyObject *object,
     }
     if (PyFloat_CheckExact(object)) {
         out->scalar.real = PyFloat_AS_DOUBLE(object);
-        set_value(out, VALUE_FLOAT, &out->scalar.real, sizeof(double));
+        encoded_set(out, VALUE_FLOAT, &out->scalar.real, sizeof(double));
         return 0;
     }
     if (object == Py_None || PyBool_Check(object)) {
-        set_value(out,
-                  object == Py_None   ? VALUE_NONE
-                  : object == Py_True ? VALUE_TRUE
-                                      : VALUE_FALSE,
-                  "", 0);
+        encoded_set(out,
+                    object == Py_None   ? VALUE_NONE
+                    : object == Py_True ? VALUE_TRUE
+                                        : VALUE_FALSE,
+                    "", 0);
         return 0;
     }
     return encode_pickle(self, object, out);
@@ -150,18 +126,18 @@ static int
 encode_raw(PyObject *object, struct encoded *out)
 {
     if (PyBytes_Check(object)) {
-        return set_bytes(out, VALUE_BYTES, Py_NewRef(object));
+        return encoded_set_bytes(out, VALUE_BYTES, Py_NewRef(object));
     }
     if (PyUnicode_Check(object)) {
         return encode_str(object, VALUE_STR, out);
     }
     if (object == Py_None) {
-        set_value(out, VALUE_NONE, "", 0);
+        encoded_set(out, VALUE_NONE, "", 0);
         return 0;
     }
     if (PyObject_CheckBuffer(object)) {
         /* A copy: its owner may change it while the GIL is released. */
-        return set_bytes(out, VALUE_BYTES, PyBytes_FromObject(object));
+        return encoded_set_bytes(out, VALUE_BYTES, PyBytes_FromObject(object));
     }
     PyErr_Format(PyExc_TypeError,
                  "a value of serializer=\"raw\" must be bytes-like, str or "
@@ -202,11 +178,29 @@ value_encode(const struct cache_object *self, PyObject *object,
     return 0;
 }
 
+int
+value_freeze(struct encoded *encoded)
+{
+    struct fmm_value *value = &encoded->value;
+    if (value->pieces == NULL) {
+        return 0;
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)value->len);
+    if (bytes == NULL) {
+        return -1;
+    }
+    fmm_value_copy(value, PyBytes_AS_STRING(bytes));
+    value->data = PyBytes_AS_STRING(bytes);
+    value->pieces = NULL;
+    Py_SETREF(encoded->backing, bytes);
+    return 0;
+}
+
 void
 value_encode_not_found(struct encoded *out)
 {
     out->backing = NULL;
-    set_value(out, VALUE_NOT_FOUND, "", 0);
+    encoded_set(out, VALUE_NOT_FOUND, "", 0);
 }
 
 void
@@ -332,6 +326,8 @@ decode_plain(const struct cache_object *self, uint8_t type, const void *data,
         return decode_big_int(self, data, len);
     case VALUE_TEXT:
         return decode_text(self, data, len);
+    case VALUE_BUFFERS:
+        return pickle_decode_copy(self, data, len);
     default:
         return error_corrupt_value(self->state, "its type is unknown");
     }
@@ -363,11 +359,28 @@ value_decode(const struct cache_object *self, const struct fmm_meta *meta,
     return bytes != NULL ? decode_whole(self, meta->type, bytes) : NULL;
 }
 
+/* Of a block of memory, with which the object may live on. */
+static PyObject *
+decode_block(const struct cache_object *self, const struct fmm_meta *meta,
+             PyObject *block)
+{
+    bool beside = meta->type == VALUE_BUFFERS && !meta->compressed;
+    PyObject *object =
+        beside ? pickle_decode_block(self, block, meta->value_len)
+               : value_decode(self, meta, PyByteArray_AS_STRING(block));
+    Py_DECREF(block);
+    return object;
+}
+
 PyObject *
 value_decode_bytes(const struct cache_object *self,
                    const struct fmm_meta *meta, PyObject *bytes)
 {
-    if (!meta->compressed) {
+    if (FMM_UNLIKELY(PyByteArray_CheckExact(bytes))) {
+        return decode_block(self, meta, bytes);
+    }
+    bool whole = (size_t)PyBytes_GET_SIZE(bytes) == meta->value_len;
+    if (whole && !meta->compressed) {
         return decode_whole(self, meta->type, bytes);
     }
     PyObject *object = value_decode(self, meta, PyBytes_AS_STRING(bytes));

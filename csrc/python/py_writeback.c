@@ -42,24 +42,32 @@ make_room(struct cache_object *self, struct handout *handout,
     return written < 0 ? -1 : 1;
 }
 
-int
-writeback_call(struct cache_object *self, struct op *op, op_run run,
-               struct fmm_ticket *ticket)
+/* writeback_call() by one of the ways to make a call. */
+static inline int
+call_by(parts_caller call, struct cache_object *self, struct op *op,
+        op_run run, struct fmm_ticket *ticket)
 {
     struct progress progress = {0, 0};
-    int status = parts_call(self, op, run, ticket);
+    int status = call(self, op, run, ticket);
     while (FMM_UNLIKELY(status == FMM_DIRTY)) {
         struct handout handout = {*ticket, op->key.hashed_by};
         int again = make_room(self->root, &handout, NULL, &progress);
         if (again <= 0) {
             return again < 0 ? -1 : FMM_NO_ROOM;
         }
-        status = parts_call(self, op, run, ticket);
+        status = call(self, op, run, ticket);
     }
     if (FMM_UNLIKELY(self->parent != NULL) && status == FMM_OK) {
         generation_note(self, op);
     }
     return status;
+}
+
+int
+writeback_call(struct cache_object *self, struct op *op, op_run run,
+               struct fmm_ticket *ticket)
+{
+    return call_by(parts_call, self, op, run, ticket);
 }
 
 FMM_FLATTEN static enum fmm_status
@@ -78,7 +86,9 @@ store_parts(struct cache_object *self, struct store_op *store, op_run run)
 {
     struct parts_job large;
     parts_init(&large, &store->op, store->value, store->store.expire_at);
-    int status = writeback_call(self, &large.op, parts_run, &large.ticket);
+    bool takes_long = store->value->len >= OP_LONG_SIZE;
+    int status = call_by(takes_long ? parts_call_long : parts_call, self,
+                         &large.op, parts_run, &large.ticket);
     if (status == FMM_OK) {
         store->value = &large.head;
         store->store.dirty = false;

@@ -109,8 +109,9 @@ class FastMmapCache(BaseCache):
         """Store several values; return the keys of those that fitted."""
         values = {self.key_prefix + key: self._dump(mapping[key]) for key in mapping}
         refused = self._cache.set_many(values, self._lifetime(timeout))
-        for key in refused:
-            log_refusal(key, self._cache.share_file)
+        for key, value in values.items():
+            if key in refused:
+                log_refusal(key, self._cache, value)
         return [key for key in mapping if self.key_prefix + key not in refused]
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:

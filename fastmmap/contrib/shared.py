@@ -160,7 +160,7 @@ def add(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> boo
     if cache.add(key, value, lifetime):
         return True
     if not cache.exists(key):
-        log_refusal(key, cache.share_file)
+        log_refusal(key, cache, value)
     return False
 
 
@@ -173,7 +173,7 @@ def store(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> b
     if cache.set(key, value, lifetime):
         return True
     cache.remove(key)
-    log_refusal(key, cache.share_file)
+    log_refusal(key, cache, value)
     return False
 
 
@@ -183,8 +183,9 @@ def store_many(
     """Store several values like `store`; return the keys that did not fit."""
     refused = cache.set_many(values, lifetime)
     cache.delete_many(refused)
-    for key in refused:
-        log_refusal(key, cache.share_file)
+    for key, value in values.items():
+        if key in refused:
+            log_refusal(key, cache, value)
     return refused
 
 

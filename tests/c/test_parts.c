@@ -69,12 +69,10 @@ store_head(const struct fmm_parts_job *split, const struct fmm_key *key)
 }
 
 static enum fmm_status
-set_large(const char *name, size_t length, uint32_t seed)
+store_value(const char *name, const struct fmm_value *value)
 {
-    const struct fmm_value value = {.data = sent, .len = length};
-    struct fmm_parts_job split = {.value = &value};
+    struct fmm_parts_job split = {.value = value};
     struct fmm_key key = text_key(cache, name);
-    fill(sent, length, seed);
     ticket.displaced.count = 0;
     enum fmm_status status = store_parts(&split, &key);
     if (status == FMM_OK) {
@@ -82,6 +80,14 @@ set_large(const char *name, size_t length, uint32_t seed)
         fmm_parts_finish(cache, &call, &split, status == FMM_OK);
     }
     return status;
+}
+
+static enum fmm_status
+set_large(const char *name, size_t length, uint32_t seed)
+{
+    const struct fmm_value value = {.data = sent, .len = length};
+    fill(sent, length, seed);
+    return store_value(name, &value);
 }
 
 static enum fmm_status
@@ -176,6 +182,51 @@ values_of_all_sizes_read_back_as_written(void)
     CHECK_EQ(set_large("key", LARGEST + 1, 99), FMM_NO_ROOM);
     CHECK(is_large("key", LARGEST, 6));
     CHECK_EQ(set_large("key", 100, 99), FMM_NO_ROOM); /* it needs no parts */
+    end();
+}
+
+/* Cut what is sent into pieces of 1, 2, 3... bytes times `unit`, an empty one
+ * after each. Returns how many. */
+static size_t
+cut(struct fmm_piece *pieces, size_t length, size_t unit)
+{
+    size_t count = 0;
+    for (size_t at = 0; at < length; count++) {
+        size_t len = fmm_min(unit * (1 + count / 2), length - at);
+        len = count % 2 == 0 ? len : 0;
+        pieces[count] = (struct fmm_piece){sent + at, len};
+        at += len;
+    }
+    return count;
+}
+
+/* In an entry if it fits, and else in parts. */
+static enum fmm_status
+set_pieces(const char *name, const struct fmm_value *value)
+{
+    const struct fmm_store_options store = {.expire_at = 0};
+    struct fmm_key key = text_key(cache, name);
+    return fmm_parts_needed(cache, &key, value->len)
+               ? store_value(name, value)
+               : fmm_set(cache, &call, &key, value, &store, &ticket);
+}
+
+static void
+a_value_in_pieces_reads_back_whole(void)
+{
+    static struct fmm_piece pieces[2048];
+    const size_t sizes[] = {1, 999, PAGE / 2, LARGEST};
+    begin();
+    for (uint32_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct fmm_value value = {.len = sizes[i], .pieces = pieces};
+        fill(sent, sizes[i], i);
+        CHECK(cut(pieces, sizes[i], 1 + i * 7) <= 2048);
+        CHECK_EQ(set_pieces("key", &value), FMM_OK);
+        CHECK(is_large("key", sizes[i], i));
+        fmm_value_copy(&value, got);
+        CHECK(memcmp(got, sent, sizes[i]) == 0);
+        fmm_displaced_drop(cache, &call, NULL, &ticket.displaced);
+    }
     end();
 }
 
@@ -749,6 +800,7 @@ a_killed_writer_leaves_one_value_or_the_other(void)
 
 static const struct check_case cases[] = {
     CASE(values_of_all_sizes_read_back_as_written),
+    CASE(a_value_in_pieces_reads_back_whole),
     CASE(a_value_in_parts_counts_as_one),
     CASE(a_buffer_that_is_too_small_is_told_the_whole_length),
     CASE(parts_without_their_key_are_no_value),

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from commands import Run
 from support import MakeCache
@@ -62,6 +63,19 @@ def test_pickles_are_not_stored_unasked(
     told = run("import", other.share_file, "-", "--json", given=done.stdout, status=1)
     assert json.loads(told.stdout) == {"imported": len(VALUES), "not_plain": 2}
     assert dict(other) == VALUES
+
+
+def test_arrays_are_exported_with_their_buffers(
+    run: Run, make_cache: MakeCache, tmp_path: Path
+) -> None:
+    array = numpy.arange(10_000)
+    cache = make_cache(cache_size="4m")
+    cache["key"] = {"array": array}
+    other = make_cache(share_file=str(tmp_path / "other"), cache_size="4m")
+    done = run("export", cache.share_file, "--pickle")
+    run("import", other.share_file, "-", "--pickle", given=done.stdout)
+    found = other["key"]["array"]
+    assert numpy.array_equal(found, array) and found.flags.writeable
 
 
 def test_an_export_is_a_line_of_json_for_each_entry(

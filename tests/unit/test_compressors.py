@@ -187,15 +187,15 @@ def order_of_set_and_thread(cache: FastMmap, value: bytes) -> list[str]:
     return order
 
 
-@pytest.mark.parametrize(
-    ("compressor", "order"),
-    [("zlib", ["thread", "set"]), (None, ["set", "thread"])],
-)
+@pytest.mark.parametrize("compressor", ["zlib", None])
 def test_zlib_releases_the_gil_for_large_values(
-    make_cache: MakeCache, compressor: str | None, order: list[str]
+    make_cache: MakeCache, compressor: str | None
 ) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    letters = random.Random(seed).choices(b"0123456789abcdef", k=4_000_000)
+    # To copy so many bytes does not release it.
+    letters = random.Random(seed).choices(b"0123456789abcdef", k=250_000)
     cache = make_cache(compressor=compressor, page_size="16m", num_pages=1)
-    assert order_of_set_and_thread(cache, bytes(letters)) == order
+    orders = (order_of_set_and_thread(cache, bytes(letters)) for _ in range(10))
+    released = any(order == ["thread", "set"] for order in orders)
+    assert released == (compressor is not None)

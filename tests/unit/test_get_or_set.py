@@ -165,6 +165,11 @@ def test_a_value_that_does_not_fit_is_logged(
 ) -> None:
     one_page.get_or_set("key", lambda: b"x" * 100_000)
     assert caplog.text.count("the value of key 'key' is too large for") == 1
+    limit = one_page._info()["max_value"]
+    assert (
+        f"about 100,000 bytes, and key and value take at most {limit:,}" in caplog.text
+    )
+    assert "raise cache_size" in caplog.text
 
 
 def test_a_value_whose_lease_is_lost_is_not_said_to_be_too_large(
