@@ -6,11 +6,15 @@
 #define LOOKS_MAX 16
 #define LAPPED FMM_BUSY
 
+/* Not that of a removal, which lives on until the user's store has heard of it:
+ * the parts are dead, and it must not leave with them. */
 static bool
 names(const struct fmm_entry *entry, struct fmm_parts *wanted)
 {
     struct fmm_parts parts = {.length = 0};
-    fmm_entry_parts(entry, &parts);
+    if ((entry->flags & FMM_ENTRY_TOMBSTONE) == 0) {
+        fmm_entry_parts(entry, &parts);
+    }
     bool same = entry->hash == wanted->id[FMM_PART_HASH] &&
                 parts.length != 0 &&
                 memcmp(parts.id, wanted->id, sizeof(parts.id)) == 0;

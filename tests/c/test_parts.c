@@ -703,6 +703,35 @@ a_part_is_owned_as_long_as_its_value_is_there(void)
     end();
 }
 
+/* The user's store has yet to hear of it. */
+static void
+a_removal_that_is_marked_does_not_leave_with_the_parts(void)
+{
+    const struct fmm_removal marked = {.mark = true};
+    struct fmm_found found;
+    struct fmm_parts parts;
+    struct fmm_guard guard;
+    struct fmm_page page;
+    enum fmm_due due;
+    begin();
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(set_large("key", 20000, 1), FMM_OK);
+    struct fmm_part_key part = part_of("key", 0);
+    CHECK_EQ(fmm_remove(cache, &call, &key, &marked, &due, &ticket), FMM_OK);
+    CHECK_EQ(due, FMM_DUE_MARKED);
+    CHECK(!has_manifest(&part));
+    part.key.data = part.name;
+    CHECK_EQ(fmm_guard_take(cache, &call, part.key.page, &guard), FMM_OK);
+    view_page(cache, part.key.page, &page);
+    CHECK(fmm_page_find(&page, &part.key, &found));
+    CHECK(!fmm_manifest_evict(&page, &found.entry, &parts));
+    fmm_guard_release(&guard);
+    view_page(cache, key.page, &page);
+    CHECK(fmm_page_find(&page, &key, &found));
+    CHECK((found.word & FMM_SLOT_DIRTY) != 0);
+    end();
+}
+
 static void
 a_part_is_owned_after_its_value_moved(void)
 {
@@ -821,6 +850,7 @@ static const struct check_case cases[] = {
     CASE(a_part_that_is_listed_nowhere_goes_when_a_tail_comes_by),
     CASE(a_value_is_there_as_a_whole_or_not_at_all),
     CASE(a_part_is_owned_as_long_as_its_value_is_there),
+    CASE(a_removal_that_is_marked_does_not_leave_with_the_parts),
     CASE(a_part_is_owned_after_its_value_moved),
     CASE(a_reader_sees_each_value_whole_and_never_none),
     CASE(a_killed_writer_leaves_one_value_or_the_other),
