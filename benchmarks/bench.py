@@ -27,6 +27,7 @@ QUESTIONS = (
     "attach",
     "memory",
     "fits",
+    "frames",
     "web",
     "hitratio",
 )

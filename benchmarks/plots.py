@@ -76,6 +76,29 @@ def tail(axes: Axes, results: Figures) -> None:
     axes.legend(fontsize=7)
 
 
+def frames(axes: Axes, results: Figures) -> None:
+    """Show what it takes to read and to store arrays and frames by their size."""
+    looks = {"get": "-", "set": "--"}
+    found = results["results"]["frame"]
+    names = list(next(iter(found.values()))["ms"])
+    for name in names:
+        for call, line in looks.items():
+            values = [figures["ms"][name][call]["median"] for figures in found.values()]
+            sizes = [int(mib) for mib in found]
+            label = f"{name}, {call}"
+            colors = {"fastmmap": OURS, "diskcache": "#2c7fb8"}
+            axes.plot(
+                sizes,
+                values,
+                line,
+                color=colors.get(name, GREY),
+                marker=".",
+                label=label,
+            )
+    axes.set(xscale="log", yscale="log", xlabel="MiB of the frame", ylabel="ms")
+    axes.legend(fontsize=8)
+
+
 def growth(axes: Axes, results: Figures) -> None:
     """Show what a get costs by the number of entries."""
     for name in (ENGINE, "dict"):
@@ -127,6 +150,7 @@ PLOTTED: dict[str, Callable[[Axes, Figures], None]] = {
     "sizes": sizes,
     "parallel": parallel,
     "tail": tail,
+    "frames": frames,
     "growth": growth,
     "memory": memory,
     "web": web,

@@ -150,6 +150,26 @@ def fits(results: Results) -> Rows:
     return [["value", *heads], *rows]
 
 
+def frames(what: str, digits: int) -> Callable[[Results], Rows]:
+    """Return a table of large arrays and frames: by kind, size, peer and call."""
+
+    def make(results: Results) -> Rows:
+        rows = [
+            [kind, mib, titled(results, peer), *cells(figures, digits)]
+            for kind, sizes in results["results"].items()
+            for mib, found in sizes.items()
+            for peer, figures in found[what].items()
+        ]
+        return [["value", "MiB", "", "set", "get"], *rows]
+
+    return make
+
+
+def cells(figures: Results, digits: int) -> list[str]:
+    """Return the medians of set and get."""
+    return [f"{figures[call][MEDIAN]:,.{digits}f}" for call in ("set", "get")]
+
+
 def growth(results: Results) -> Rows:
     """Return nanoseconds by the number of entries."""
     heads = ["entries", "call", ENGINE, "dict", "ratio"]
@@ -287,6 +307,9 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "processes": (("parallel",), parallel("processes")),
     "threads": (("parallel",), parallel("threads")),
     "tail": (("tail",), tail),
+    "frames": (("frames",), frames("ms", 1)),
+    "frames-stall": (("frames",), frames("stall", 0)),
+    "frames-memory": (("frames",), frames("copies", 2)),
     "growth": (("growth",), growth),
     "growth-bytes": (("growth",), growth_bytes),
     "growth-room": (("growth",), growth_room),
