@@ -247,7 +247,8 @@ _ORDERS = (
     _order(
         "name_before_content",
         "fmm_create.c",
-        "fmm_platform_publish(fd, name, o->options->path, replace);",
+        "(void)fmm_platform_publish(fd, (char[FMM_PATH_SIZE]){0}, "
+        "o->options->path, o->fd >= 0);",
         "if (!fill_new(o, fd, &o->cache->geometry)) {",
     ),
     _order(

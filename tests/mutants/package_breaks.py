@@ -115,12 +115,31 @@ _FORKS = (
         "    bool own = true;\n",
         f"{_HAZARDS}test_exit_work.py::test_the_exit_of_a_forked_child_does_nothing",
     ),
-    _break(
+    Break(
         "inherited_file_is_not_followed",
-        f"{_CORE}fmm_hold.c",
-        "    if (FMM_UNLIKELY(fmm_file_retired(cache))) {\n",
-        "    if (false) {\n",
-        f"{_HAZARDS}test_replaced_file.py",
+        (
+            (
+                f"{_CORE}fmm_hold.c",
+                "    hold_out->owner = fmm_client_owner(&cache->client);\n"
+                "    if (FMM_UNLIKELY(fmm_file_retired(cache))) {\n",
+                "    hold_out->owner = fmm_client_owner(&cache->client);\n"
+                "    if (false) {\n",
+            ),
+            (
+                f"{_CORE}fmm_hold.c",
+                "in a file that counts. */\n"
+                "    if (FMM_UNLIKELY(fmm_file_retired(cache))) {\n",
+                "in a file that counts. */\n    if (false) {\n",
+            ),
+        ),
+        (f"{_HAZARDS}test_replaced_file.py",),
+    ),
+    _break(
+        "resize_forgets_what_changed_at_last",
+        f"{_CORE}fmm_resize.c",
+        "    enum fmm_status status = copy_the_rest(r);\n",
+        "    enum fmm_status status = FMM_OK;\n    (void)copy_the_rest;\n",
+        f"{_HAZARDS}test_resize_storm.py",
     ),
 )
 
@@ -275,15 +294,17 @@ _FILES = (
             (
                 f"{_CORE}fmm_create.c",
                 "    if (!fill_new(o, fd, &o->cache->geometry)) {\n",
+                '    char name[FMM_PATH_SIZE] = "";\n'
                 "    if (!fmm_platform_publish(fd, name, o->options->path,\n"
-                "                              replace)) {\n"
+                "                              o->fd >= 0)) {\n"
                 "        return FMM_EXISTS;\n    }\n"
                 "    if (!fill_new(o, fd, &o->cache->geometry)) {\n",
             ),
             (
                 f"{_CORE}fmm_create.c",
-                "    if (fmm_platform_publish(fd, name, o->options->path, "
-                "replace)) {\n",
+                "    if (fmm_platform_publish(draft->fd, draft->name, "
+                "o->options->path,\n"
+                "                             replace)) {\n",
                 "    if (true) {\n",
             ),
         ),
