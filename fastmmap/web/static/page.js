@@ -57,7 +57,7 @@ async function lookAtLive() {
   const cache = state.cache;
   const since = state.rows.length ? state.rows.at(-1)[AT.moment] : 0;
   const live = await ask("live", { cache, since });
-  if (cache !== state.cache) return;
+  if (cache !== state.cache || state.paused) return;
   state.rows = [...state.rows, ...live.rows].slice(-SPANS.at(-1));
   showVerdict(live.stats, state.rows);
   showTiles(live.stats, state.rows);
@@ -70,7 +70,7 @@ async function lookAtLive() {
 async function lookAtContents() {
   const cache = state.cache;
   const found = await ask("contents", { cache });
-  if (cache !== state.cache) return;
+  if (cache !== state.cache || state.paused) return;
   state.contents = found;
   showContents(found);
   if (!searching()) lookAtKeys();
