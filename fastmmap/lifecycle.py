@@ -63,14 +63,46 @@ def _close_all_of_child() -> None:
     """Close all, where atexit functions are not run.
 
     Elsewhere this is called too, but out of turn: before the atexit functions
-    of users. What the child inherited stays open while other threads may use it:
-    the next process that makes a private cache removes the file.
+    of users. The child ends only after its threads, as far as they are no daemons:
+    the caches are theirs till then.
     """
     from multiprocessing.process import parent_process
 
     if parent_process() is None:
         return
-    alone = threading.active_count() == 1
+    if not _awaited_threads():
+        _close_own()
+        return
+    try:
+        threading.Thread(target=_close_after_others, name="fastmmap-close").start()
+    except RuntimeError:  # no room for one more
+        _close_own()
+
+
+def _other_threads() -> list[threading.Thread]:
+    spared = threading.main_thread(), threading.current_thread()
+    return [thread for thread in threading.enumerate() if thread not in spared]
+
+
+def _awaited_threads() -> list[threading.Thread]:
+    """Return those that the end of the process waits for."""
+    return [thread for thread in _other_threads() if not thread.daemon]
+
+
+def _close_after_others() -> None:
+    """Close all, in a thread that the end of the process waits for, too."""
+    while others := _awaited_threads():
+        others[0].join()
+    _close_own()
+
+
+def _close_own() -> None:
+    """Close what this process made.
+
+    What it inherited stays open while other threads may use it: the next process
+    that makes a private cache removes the file.
+    """
+    alone = not _other_threads()
     for cache, pid in list(_caches.items()):
         if alone or pid == os.getpid():
             _close(cache)

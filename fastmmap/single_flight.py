@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+#: Hundreds may wait for one computation, and leave it the processors: each sleeps for
+#: this share of the time that it has waited.
+_SHARE: Final = 0.05
+
 #: The longest lease, ms: what a killed process may leave behind lasts no longer.
 _LEASE_MS_MAX = 24 * 3600 * 1000
 
@@ -140,7 +144,7 @@ def is_unstorable(error: BaseException) -> bool:
     return isinstance(error, _UNSTORABLE) and not unreadable.is_of_signal(error)
 
 
-class Lease(_core.Lease):
+class Lease(crossing.Computation):
     """The right to compute the value of a key, while a block runs.
 
     It holds nothing at first; `approach` takes it. Without a token the value cannot
@@ -240,7 +244,7 @@ def _approach(
     """Wait until there is a value, or the lease is taken."""
     cache, key, look = lease.cache, lease.key, waiting.Looks()
     watch = crossing.Watch(lease, _computed_here)
-    with watch, waiting.Patience(terms.timeout) as patience:
+    with watch, waiting.Patience(terms.timeout, _SHARE) as patience:
         while True:
             outcome, process, token = look(_UNKNOWN, lease.take, refresh)
             if outcome in (_core.LEASE_TAKEN, _core.LEASE_REFUSED):
@@ -258,7 +262,7 @@ def _approach(
                     )
                 yield delay
                 if token:
-                    watch.look(token, delay)
+                    watch.look(token)
                 continue
             value = look(ABSENT, cache._find, key, ABSENT)
             if value is not ABSENT:

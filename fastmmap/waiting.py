@@ -25,6 +25,8 @@ Steps = Generator[float, None, _Result]
 
 #: Seconds between two looks of one who waits: from the first to the second.
 _DELAYS = 0.0002, 0.005
+#: The longest sleep of one who looks the less often the longer it has waited, s.
+_LONGEST: Final = 0.05
 #: The longer ones are for this many who wait in one process; more of them look
 #: less often, so that they leave it time to work.
 _CROWD = 256
@@ -49,11 +51,15 @@ class Patience:
 
     Args:
         timeout: Seconds; ``None`` for as long as it takes.
+        share: The longer it has waited, the less often it looks: it sleeps for this
+            share of that time, if that is more than the others do.
     """
 
-    def __init__(self, timeout: Optional[float]) -> None:
+    def __init__(self, timeout: Optional[float], share: float = 0.0) -> None:
         self._until = None if timeout is None else _core.monotonic() + timeout
         self._delay = _DELAYS[0]
+        self._share = share
+        self._waited = 0.0
 
     def __enter__(self: _Self) -> _Self:
         """Count among those who wait."""
@@ -75,7 +81,10 @@ class Patience:
         """Return the seconds until the next look; ``None``: there are none left."""
         crowd = max(1.0, (len(_waiting) + _core.get_waiters()) / _CROWD)
         self._delay = min(self._delay * 1.5, _DELAYS[1])
-        return self.limit(self._delay * crowd * random.uniform(0.7, 1.0))
+        longer = min(self._waited * self._share, _LONGEST)
+        delay = max(self._delay * crowd, longer) * random.uniform(0.7, 1.0)
+        self._waited += delay
+        return self.limit(delay)
 
 
 class Looks:

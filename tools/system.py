@@ -104,6 +104,10 @@ OPTIONAL = {
         "uwsgi-plugin-python3",
         succeeds("uwsgi", "--plugins", "python3", "--version"),
     ),
+    "chromium": Need("Chromium, a browser", "chromium", has_command("chromium")),
+    "chromium-driver": Need(
+        "the driver of Chromium", "chromium-driver", has_command("chromedriver")
+    ),
     "wrk": Need("wrk, a client for web servers", "wrk", has_command("wrk")),
     "arm64-compiler": Need(
         "a C compiler for arm64",

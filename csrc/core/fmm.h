@@ -196,6 +196,7 @@ struct fmm_meta {
     uint64_t accessed_at; /* ms since 1970, in whole seconds */
     uint64_t modseq;      /* when has_modseq */
     size_t size;          /* bytes taken in the file, slot aside */
+    uint32_t credit; /* how much it is wanted: the lives that it has left */
     uint8_t type;
     enum fmm_key_kind key_kind;
     bool has_modseq, compressed, split, dirty, tombstone, expired, tagged;

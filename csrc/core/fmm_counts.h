@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fmm_status.h"
+
 struct fmm_cache;
 
 /* ----------------------------------------------------------- statistics */
@@ -25,6 +27,23 @@ void fmm_stats_read(const struct fmm_cache *cache,
                     struct fmm_stats *stats_out);
 /* Forget `page_reads` and `page_hits`. */
 void fmm_stats_clear(struct fmm_cache *cache);
+
+/* ---------------------------------------------------------------- pages */
+
+/* One page, seen while others change it: for people. */
+struct fmm_page_stats {
+    uint64_t total_bytes;           /* of its rings */
+    uint64_t used_bytes;            /* of those what entries take, live or
+                                           not */
+    uint64_t new_bytes, main_bytes; /* live: on probation, and proved */
+    uint64_t entries, stores, evictions;
+    bool held;
+    uint32_t holder; /* its pid where it lives; 0: nobody, or it is gone */
+};
+/* Look at a page without its lock. FMM_ERR_ARGUMENT: there is none. */
+enum fmm_status fmm_page_stats_read(const struct fmm_cache *cache,
+                                    uint32_t number,
+                                    struct fmm_page_stats *stats_out);
 
 /* -------------------------------------------------------------- clients */
 

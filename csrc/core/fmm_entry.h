@@ -173,6 +173,6 @@ fmm_entry_describe_value(const struct fmm_entry *entry,
     meta_out->compressed = (entry->flags & FMM_ENTRY_COMPRESSED) != 0;
 }
 
-/* Describe it, but for dirty and accessed_at, which the index knows. */
+/* Describe it, but for dirty, credit and accessed_at, which the index knows. */
 void fmm_entry_describe(const struct fmm_entry *entry, uint64_t created_ms,
                         uint64_t now_ms, struct fmm_meta *meta_out);

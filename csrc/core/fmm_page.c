@@ -102,6 +102,7 @@ fmm_page_describe(const struct fmm_page *page, const struct fmm_found *found,
     const fmm_word32 *hint = &page->index.hints[found->slot];
     fmm_entry_describe(&found->entry, created_ms, now_ms, meta_out);
     meta_out->dirty = (found->word & FMM_SLOT_DIRTY) != 0;
+    meta_out->credit = fmm_hint_credit(hint);
     uint64_t now = now_ms > created_ms ? (now_ms - created_ms) / 1000 : 0;
     meta_out->accessed_at =
         created_ms + UINT64_C(1000) * fmm_hint_seconds(hint, now);

@@ -2,6 +2,7 @@
 #include "fmm.h"
 
 #include "fmm_file.h"
+#include "fmm_lock.h"
 #include "fmm_page.h"
 
 /* Bytes between tail and head, loaded while others move them. */
@@ -90,6 +91,49 @@ fmm_stats_clear(struct fmm_cache *cache)
         atomic_store_explicit(&page.control->reads, 0, memory_order_relaxed);
         atomic_store_explicit(&page.control->hits, 0, memory_order_relaxed);
     }
+}
+
+/* Who holds it. A word that another overwrites meanwhile names another. */
+static void
+look_for_holder(const struct fmm_cache *cache, struct fmm_control *control,
+                struct fmm_page_stats *out)
+{
+    uint64_t owner = fmm_lock_holder(&control->lock);
+    out->held = owner != 0;
+    out->holder = owner != 0 ? fmm_client_pid(&cache->client, owner) : 0;
+}
+
+/* Live bytes of a ring: no more than there are, whatever the file says. */
+static uint64_t
+live_bytes(const struct fmm_page *page, enum fmm_ring_id ring, uint64_t most)
+{
+    return fmm_min(fmm_count_load(&page->control->live[ring]), most);
+}
+
+enum fmm_status
+fmm_page_stats_read(const struct fmm_cache *cache, uint32_t number,
+                    struct fmm_page_stats *stats_out)
+{
+    struct fmm_page page;
+    struct fmm_page_stats out = {.held = false};
+    if (number >= cache->geometry.num_pages) {
+        return FMM_ERR_ARGUMENT;
+    }
+    fmm_page_view(cache->base, &cache->geometry, number, &page);
+    uint64_t fresh = used_bytes(&page.ring[FMM_RING_S]);
+    uint64_t proved = used_bytes(&page.ring[FMM_RING_M]);
+    uint64_t entries = fmm_count_load(&page.control->entries);
+    uint64_t internal = fmm_count_load(&page.control->internal);
+    out.total_bytes = page.ring[FMM_RING_S].size + page.ring[FMM_RING_M].size;
+    out.used_bytes = fresh + proved;
+    out.new_bytes = live_bytes(&page, FMM_RING_S, fresh);
+    out.main_bytes = live_bytes(&page, FMM_RING_M, proved);
+    out.entries = entries - fmm_min(internal, entries);
+    out.stores = fmm_count_load(&page.control->stores);
+    out.evictions = fmm_count_load(&page.control->evictions);
+    look_for_holder(cache, page.control, &out);
+    *stats_out = out;
+    return FMM_OK;
 }
 
 static uint64_t

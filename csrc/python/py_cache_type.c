@@ -412,6 +412,7 @@ static PyMethodDef cache_methods[] = {
     {"close", cache_close_method, METH_NOARGS, cache_close_method_doc},
     {"_clients", cache_clients, METH_NOARGS, cache_clients_doc},
     {"_stats", cache_stats, METH_NOARGS, cache_stats_doc},
+    {"_page_stats", cache_page_stats, METH_O, cache_page_stats_doc},
     {"_check_page", cache_check_page, METH_VARARGS, cache_check_page_doc},
     {"_info", cache_info, METH_NOARGS, cache_info_doc},
     {"_detach", cache_detach_method, METH_NOARGS, cache_detach_method_doc},

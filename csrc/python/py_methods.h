@@ -88,6 +88,7 @@ DECLARE_PLAIN_METHOD(cache_flush);
 DECLARE_METHOD(cache_get_statistics);
 DECLARE_PLAIN_METHOD(cache_stats);
 DECLARE_PLAIN_METHOD(cache_check_page);
+DECLARE_PLAIN_METHOD(cache_page_stats);
 DECLARE_PLAIN_METHOD(cache_info);
 
 /* py_clients.c */

@@ -352,6 +352,43 @@ cache_stats(PyObject *self, PyObject *Py_UNUSED(ignored))
     return tuple;
 }
 
+METHOD_DOC(cache_page_stats_doc,
+"_page_stats($self, page, /)\n\
+--\n\
+\n\
+Return the fields of ``PageStats``, seen without the lock of the page.");
+
+PyObject *
+cache_page_stats(PyObject *object, PyObject *number)
+{
+    struct cache_object *self = (struct cache_object *)object;
+    struct fmm_page_stats s;
+    struct op op;
+    unsigned long page = PyLong_AsUnsignedLong(number);
+    if ((page == (unsigned long)-1 && PyErr_Occurred()) ||
+        op_begin(self, &op) < 0) {
+        return NULL;
+    }
+    if (self->map == NULL) {
+        cache_raise_closed(self);
+        return NULL;
+    }
+    if (page > UINT32_MAX ||
+        fmm_page_stats_read(self->map->cache, (uint32_t)page, &s) < 0) {
+        return PyErr_Format(PyExc_ValueError, "no such page");
+    }
+    return op_refuse_damaged(self, self->map) < 0
+               ? NULL
+               : Py_BuildValue("KKKKKKKNI", (unsigned long long)s.total_bytes,
+                               (unsigned long long)s.used_bytes,
+                               (unsigned long long)s.new_bytes,
+                               (unsigned long long)s.main_bytes,
+                               (unsigned long long)s.entries,
+                               (unsigned long long)s.stores,
+                               (unsigned long long)s.evictions,
+                               PyBool_FromLong(s.held), (unsigned)s.holder);
+}
+
 /* --------------------------------------------------------------- checking */
 
 struct check_op {

@@ -188,8 +188,8 @@ tuple_of(PyObject **members, Py_ssize_t count)
     return tuple;
 }
 
-/* Key, bytes in the file, expiry, stored, last access, flags, and the value unless
- * it is NULL. A million of them are made at a time: no format is read for each. */
+/* Key, bytes in the file, expiry, stored, last access, flags, credit, and the value
+ * unless it is NULL. A million of them are made at a time: no format is read for each. */
 static PyObject *
 record_tuple(const struct scan_row *record, PyObject *key, PyObject *value)
 {
@@ -205,9 +205,10 @@ record_tuple(const struct scan_row *record, PyObject *key, PyObject *value)
         PyLong_FromUnsignedLongLong(meta->stored_at / 1000),
         PyLong_FromUnsignedLongLong(meta->accessed_at / 1000),
         PyLong_FromLong(flags),
+        PyLong_FromUnsignedLong(meta->credit),
         Py_XNewRef(value),
     };
-    return tuple_of(members, value != NULL ? 7 : 6);
+    return tuple_of(members, value != NULL ? 8 : 7);
 }
 
 static PyObject *

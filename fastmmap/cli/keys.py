@@ -20,7 +20,6 @@ from fastmmap.cli.command import (
 from fastmmap.cli.opening import opened, space_of
 from fastmmap.cli.output import (
     age_text,
-    json_text,
     print_table,
     printable,
     size_text,
@@ -55,21 +54,8 @@ def values_of(space: _core.Keyspace, found: list[Record]) -> dict[Key, Any]:
     return {key: value for key, value in space._scan(_core.SCAN_ITEMS) if key in wanted}
 
 
-def for_json(record: Record) -> dict[str, Any]:
-    """Return what is known of an entry."""
-    key, size, expire_on, stored_on, last_access, bits = record
-    return {
-        "key": json_text(key),
-        "size": size,
-        "expire_on": expire_on,
-        "stored_on": stored_on,
-        "last_access": last_access,
-        "flags": records.flags_of(bits),
-    }
-
-
 def _row(record: Record, now: float) -> tuple[str, ...]:
-    key, size, expire_on, stored_on, last_access, _ = record
+    key, size, expire_on, stored_on, last_access, *_ = record
     left: Optional[float] = None if expire_on is None else expire_on - now
     return (
         size_text(size),
@@ -84,7 +70,7 @@ def _json_lines(
     found: Iterable[Record], read: Optional[dict[Key, Any]]
 ) -> Iterator[str]:
     for record in found:
-        told = for_json(record)
+        told = records.as_json(record)
         if read is not None and record[records.KEY] in read:
             told.update(values.to_json(read[record[records.KEY]]))
         yield json.dumps(told)

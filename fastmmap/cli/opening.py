@@ -35,8 +35,7 @@ def opened(
         FormatError: It is no whole cache file.
         OSError: There is none, or it cannot be opened.
     """
-    if os.path.getsize(path) == 0:  # which would become a new cache
-        raise FormatError(f"{path}: the file is empty: it is no cache")
+    _refuse_empty(path)
     cache = _open(
         path,
         must_exist=True,
@@ -49,6 +48,37 @@ def opened(
         yield cache
     finally:
         cache.close()
+
+
+def open_to_look(path: str) -> _core.Cache:
+    """Open a file that is there to look at it, and nothing else.
+
+    It is mapped without the right to write: no page of it is ever taken, and nobody
+    sees this process among those who have it open. What a serializer made is not
+    read. Closing it is the caller's.
+
+    Raises:
+        FormatError: It is no whole cache file.
+        OSError: There is none, or it cannot be opened.
+    """
+    _refuse_empty(path)
+    cache = _core.Cache(
+        path,
+        must_exist=True,
+        allow_shared=True,
+        sigbus_guard=True,
+        inspect=True,
+        read_only=True,
+    )
+    use = use_options({**default_options(), "lock_timeout": PATIENCE})
+    codec = values.unread(cache.serializer)
+    cache._configure(*codec, *values.packing(cache.compressor), **use)
+    return cache
+
+
+def _refuse_empty(path: str) -> None:
+    if os.path.getsize(path) == 0:  # which would become a new cache
+        raise FormatError(f"{path}: the file is empty: it is no cache")
 
 
 def _open(path: str, **options: Any) -> _core.Cache:

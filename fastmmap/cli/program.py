@@ -21,9 +21,11 @@ from fastmmap.cli import (
     keys,
     locks,
     metrics,
+    redis_listener,
     top,
     transfer,
     watch,
+    web,
     whole,
 )
 from fastmmap.cli.command import EXITS, INTERRUPTED, UNUSABLE, Command, Parser
@@ -36,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     *info.COMMANDS,
     *top.COMMANDS,
     *watch.COMMANDS,
+    *web.COMMANDS,
     *check.COMMANDS,
     *keys.COMMANDS,
     *entry.COMMANDS,
@@ -46,6 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     *diskcache.COMMANDS,
     *bench.COMMANDS,
     *metrics.COMMANDS,
+    *redis_listener.COMMANDS,
     *completion.COMMANDS,
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Optional, TypeVar
 
 from fastmmap import _core
+from fastmmap.cli.output import json_text
 from fastmmap.types import Key
 
 #: Where what is in a record; a flag is one of `FLAGS`.
@@ -16,11 +17,12 @@ EXPIRE_ON: Final = 2
 STORED_ON: Final = 3
 LAST_ACCESS: Final = 4
 FLAG_BITS: Final = 5
+CREDIT: Final = 6
 FLAGS = {1: "dirty", 2: "compressed", 4: "parts", 8: "tagged"}
 
 #: A key, bytes in the file, seconds since 1970 or None for never, two more of
-#: those, flags.
-Record = tuple[Key, int, Optional[float], int, int, int]
+#: those, flags, credit: how much it is wanted.
+Record = tuple[Key, int, Optional[float], int, int, int, int]
 Order = Callable[[Record], Any]
 _Row = TypeVar("_Row", bound=tuple[Any, ...])
 
@@ -30,12 +32,18 @@ def _expiry(record: Record) -> float:
     return float("inf") if moment is None else moment
 
 
-#: What comes first: the largest, the oldest, what expires soonest, was last used.
+def _credit(record: Record) -> tuple[int, int]:
+    return -record[CREDIT], -record[LAST_ACCESS]
+
+
+#: What comes first: the largest, the oldest, what expires soonest, was last used, is
+#: most wanted.
 ORDERS: dict[str, Order] = {
     "size": lambda record: -record[SIZE],
     "age": lambda record: record[STORED_ON],
     "expiry": _expiry,
     "access": lambda record: -record[LAST_ACCESS],
+    "credit": _credit,
 }
 
 
@@ -52,6 +60,20 @@ def entries(space: _core.Keyspace) -> Iterator[tuple[Any, ...]]:
 def flags_of(bits: int) -> list[str]:
     """Return the names of flags."""
     return [name for bit, name in FLAGS.items() if bits & bit]
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """Return what is known of an entry, for machines."""
+    key, size, expire_on, stored_on, last_access, bits, credit = record
+    return {
+        "key": json_text(key),
+        "size": size,
+        "expire_on": expire_on,
+        "stored_on": stored_on,
+        "last_access": last_access,
+        "flags": flags_of(bits),
+        "credit": credit,
+    }
 
 
 def matching(

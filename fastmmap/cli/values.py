@@ -48,6 +48,13 @@ def codec(serializer: str, decode: bool) -> tuple[Function, Function]:
         ) from None
 
 
+def unread(serializer: str) -> tuple[Function, Function]:
+    """Return the functions that run no serializer at all: its values are `Stored`."""
+    if serializer == "raw":
+        return None, None
+    return _refuse, lambda data: Stored(serializer, data)
+
+
 def _dumps(dump: Callable[[Any], bytes]) -> Callable[[Any], Union[bytes, str]]:
     """Return a function that stores what was `Stored` as it is."""
     return lambda value: value.data if isinstance(value, Stored) else dump(value)

@@ -64,7 +64,7 @@ def _as_async(default: Any) -> Callable[[], Awaitable[Any]]:
     return default if asynchronous else compute
 
 
-class _Keys(BaseCache):
+class Keys(BaseCache):
     """How keys are made: as Django does, with fewer steps for those that are fine."""
 
     def make_key(self, key: str, version: Optional[int] = None) -> str:
@@ -96,7 +96,7 @@ def _is_portable(made: str) -> bool:
     )
 
 
-class _AsyncMethods(_Keys):
+class _AsyncMethods(Keys):
     """The asynchronous methods, which go through no thread.
 
     Handing a call to a thread and back takes a hundred times longer than the
@@ -330,3 +330,12 @@ class FastMmapCache(_AsyncMethods):
     def clear(self) -> None:
         """Remove everything from the file, whatever its prefix and version."""
         self._cache.clear()
+
+
+def __getattr__(name: str) -> Any:
+    """Import what few need: `TieredCache`, in front of Redis."""
+    if name != "TieredCache":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastmmap.contrib.django_tiered import TieredCache
+
+    return TieredCache

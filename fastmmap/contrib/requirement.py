@@ -15,7 +15,7 @@ def require(package: str, oldest: str, extra: str) -> None:
 
     The message names the `extra` of fastmmap that brings it.
     """
-    needed = f'fastmmap.contrib needs the package "{package}" {oldest} or newer'
+    needed = f'this part of fastmmap needs the package "{package}" {oldest} or newer'
     remedy = f"pip install fastmmap[{extra}]"
     try:
         found = metadata.version(package)

@@ -1,6 +1,10 @@
 /* Statistics: exact when nothing else runs. */
 #include "support.h"
 
+#include <unistd.h>
+
+#include "fmm_lock.h"
+
 static struct fmm_cache *cache;
 
 static void
@@ -107,12 +111,63 @@ what_was_stored_is_there_or_was_evicted(void)
     end();
 }
 
+static void
+pages_are_told_apart_and_their_sum_is_the_file(void)
+{
+    struct fmm_page_stats page, sum = {.held = false};
+    struct fmm_stats all;
+    begin();
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i);
+        CHECK_EQ(set_text(cache, key, "some value"), FMM_OK);
+    }
+    uint32_t pages = cache->geometry.num_pages;
+    for (uint32_t n = 0; n < pages; n++) {
+        CHECK_EQ(fmm_page_stats_read(cache, n, &page), FMM_OK);
+        CHECK(!page.held && page.holder == 0);
+        CHECK(page.new_bytes + page.main_bytes <= page.used_bytes);
+        CHECK(page.used_bytes < page.total_bytes);
+        sum.entries += page.entries;
+        sum.stores += page.stores;
+        sum.used_bytes += page.used_bytes;
+    }
+    all = stats_of(cache);
+    CHECK_EQ(sum.entries, all.entries);
+    CHECK_EQ(sum.stores, all.stores);
+    CHECK_EQ(sum.used_bytes, all.used_bytes);
+    CHECK_EQ(fmm_page_stats_read(cache, pages, &page), FMM_ERR_ARGUMENT);
+    end();
+}
+
+static void
+a_page_tells_who_holds_it_and_never_more_than_there_is(void)
+{
+    struct fmm_page_stats page;
+    begin();
+    struct fmm_control *control = fmm_page_control(cache->base, 0);
+    uint64_t own = fmm_client_owner(&cache->client);
+    CHECK(fmm_lock_try(&control->lock, own));
+    CHECK_EQ(fmm_page_stats_read(cache, 0, &page), FMM_OK);
+    CHECK(page.held && (pid_t)page.holder == getpid());
+    CHECK(fmm_lock_release(&control->lock, own));
+    control->live[0] = control->live[1] = UINT64_MAX;
+    control->internal = UINT64_MAX;
+    CHECK_EQ(fmm_page_stats_read(cache, 0, &page), FMM_OK);
+    CHECK(page.new_bytes + page.main_bytes <= page.total_bytes);
+    CHECK_EQ(page.entries, 0);
+    control->live[0] = control->live[1] = control->internal = 0;
+    end();
+}
+
 static const struct check_case cases[] = {
     CASE(a_new_cache_has_counted_nothing),
     CASE(entries_and_bytes_follow_every_change),
     CASE(reads_and_hits_count_when_asked_to),
     CASE(the_reads_of_a_client_are_always_counted),
     CASE(what_was_stored_is_there_or_was_evicted),
+    CASE(pages_are_told_apart_and_their_sum_is_the_file),
+    CASE(a_page_tells_who_holds_it_and_never_more_than_there_is),
 };
 
 CHECK_MAIN(cases)

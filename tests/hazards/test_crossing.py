@@ -61,32 +61,44 @@ def test_threads_that_wait_in_a_circle_lose_one_of_them(
     assert seconds < 5  # it is a second on a machine that has nothing else to do
 
 
-def cross_in_tasks(path: str) -> list[object]:
-    cache = FastMmap(path)
+def cross_in_tasks(path: str, length: int) -> list[str]:
+    cache, ready = FastMmap(path), asyncio.Event()
 
-    async def want(mine: str, other: str) -> str:
+    async def want(number: int) -> str:
         async def compute() -> str:
-            await asyncio.sleep(0.01)
+            if number == length - 1:
+                ready.set()
+            await ready.wait()
 
             async def anew() -> str:
                 return "anew"
 
+            other = str((number + 1) % length)
             return await cache.get_or_set(other, anew, timeout=TIMEOUT)
 
-        return await cache.get_or_set(mine, compute, timeout=TIMEOUT)
+        return await cache.get_or_set(str(number), compute, timeout=TIMEOUT)
 
-    async def main() -> list[object]:
-        wanted = (want("a", "b"), want("b", "a"))
-        return list(await asyncio.gather(*wanted, return_exceptions=True))
+    async def main() -> list[str]:
+        tasks = [asyncio.ensure_future(want(number)) for number in range(length)]
+        done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        found = [type(one.exception()).__name__ for one in done]
+        for task in left if length > 2 else ():  # the others take their time
+            task.cancel()
+        ends = await asyncio.gather(*left, return_exceptions=True)
+        return found + ([str(end) for end in ends] if length == 2 else [])
 
-    found = asyncio.run(main())
-    return sorted(type(one).__name__ for one in found)
+    return asyncio.run(main())
 
 
 def test_tasks_that_wait_for_each_other_lose_one_of_them(
     cache: FastMmap, path: str
 ) -> None:
-    assert run_scenario(cross_in_tasks, path) == ["LockError", "str"]
+    assert run_scenario(cross_in_tasks, path, 2) == ["LockError", "anew"]
+
+
+def test_a_long_circle_is_found(cache: FastMmap, path: str) -> None:
+    found = run_scenario(cross_in_tasks, path, 250)
+    assert found.count("LockError") == 1
 
 
 def cross_in_processes(path: str, mine: str, other: str) -> str:
@@ -208,11 +220,14 @@ def cross_files_and_processes(path: str, number: int, length: int) -> None:
         say("LockError")
 
 
-def test_a_circle_of_processes_in_three_files_is_found(path: str) -> None:
+@pytest.mark.parametrize("length", [3, 6])
+def test_a_circle_of_processes_with_two_files_each_is_found(
+    path: str, length: int
+) -> None:
     with contextlib.ExitStack() as stack:
         members = [
-            stack.enter_context(Scenario(cross_files_and_processes, path, n, 3))
-            for n in range(3)
+            stack.enter_context(Scenario(cross_files_and_processes, path, n, length))
+            for n in range(length)
         ]
         assert {member.hear() for member in members} == {"computing"}
         began = time.monotonic()
@@ -220,8 +235,7 @@ def test_a_circle_of_processes_in_three_files_is_found(path: str) -> None:
             member.tell("go")
         assert sorted(member.hear() for member in members) == [
             "LockError",
-            "anew",
-            "anew",
+            *["anew"] * (length - 1),
         ]
         assert time.monotonic() - began < 5
 
@@ -274,3 +288,48 @@ def test_a_circle_is_found_among_others_that_are_waited_for(
     errors, seconds = run_scenario(cross_behind_others, path, others)
     assert errors == ["LockError"]
     assert seconds < 5
+
+
+def cross_with_many(path: str, mine: str, other: str) -> str:
+    """Compute a key, and for that ask for others at once, of which the last waits."""
+    cache, over = FastMmap(path), threading.Event()
+    short = [f"{mine}-{number}" for number in range(8)]
+    pool = ThreadPoolExecutor(20)
+
+    def ask(key: str) -> Any:
+        context = contextvars.copy_context()
+        return pool.submit(context.run, cache.get_or_set, key, str, timeout=TIMEOUT)
+
+    def compute() -> str:
+        say("computing")
+        heard()
+        asked = [ask(key) for key in short]
+        time.sleep(0.3)  # they have said that they wait: where the last one is not
+        asked.append(ask(other))
+        over.set()
+        return str(asked[-1].result())
+
+    for key in short:
+        pool.submit(cache.get_or_set, key, lambda: over.wait() and time.sleep(0.08))
+    while not all(cache._lease_peek(key) for key in short):
+        time.sleep(0.001)
+    try:
+        return str(cache.get_or_set(mine, compute, timeout=TIMEOUT))
+    except LockError:
+        return "LockError"
+
+
+def test_a_circle_is_found_where_other_waits_have_ended(
+    cache: FastMmap, path: str
+) -> None:
+    keys = ("a", "b"), ("b", "a")
+    crowd = [Scenario(cross_with_many, path, *pair) for pair in keys]
+    for one in crowd:
+        assert one.hear() == "computing"
+    for one in crowd:
+        one.tell("go on")
+    found = []
+    for one in crowd:
+        with one:
+            found.append(one.result())
+    assert sorted(found) == ["", "LockError"]

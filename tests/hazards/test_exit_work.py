@@ -5,6 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import util as process_util
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +134,35 @@ def test_a_cache_made_in_a_multiprocessing_child_ends_with_the_child(
     path: str, log: str, method: str
 ) -> None:
     assert run_scenario(run_creating_child, path, log, method) == [0, 1, False]
+
+
+def outlive_function(path: str, log: str) -> None:
+    """Leave threads behind that use the cache when the function has returned."""
+    cache = make(path, log)
+
+    def work(key: str) -> None:
+        while not getattr(process_util, "_exiting", False):
+            time.sleep(0.001)
+        time.sleep(0.1)  # the finalizers of this process run
+        cache.set(key, 1)
+
+    threading.Thread(target=work, args=("key",)).start()
+    ThreadPoolExecutor(1).submit(work, "other")
+
+
+def run_outlived(path: str, log: str, method: str) -> list[object]:
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=outlive_function, args=(path, log))
+    process.start()
+    process.join()
+    return [process.exitcode, len(lines(log)), os.path.exists(path)]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_cache_stays_open_for_threads_of_a_multiprocessing_child(
+    path: str, log: str, method: str
+) -> None:
+    assert run_scenario(run_outlived, path, log, method) == [0, 2, False]
 
 
 def make_in_pool(path: str, log: str) -> list[object]:

@@ -66,6 +66,7 @@ class Range:
         self.rlock = RLock(self.cache, "rlock")
         self.semaphore = Semaphore(self.cache, "semaphore", 2)
         self.held = (self.lock, self.rlock, self.semaphore)
+        self.operations = 0  # that were begun
         # Always about to be refreshed.
         self.refreshed = self.cache.memoize(
             60, early=1e9, key=lambda: "refreshed", lease_time=LEASE_TIME
@@ -287,11 +288,13 @@ KINDS: dict[str, Callable[[], Any]] = {
 def repeat(use: Callable[[Range], object], place: Range) -> None:
     """Do it again and again, until an exception comes."""
     for _ in range(TIMES):
+        place.operations += 1
         use(place)
 
 
 async def repeat_async(use: Any, place: Range) -> None:
     for _ in range(TIMES):
+        place.operations += 1
         await use(place)
 
 
@@ -422,7 +425,10 @@ def chosen(wanted: str) -> list[tuple[str, str]]:
     return [pair for pair in pairs if not words or words & {*pair, ":".join(pair)}]
 
 
-def run(path: str, pairs: list[tuple[str, str]], operations: int) -> Counter[str]:
+def run(
+    path: str, pairs: list[tuple[str, str]], operations: int
+) -> tuple[Counter[str], int]:
+    """Return what was left, and how many operations were begun."""
     left: Counter[str] = Counter()
     place = Range(path)
     with neighbour(path):
@@ -435,7 +441,7 @@ def run(path: str, pairs: list[tuple[str, str]], operations: int) -> Counter[str
             left += found
             seconds = time.monotonic() - began
             print(f"{use}, {kind}: {found.total()} left, {seconds:.1f} s", flush=True)
-    return left
+    return left, place.operations
 
 
 def main() -> int:
@@ -448,21 +454,23 @@ def main() -> int:
     random.seed(options.seed)
     pairs, began = chosen(options.only), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fastmmap-exceptions-") as folder:
-        left = run(os.path.join(folder, "cache"), pairs, options.operations)
+        left, begun = run(os.path.join(folder, "cache"), pairs, options.operations)
     for what, count in left.items():
         print(f"left {count} times by {what}", file=sys.stderr)
     seconds, total = round(time.monotonic() - began), options.operations * len(pairs)
     print(
-        f"exceptions: {total} in {len(pairs)} storms, {left.total()} leases left, "
-        f"{seconds} s, seed {options.seed}"
+        f"exceptions: {total} in {begun} operations of {len(pairs)} storms, "
+        f"{left.total()} leases left, {seconds} s, seed {options.seed}"
     )
     if options.output:
         results = {
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "exceptions": total,
             "left": left.total(),
+            "operations": begun,
             "python": sys.version.split()[0],
             "seconds": seconds,
+            "seed": options.seed,
             "storms": [":".join(pair) for pair in pairs],
         }
         with open(options.output, "w") as file:

@@ -124,6 +124,7 @@ def test_a_record_tells_what_is_known_beside_the_value(make_cache: MakeCache) ->
     cache.set(b"tagged", b"x" * 1000, expire_time=1000, tags=["tag"])
     cache.set("large", bytes(range(256)) * 1000)
     found = {record[0]: record for record in cache._scan(_core.SCAN_RECORDS)}
+    entries = {entry[0]: entry for entry in cache._scan(_core.SCAN_ENTRIES)}
     flags = {key: record[5] for key, record in found.items()}
     assert flags == {"plain": 0, b"tagged": 2 | 8, "large": 2}
     for key, record in found.items():
@@ -131,5 +132,14 @@ def test_a_record_tells_what_is_known_beside_the_value(make_cache: MakeCache) ->
         assert entry is not None
         expected = (entry.size, entry.expire_on, entry.stored_on, entry.last_access)
         assert record[1:5] == expected
-    entries = {entry[0]: entry for entry in cache._scan(_core.SCAN_ENTRIES)}
+        assert record[6] == 0
     assert entries == {key: (*found[key], cache[key]) for key in found}
+
+
+def test_a_record_tells_how_much_a_value_is_wanted(make_cache: MakeCache) -> None:
+    cache = make_cache(cache_size="1m")
+    cache.set("wanted", 1)
+    cache.set("forgotten", 2)
+    cache.get("wanted")
+    found = {record[0]: record[6] for record in cache._scan(_core.SCAN_RECORDS)}
+    assert found["wanted"] > found["forgotten"] == 0

@@ -124,3 +124,17 @@ def test_a_quiet_cache_recovered_and_repaired_nothing(cache: FastMmap) -> None:
         cache.set(f"key {number}", b"x" * 1000)
     stats = cache.stats()
     assert stats.recoveries == stats.pages_repaired == stats.lock_waits == 0
+
+
+def test_pages_are_seen_one_by_one_without_their_lock(cache: FastMmap) -> None:
+    cache.update({f"key {number}": b"x" * 100 for number in range(100)})
+    pages = [cache._page_stats(number) for number in range(cache.num_pages)]
+    assert sum(page[4] for page in pages) == 100
+    assert not any(page[7] for page in pages)
+    other = FastMmap(cache.share_file)
+    with cache.lock("key 1"):
+        pages = [other._page_stats(number) for number in range(cache.num_pages)]
+    other.close()
+    assert [page[8] for page in pages if page[7]] == [os.getpid()]
+    with pytest.raises(ValueError, match="no such page"):
+        cache._page_stats(cache.num_pages)

@@ -1,0 +1,1 @@
+"""``fastmmap``, and no other."""

@@ -1,0 +1,152 @@
+"""What the tiers have in common, whether their calls wait or are awaited."""
+
+import contextlib
+import math
+from collections.abc import Iterable
+from typing import Any, Final, Union
+
+from fastmmap import durations, single_flight
+from fastmmap.keyspace import Keyspace
+from fastmmap.redis.circuit import Circuit
+from fastmmap.redis.client import client_of, is_away
+from fastmmap.redis.codec import codec_of
+from fastmmap.redis.commands import Answer, Command
+from fastmmap.redis.listener import Listener, Space
+from fastmmap.redis.names import prefixes_of
+from fastmmap.redis.pulse import Pulse, moment
+from fastmmap.single_flight import ABSENT
+from fastmmap.types import Lifetime
+
+#: Seconds that one round trip has until another process may make it, too.
+_LEASE: Final = 5
+_ON_DOWN: Final = ("raise", "miss", "stale")
+
+
+class Tier:
+    """The part of a tier that does not talk to the server; see `RedisTier`."""
+
+    def __init__(
+        self,
+        cache: Keyspace,
+        server: Any,
+        *,
+        prefixes: Union[str, Iterable[str]],
+        max_lag: float = 1.0,
+        default_ttl: Lifetime = None,
+        serializer: Any = None,
+        on_down: str = "raise",
+        retry_after: float = 1.0,
+        listen: bool = True,
+    ) -> None:
+        if not 0.01 <= max_lag < math.inf:
+            raise ValueError(f"max_lag is {max_lag!r}: expected seconds, 0.01 or more")
+        if on_down not in _ON_DOWN:
+            raise ValueError(f"on_down is {on_down!r}: expected one of {_ON_DOWN}")
+        if default_ttl is not None:
+            durations.lifetime_ms(default_ttl)
+        self._default_ttl, self._on_down = default_ttl, on_down
+        self._prefixes = prefixes_of(prefixes)
+        self._listens = listen
+        listened = client_of(server)
+        self._away = is_away(listened)
+        self._codec = codec_of(cache.serializer, serializer)
+        self._circuit = Circuit(retry_after)
+        self._open(cache, listened, max_lag)
+
+    def _open(self, cache: Keyspace, client: Any, max_lag: float) -> None:
+        """Make what stands in the cache."""
+        space = Space(cache, client, self._prefixes)
+        self._values, self._computing = space.values, space.computing
+        self._pulse = Pulse(space.state, max_lag)
+        self._listener = Listener(client, space, self._prefixes, max_lag)
+        self._fill_terms = single_flight.terms(_LEASE, max_lag)
+        self._until = 0.0  #: as the pulse said when it was looked at
+        self._find = self._values._find
+
+    @property
+    def live(self) -> bool:
+        """Whether the listener of this host was heard within ``max_lag``."""
+        return self._look() > moment()
+
+    def _look(self) -> float:
+        """Return until when the cache may be believed; see to it that one listens."""
+        if self._listens:
+            self._listener.ensure()
+        self._until = self._pulse.until()
+        return self._until
+
+    def _covers(self, name: str) -> bool:
+        """Tell whether the listener is told of a key."""
+        return name.startswith(self._prefixes)
+
+    def _ttl(self, ttl: Lifetime) -> Lifetime:
+        return self._default_ttl if ttl is None else ttl
+
+    def _require_counting(self) -> None:
+        """Raise TypeError when the server cannot count what the serializer writes."""
+        if not self._codec.counts:
+            raise TypeError("incr() needs one of the serializers pickle, json and raw")
+
+    def _refused(self) -> Exception:
+        """Return the error of a call that the circuit refuses."""
+        return self._away[0]("the server was away a moment ago: not asked again yet")
+
+    def _instead(self, name: str) -> Any:
+        """Return what stands in for the answer of a server that is away.
+
+        It is called while that error is handled, and raises it on.
+        """
+        if self._on_down == "raise":
+            raise
+        value = self._find(name, None) if self._on_down == "stale" else None
+        return ABSENT if value is None else value
+
+    def _changed(self, command: Command) -> Any:
+        """Return what stands in for the answer to a change; raise like `_instead`."""
+        if self._on_down == "raise" or command.away is ABSENT:
+            raise
+        return command.away
+
+    def _drop(self, command: Command) -> None:
+        """Forget what was changed: who reads it asks the server, and sees the change.
+
+        Whoever is asking just now stores nothing.
+        """
+        self._values.delete_many(command.names)
+
+    def _local(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what may be believed of some keys; ABSENT where there is nothing."""
+        until = self._until
+        found = self._values.get_many(names)
+        if not until > moment():
+            return {}
+        return {
+            str(name): ABSENT if value is None else value
+            for name, value in found.items()
+        }
+
+    def close(self) -> None:
+        """End the thread of this process; the cache and the client stay open."""
+        self._listener.stop()
+
+
+class Fills(contextlib.ExitStack):
+    """The leases of several keys that are asked for in one round trip.
+
+    Who has begun the block takes them, ``take()`` of each; keys that others ask for
+    just now are left to them.
+    """
+
+    def __init__(
+        self, values: Keyspace, names: Iterable[str], terms: single_flight.Terms
+    ) -> None:
+        super().__init__()
+        self.leases = {name: single_flight.Lease(values, name, terms) for name in names}
+        for lease in self.leases.values():
+            self.enter_context(lease)
+
+    def keep(self, name: str, answer: Answer) -> None:
+        """Store an answer, if its lease is still there."""
+        lease = self.leases.get(name)
+        if lease is not None and lease.token is not None:
+            lease.keep(answer.kept, answer.lifetime())

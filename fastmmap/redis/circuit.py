@@ -1,0 +1,33 @@
+"""A circuit: while the server is away, few calls find that out for all."""
+
+from fastmmap import _core
+
+
+class Circuit:
+    """Lets calls through, until one finds that the server is away.
+
+    After that all are refused, but for one each ``retry_after`` seconds; the first
+    that succeeds lets all through again. One process has one circuit.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        self._retry_after = retry_after
+        self._next_try = 0.0  #: monotonic; 0.0: calls go through
+
+    def admits(self) -> bool:
+        """Tell whether a call may be made now; if so, it has to be."""
+        if not self._next_try:
+            return True
+        now = _core.monotonic()
+        if now < self._next_try:
+            return False
+        self._next_try = now + self._retry_after
+        return True
+
+    def failed(self) -> None:
+        """Note that the server was away."""
+        self._next_try = _core.monotonic() + self._retry_after
+
+    def succeeded(self) -> None:
+        """Note that it answered."""
+        self._next_try = 0.0

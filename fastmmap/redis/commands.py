@@ -1,0 +1,143 @@
+"""What is said to the server: commands, queued into a pipeline, and their answers.
+
+A pipeline is filled alike, and executed by one who waits or one who awaits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from fastmmap import durations
+from fastmmap.redis.codec import Codec
+from fastmmap.redis.names import bytes_of
+from fastmmap.redis.pulse import moment
+from fastmmap.single_flight import ABSENT
+from fastmmap.types import Lifetime
+
+_NO_EXPIRY: Final = -1
+
+
+class Command(NamedTuple):
+    """Commands of one round trip, what they change, and what their answers mean."""
+
+    names: Sequence[str]  #: keys that change
+    queue: Callable[[Any], None]
+    read: Callable[[list[Any]], Any]
+    away: Any = False  #: the answer of a server that is away; ABSENT: there is none
+    atomic: bool = False
+
+
+class Answer(NamedTuple):
+    """What the server has of one key."""
+
+    value: Any  #: ABSENT: nothing
+    ttl_ms: int
+    asked: float
+
+    @property
+    def kept(self) -> Any:
+        """What the cache keeps of it: None says that the server has nothing."""
+        return None if self.value is ABSENT else self.value
+
+    def lifetime(self, _: object = None) -> Lifetime:
+        """Return how long it is true, from now on; "now" for not at all."""
+        if self.value is None:
+            return "now"  # it would look like nothing
+        if self.value is ABSENT or self.ttl_ms == _NO_EXPIRY:
+            return "never"
+        left = self.ttl_ms / 1000 - (moment() - self.asked)
+        return left if left > 0.001 else "now"
+
+
+def fetch(names: Sequence[str], codec: Codec) -> Command:
+    """Return the command that answers with an `Answer` for each name."""
+    asked: list[float] = []
+
+    def queue(pipe: Any) -> None:
+        asked[:] = [moment()]
+        for name in names:
+            pipe.get(bytes_of(name))
+            pipe.pttl(bytes_of(name))
+
+    def read(replies: list[Any]) -> list[Answer]:
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return [
+            Answer(ABSENT if data is None else codec.loads(data), ms, asked[0])
+            for data, ms in pairs
+        ]
+
+    return Command((), queue, read)
+
+
+def _milliseconds(ttl: Lifetime) -> int:
+    return durations.NEVER if ttl is None else durations.lifetime_ms(ttl)
+
+
+def store(
+    values: Mapping[str, bytes], ttl: Lifetime, only_new: bool = False
+) -> Command:
+    """Return the command that stores values; it answers whether all were stored."""
+    ms = _milliseconds(ttl)
+    if ms == durations.NOW:
+        return _store_expired(list(values), only_new)
+
+    def queue(pipe: Any) -> None:
+        for name, data in values.items():
+            pipe.set(bytes_of(name), data, px=ms if ms > 0 else None, nx=only_new)
+
+    return Command(list(values), queue, all)
+
+
+def _store_expired(names: Sequence[str], only_new: bool) -> Command:
+    """Return the command that stores what has expired already: nothing."""
+
+    def queue(pipe: Any) -> None:
+        for name in names:
+            (pipe.exists if only_new else pipe.delete)(bytes_of(name))
+
+    return Command(names, queue, lambda found: not (only_new and any(found)))
+
+
+def flush() -> Command:
+    """Return the command that empties the database."""
+    return Command((), lambda pipe: pipe.flushdb(), all)
+
+
+def remove(names: Sequence[str]) -> Command:
+    """Return the command that removes keys; it answers how many there were."""
+
+    def queue(pipe: Any) -> None:
+        pipe.delete(*map(bytes_of, names))
+
+    return Command(names, queue, sum, away=0)
+
+
+def touch(name: str, ttl: Lifetime) -> Command:
+    """Return the command that changes a lifetime; it answers whether there is a key."""
+    ms, key = _milliseconds(ttl), bytes_of(name)
+
+    def queue(pipe: Any) -> None:
+        if ms == durations.NEVER:
+            pipe.persist(key)
+            pipe.exists(key)
+        elif ms == durations.NOW:
+            pipe.delete(key)
+        else:
+            pipe.pexpire(key, ms)
+
+    return Command((name,), queue, lambda replies: bool(replies[-1]))
+
+
+def increase(name: str, delta: int, initial: int, ttl: Lifetime) -> Command:
+    """Return the command that counts; a new counter begins with the given lifetime."""
+    ms, key = _milliseconds(ttl), bytes_of(name)
+
+    def queue(pipe: Any) -> None:
+        if initial or ms > 0:
+            pipe.set(key, initial, px=ms if ms > 0 else None, nx=True)
+        pipe.incrby(key, delta)
+
+    return Command((name,), queue, _last, away=ABSENT, atomic=True)
+
+
+def _last(replies: list[Any]) -> int:
+    return int(replies[-1])

@@ -1,0 +1,82 @@
+"""The connection of a listener: commands go out, messages come in."""
+
+import contextlib
+import socket
+from typing import Any
+
+from fastmmap import _core
+from fastmmap.redis.resp import Parser, Push, Refusal, encode
+
+_AT_ONCE = 1 << 20  #: bytes, read in one step
+
+
+class StreamError(ConnectionError):
+    """The server refused what the listener needs, or ended the connection."""
+
+
+class Stream:
+    """One connection, made as the client makes its own: TLS, user, database.
+
+    Args:
+        client: A client of redis-py or valkey-py, for its options.
+        patience: Seconds that the server may take for an answer.
+    """
+
+    def __init__(self, client: Any, patience: float) -> None:
+        pool = client.connection_pool
+        self._connection = pool.connection_class(**pool.connection_kwargs)
+        self._connection.connect()
+        self._socket = self._connection._sock
+        self._parser = Parser()
+        self._patience = patience
+
+    def send(self, *words: bytes) -> None:
+        """Send a command. Raises OSError."""
+        self._socket.settimeout(self._patience)
+        self._socket.sendall(encode(*words))
+
+    def receive(self, seconds: float) -> list[Any]:
+        """Return the messages that are there, or come within that time.
+
+        Raises OSError when the connection ended, ValueError for what is no RESP3.
+        """
+        self._socket.settimeout(max(seconds, 0.001))
+        try:
+            data = self._socket.recv(_AT_ONCE)
+        except TimeoutError:
+            return []
+        if not data:
+            raise StreamError("the server ended the connection")
+        return self._parser.feed(data)
+
+    def call(self, *words: bytes) -> list[Any]:
+        """Send a command, and return the pushes that came up to its answer.
+
+        Raises OSError; `StreamError` for an error that the server answers.
+        """
+        self.send(*words)
+        pushes: list[Any] = []
+        end = _core.monotonic() + self._patience
+        while _core.monotonic() < end:
+            messages = self.receive(self._patience)
+            pushes += (one for one in messages if isinstance(one, Push))
+            answers = [one for one in messages if not isinstance(one, Push)]
+            if answers and isinstance(answers[0], Refusal):
+                raise StreamError(f"{_shown(words)}: {answers[0].message}")
+            if answers:
+                return pushes
+        raise StreamError(f"{_shown(words)}: no answer within {self._patience} s")
+
+    def interrupt(self) -> None:
+        """Let who waits for messages find that it ended."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close it; a parent that this process was forked from keeps its own."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+
+def _shown(words: tuple[bytes, ...]) -> str:
+    return b" ".join(words[:2]).decode("ascii", "replace")

@@ -1,0 +1,354 @@
+"""The race: two hosts in front of one server, and what may go wrong.
+
+Each host is a cache file with several workers, one of which listens. Writers change
+keys on the server, workers read them all the time. In rounds, the writers rest, each
+host hears of what they did, and is compared with the server. Beside that each read
+is checked against what was acknowledged ``max_lag`` before, and own writes against
+what is read next.
+
+    python tests/tier/race.py --rounds 10000 --faults kill,stop,cut,flush,server
+
+``--leave-out NAME`` takes a protection away: then something has to be found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import leave_out
+import tier_server
+
+from fastmmap import FastMmap
+from fastmmap.redis import RedisTier
+from fastmmap.redis.pulse import moment
+
+STORM, REST, END = 0, 1, 2
+RING = 1024  # acknowledged writes that are known of each key
+LIMIT = 60.0  # seconds that a host may take to hear of everything
+FAULTS = ("kill", "stop", "cut", "flush", "server")
+_forking = multiprocessing.get_context("fork")
+
+
+class Plan(NamedTuple):
+    """What is run."""
+
+    url: str
+    files: tuple[str, ...]
+    keys: int
+    workers: int  # of each host
+    writers: int
+    max_lag: float
+    leave_out: str
+    seed: int
+
+
+def key_of(number: int) -> str:
+    return f"app:{number}"
+
+
+class Shared:
+    """What all processes see."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.phase = _forking.RawValue("i", REST)
+        self.resting = _forking.RawArray("i", plan.writers)
+        self.numbers = _forking.RawArray("q", plan.keys * RING)
+        self.times = _forking.RawArray("d", plan.keys * RING)
+        workers = plan.workers * len(plan.files)
+        self.reads = _forking.RawArray("q", workers)
+        self.late = _forking.RawArray("q", workers)
+        self.unseen = _forking.RawArray("q", workers)
+
+    def acknowledge(self, key: int, number: int) -> None:
+        place = key * RING + number % RING
+        self.times[place] = moment()
+        self.numbers[place] = number
+
+    def acknowledged_before(self, key: int, number: int, when: float) -> bool:
+        """Tell whether such a write, or a later one, was acknowledged before then."""
+        place = key * RING + number % RING
+        return self.numbers[place] >= number and self.times[place] < when
+
+
+def write(plan: Plan, shared: Shared, me: int) -> None:
+    """Change the keys of one writer; the numbers of each key grow."""
+    import redis
+
+    client = redis.Redis.from_url(plan.url)
+    chance = random.Random(plan.seed + me)
+    mine = range(me, plan.keys, plan.writers)
+    numbers = dict.fromkeys(mine, 0)
+    while shared.phase.value != END:
+        if shared.phase.value == REST:
+            shared.resting[me] = 1
+            time.sleep(0.0005)
+            continue
+        shared.resting[me] = 0
+        if shared.phase.value != STORM:
+            continue
+        key = chance.choice(mine)
+        with suppress(redis.exceptions.ConnectionError):
+            change(client, chance, shared, key, numbers)
+
+
+def change(
+    client: Any, chance: random.Random, shared: Shared, key: int, numbers: Any
+) -> None:
+    kind = chance.random()
+    if kind < 0.1:
+        client.delete(key_of(key))
+        return
+    numbers[key] += 1
+    ms = chance.randrange(1, 50) if kind < 0.2 else None
+    client.set(key_of(key), numbers[key], px=ms)
+    shared.acknowledge(key, numbers[key])
+
+
+def open_tier(plan: Plan, host: int, **options: Any) -> RedisTier:
+    cache = FastMmap(plan.files[host], cache_size="4m")
+    options.setdefault("prefixes", ("app:",))
+    return RedisTier(
+        cache,
+        plan.url,
+        max_lag=plan.max_lag,
+        on_down="miss",
+        retry_after=0.01,
+        **options,
+    )
+
+
+def work(plan: Plan, shared: Shared, host: int, me: int) -> None:
+    """Read like a worker of a host, and check what can be checked at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_out.apply(plan.leave_out)
+    tier = open_tier(plan, host)
+    chance = random.Random()
+    others, count = plan.workers * len(plan.files), 0
+    while shared.phase.value != END:
+        shared.reads[me] += 1
+        kind = chance.random()
+        if kind < 0.1:
+            count += 1
+            shared.unseen[me] += not sees_own(tier, own_key(me), count)
+            continue
+        if kind < 0.4:
+            tier.get(own_key(chance.randrange(others)))
+            continue
+        keys = chance.sample(range(plan.keys), 4 if chance.random() < 0.1 else 1)
+        before = moment() - plan.max_lag
+        found = read(tier, keys)
+        for key, number in found.items():
+            if shared.acknowledged_before(key, number + 1, before):
+                shared.late[me] += 1
+
+
+def own_key(me: int) -> str:
+    return f"app:own:{me}"
+
+
+def sees_own(tier: RedisTier, key: str, count: int) -> bool:
+    """Write a key that nobody else writes; tell whether that is read next.
+
+    While the server is away, or has lost everything, nothing is.
+    """
+    return not tier.set(key, count) or tier.get(key, count) == count
+
+
+def read(tier: RedisTier, keys: list[int]) -> dict[int, int]:
+    if len(keys) > 1:
+        names = {key_of(key): key for key in keys}
+        return {names[str(k)]: v for k, v in tier.get_many(names).items()}
+    number = tier.get(key_of(keys[0]))
+    return {} if number is None else {keys[0]: number}
+
+
+class Race:
+    """The processes of a race, and the rounds."""
+
+    def __init__(
+        self, plan: Plan, server: tier_server.Server, faults: list[str]
+    ) -> None:
+        self.plan, self.server, self.faults = plan, server, faults
+        self.shared = Shared(plan)
+        self.chance = random.Random(plan.seed)
+        self.client = server.client()
+        self.workers: dict[int, Any] = {}
+        self.stopped: list[tuple[float, int]] = []
+        self.counts = dict.fromkeys((*faults, "stale", "rounds"), 0)
+        self.writers = [self._start(write, me) for me in range(plan.writers)]
+        for me in range(plan.workers * len(plan.files)):
+            self._start_worker(me)
+        self.tiers = [
+            open_tier(plan, host, listen=False) for host in range(len(plan.files))
+        ]
+
+    def _start(self, target: Callable[..., None], *args: Any) -> Any:
+        process = _forking.Process(target=target, args=(self.plan, self.shared, *args))
+        process.start()
+        return process
+
+    def _start_worker(self, me: int) -> None:
+        self.workers[me] = self._start(work, me // self.plan.workers, me)
+
+    def found(self) -> dict[str, int]:
+        """Return what happened, and what was wrong."""
+        shared = self.shared
+        sums = {"late": sum(shared.late), "unseen": sum(shared.unseen)}
+        return {**self.counts, **sums, "reads": sum(shared.reads)}
+
+    def wrong(self) -> int:
+        found = self.found()
+        return found["stale"] + found["late"] + found["unseen"]
+
+    def round(self) -> None:
+        """Let all run, and compare when all is quiet."""
+        self.shared.phase.value = STORM
+        time.sleep(self.chance.uniform(0.001, 0.006))
+        if self.faults and self.chance.random() < 0.2:
+            fault = self.chance.choice(self.faults)
+            self.counts[fault] += 1
+            getattr(self, f"_{fault}")()
+            time.sleep(self.chance.uniform(0, 0.01))
+        self.shared.phase.value = REST
+        self._until(lambda: all(self.shared.resting), "writers rest")
+        self._compare()
+        self.counts["rounds"] += 1
+        for me in range(len(self.shared.resting)):
+            self.shared.resting[me] = 0
+
+    def _until(self, done: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + LIMIT
+        while not done():
+            self._continue()
+            assert time.monotonic() < end, f"not within {LIMIT} s: {what}"
+            time.sleep(0.001)
+
+    def _compare(self) -> None:
+        now = moment() + self.plan.max_lag
+        names = [key_of(key) for key in range(self.plan.keys)]
+        for tier in self.tiers:
+            self._until(lambda tier=tier: tier._look() > now, "listeners hear")
+            before = self.client.mget(names)
+            here = [tier.get(name) for name in names]
+            after = self.client.mget(names)
+            for name, value, *there in zip(names, here, before, after, strict=True):
+                if value not in [n if n is None else int(n) for n in there]:
+                    self.counts["stale"] += 1
+                    print(f"stale: {name} is {value}, not {there}", flush=True)
+
+    # ----------------------------------------------------------------- faults
+
+    def _listener(self) -> int | None:
+        """Return the process that listens for some host."""
+        holder = self.chance.choice(self.tiers)._listener._lock.holder()
+        return None if holder is None else holder.pid
+
+    def _kill(self) -> None:
+        pid = self._listener()
+        for me, process in self.workers.items():
+            if process.pid == pid:
+                process.kill()
+                process.join()
+                self._start_worker(me)
+                return
+
+    def _stop(self) -> None:
+        pid = self._listener()
+        if any(process.pid == pid for process in self.workers.values()):
+            assert pid is not None
+            until = time.monotonic() + self.chance.uniform(0.5, 3) * self.plan.max_lag
+            os.kill(pid, signal.SIGSTOP)
+            self.stopped.append((until, pid))
+
+    def _continue(self, all_of_them: bool = False) -> None:
+        now = time.monotonic()
+        for one in [one for one in self.stopped if all_of_them or one[0] <= now]:
+            self.stopped.remove(one)
+            with suppress(ProcessLookupError):
+                os.kill(one[1], signal.SIGCONT)
+
+    def _cut(self) -> None:
+        for one in self.client.client_list():
+            if "t" in one["flags"]:
+                self.client.client_kill_filter(_id=one["id"])
+
+    def _flush(self) -> None:
+        self.client.flushall()
+
+    def _server(self) -> None:
+        self.server.kill()
+        self.server.start()
+
+    def close(self) -> None:
+        self.shared.phase.value = END
+        self._continue(all_of_them=True)
+        for process in (*self.writers, *self.workers.values()):
+            process.join(10)
+            process.kill()
+            process.join()
+
+
+def run(
+    rounds: int,
+    faults: list[str],
+    leave_out: str = "",
+    max_lag: float = 0.1,
+    seed: int = 1,
+    workers: int = 4,
+) -> dict[str, int]:
+    """Run until something is wrong, or so many rounds; return what happened."""
+    server = tier_server.Server()
+    with tempfile.TemporaryDirectory() as folder:
+        files = (f"{folder}/one", f"{folder}/other")
+        plan = Plan(server.url, files, 64, workers, 4, max_lag, leave_out, seed)
+        race = Race(plan, server, faults)
+        try:
+            while race.counts["rounds"] < rounds and not race.wrong():
+                race.round()
+                if race.counts["rounds"] % 500 == 0:
+                    print(race.found(), flush=True)
+        finally:
+            race.close()
+            server.close()
+        return race.found()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--faults", default="", help=f"of {', '.join(FAULTS)}")
+    parser.add_argument("--leave-out", default="", choices=["", *leave_out.ALL])
+    parser.add_argument("--max-lag", type=float, default=0.1)
+    parser.add_argument("--workers", type=int, default=4, help="of each host")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    given = parser.parse_args()
+    faults = [one for one in given.faults.split(",") if one]
+    print(f"seed {given.seed}", flush=True)
+    start = time.monotonic()
+    found = run(
+        given.rounds,
+        faults,
+        given.leave_out,
+        given.max_lag,
+        given.seed,
+        given.workers,
+    )
+    print(f"{time.monotonic() - start:.0f} s: {found}")
+    return bool(found["stale"] + found["late"] + found["unseen"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
