@@ -128,7 +128,10 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
         facts("seconds", "failures", "memory_kb_warm", "memory_kb_end"),
     ),
     "leaks": (("leaks",), facts("operations", "opens", "leaks", "seconds")),
-    "exceptions": (("exceptions",), facts("exceptions", "operations", "left", "seconds")),
+    "exceptions": (
+        ("exceptions",),
+        facts("exceptions", "operations", "left", "seconds"),
+    ),
     "reentry": (
         ("reentry",),
         facts("seconds", "threads", "actions", "exceptions", "wrong"),
