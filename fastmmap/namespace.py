@@ -55,7 +55,7 @@ class Namespace(Keyspace):
         """
         entries = size = expiring = 0
         oldest = last_access = None
-        for _, taken, expire_on, stored_on, accessed, _ in self._scan(_RECORDS):
+        for _, taken, expire_on, stored_on, accessed, *_ in self._scan(_RECORDS):
             entries += 1
             size += taken
             expiring += expire_on is not None

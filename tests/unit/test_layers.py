@@ -92,7 +92,8 @@ def test_only_the_platform_includes_system_headers() -> None:
 
 
 def test_binding_uses_nothing_of_the_core_but_its_contract() -> None:
-    parts = {"fmm_counts.h", "fmm_order.h", "fmm_sighting.h", "fmm_status.h"}
+    names = "counts order resizing sighting status"
+    parts = {f"fmm_{name}.h" for name in names.split()}
     contract = {"fmm.h", *parts}
     declared = "".join((CORE / name).read_text("utf-8") for name in contract)
     headers = {path.name for path in layers.files(CORE)}
