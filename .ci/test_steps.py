@@ -52,6 +52,8 @@ NOTHING_FOR_ASAN = {
     "tests/hazards/test_gevent.py": "greenlets copy stacks, which it takes for errors",
     "tests/hazards/test_opening.py": "tests/c/test_file_race.c under sanitizers",
     "tests/hazards/test_other_clocks.py": "clocks of Python; ours are read in C",
+    "tests/tier": "a tier in Python, beside a server of others",
+    "tests/web": "a page in Python and JavaScript, in a browser of others",
     "tests/parity/test_parity_hit_rates.py": "what stays: tests/c/test_evict.c",
     "tests/unit/test_advice.py": "what stays: tests/c/test_grow.c, test_stats.c",
     "tests/unit/test_argument_keys.py": "spellings in Python",

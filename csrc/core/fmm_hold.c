@@ -46,13 +46,9 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
                   uint32_t page, struct fmm_hold *hold_out)
 {
     struct fmm_lock_result result;
-    if (FMM_UNLIKELY(cache->client.read_only)) {
-        return FMM_ERR_READ_ONLY;
-    }
-    /* First: what a child has lost reads as retired from then on. */
     hold_out->owner = fmm_client_owner(&cache->client);
-    if (FMM_UNLIKELY(fmm_file_retired(cache))) {
-        return FMM_RETIRED;
+    if (FMM_UNLIKELY(hold_out->owner == 0)) {
+        return fmm_client_refusal(&cache->client);
     }
     if (page >= cache->geometry.num_pages) {
         return FMM_ERR_ARGUMENT;
@@ -63,8 +59,8 @@ fmm_hold_take_raw(struct fmm_cache *cache, const struct fmm_call *call,
     enum fmm_status status =
         fmm_lock_take(&control->lock, hold_out->owner, &cache->client,
                       call->wait_ms, &result);
-    if (status != FMM_OK) {
-        return status;
+    if (FMM_UNLIKELY(status != FMM_OK)) {
+        return fmm_file_retired(cache) ? FMM_RETIRED : status;
     }
     /* Whoever replaces the file sets the mark before it gives the pages back:
      * what is stored from now on is stored in a file that counts. */

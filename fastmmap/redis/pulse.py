@@ -8,7 +8,7 @@ moment says which boot it belongs to.
 import os
 import time
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final
 
 from fastmmap.keyspace import Keyspace
@@ -22,7 +22,6 @@ _CLOCK_ID_FILES: Final = "/proc/sys/kernel/random/boot_id", "/proc/self/ns/time"
 moment = partial(time.clock_gettime, _CLOCK)
 
 
-@lru_cache(maxsize=1)
 def _clock_id() -> str:
     """Return what tells this clock from that of another boot or time namespace."""
     boot, space = "", ""
@@ -44,16 +43,17 @@ class Pulse:
     def __init__(self, space: Keyspace, max_lag: float) -> None:
         self._space = space
         self._max_lag = max_lag
+        self._clock = _clock_id()
 
     def beat(self, proven: float) -> None:
         """Say that all changes before a moment are known here."""
-        self._space.set(_KEY, f"{_clock_id()} {proven!r}", "never")
+        self._space.set(_KEY, f"{self._clock} {proven!r}", "never")
 
     def until(self) -> float:
         """Return the moment up to which the cache may be believed; 0.0: not at all."""
         text = self._space.get(_KEY)
         if isinstance(text, str):
             clock, _, proven = text.rpartition(" ")
-            if clock == _clock_id():
+            if clock == self._clock:
                 return float(proven) + self._max_lag
         return 0.0

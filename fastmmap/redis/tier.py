@@ -99,9 +99,9 @@ class RedisTier(Tier):
             ttl: Lifetime of an int that was not there; others keep theirs.
 
         Raises:
-            TypeError: The serializer writes an int so that no server can count.
-            Whatever the client raises of a value that is no int, and when the server
-            is away, whatever ``on_down`` says.
+            TypeError: The serializer writes an int in a way the server cannot count.
+            Exception: What the client raises for a value that is not an int. When the
+                server is away, the client's error is raised whatever ``on_down`` is.
         """
         self._require_counting()
         command = commands.increase(text_of(key), delta, initial, self._ttl(ttl))

@@ -55,6 +55,7 @@ class Pages:
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
         key = (secret or secrets.token_urlsafe()).encode()
         self._token = _digest(key) if write else ""
+        self._whole = page()
 
     def respond(self, request: Request) -> Response:
         """Answer a request, whatever it is; no exception comes out of it."""
@@ -99,9 +100,8 @@ class Pages:
 
     def _page(self, request: Request) -> Response:
         _require_method(request, "GET", "HEAD")
-        found = page()
-        body = found.with_token(self._token)
-        return response(200, "text/html; charset=utf-8", body, found.policy)
+        body = self._whole.with_token(self._token)
+        return response(200, "text/html; charset=utf-8", body, self._whole.policy)
 
     def _act(self, name: str, request: Request) -> dict[str, Any]:
         """Change something, if that is allowed, and asked for by the page itself."""

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -34,9 +33,8 @@ def _hash_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-@cache
 def page() -> Page:
-    """Return the page; it is put together once."""
+    """Put the page together."""
     style, script = _read(_STYLES), _read(_SCRIPTS)
     text = _read(("page.html",))
     text = text.replace("{{style}}", style).replace("{{script}}", script)

@@ -120,10 +120,8 @@ _FORKS = (
         (
             (
                 f"{_CORE}fmm_hold.c",
-                "    hold_out->owner = fmm_client_owner(&cache->client);\n"
-                "    if (FMM_UNLIKELY(fmm_file_retired(cache))) {\n",
-                "    hold_out->owner = fmm_client_owner(&cache->client);\n"
-                "    if (false) {\n",
+                "return fmm_file_retired(cache) ? FMM_RETIRED : status;",
+                "return status;",
             ),
             (
                 f"{_CORE}fmm_hold.c",

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from django.conf import settings
+from django import conf
 from django.core.checks import CheckMessage, Warning
 from django.utils.module_loading import import_string
 
@@ -23,7 +23,7 @@ _TEMPORARY = {"/tmp", "/var/tmp", tempfile.gettempdir()}
 
 def locations() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the alias, the path and the options of each cache of ours."""
-    for alias, params in settings.CACHES.items():
+    for alias, params in conf.settings.CACHES.items():
         try:
             backend = import_string(params["BACKEND"])
         except (ImportError, KeyError):  # which is for Django to tell
