@@ -197,7 +197,7 @@ def keep_storing(path: str) -> None:
 def test_rates_are_printed_line_by_line(
     cache: FastMmap, path: str, lines: Lines, name: str
 ) -> None:
-    more = ["--interval", "0.1", "--count", "2"]
+    more = ["--interval", "0.5", "--count", "2"]
     idle = [json.loads(line) for line in lines(name, path, "--json", *more)]
     assert [look["sets"] for look in idle] == [0, 0]
     with Scenario(keep_storing, path) as busy:

@@ -1,34 +1,19 @@
-"""A server, a cache in front of it, and waiting until that has heard of all."""
+"""A server, and tiers in front of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import tier_server
 from support import MakeCache
+from tier_support import LIMIT, MakeTier
 
 from fastmmap.redis import RedisTier
-from fastmmap.waiting import Patience, pause
-
-LIMIT = 20.0  # seconds
-MakeTier = Callable[..., RedisTier]
 
 if tier_server.PROGRAM is None:
     collect_ignore_glob = ["test_*.py"]
-
-
-def settle(tier: Any, client: Any = None) -> None:
-    """Wait until this host knows of all that has changed on the server by now."""
-    mark = tier._prefixes[0] + "settled"  # heard of after all before it
-    tier._values.set(mark, 1)
-    (client or tier._client).set(mark, 1, px=60_000)
-    with Patience(LIMIT) as patience:
-        while mark in tier._values:
-            delay = patience.delay()
-            assert delay is not None, "the listener is not heard"
-            pause(delay)
 
 
 @pytest.fixture(scope="session")

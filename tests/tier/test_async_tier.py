@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import tier_server
-from conftest import LIMIT, settle
 from support import MakeCache
+from tier_support import LIMIT, settle
 
 from fastmmap.redis import AsyncRedisTier, RedisTier
 

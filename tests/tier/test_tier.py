@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import MakeTier, settle
 from support import MakeCache
+from tier_support import MakeTier, settle
 
 from fastmmap.redis import RedisTier
 

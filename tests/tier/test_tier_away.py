@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import tier_server
-from conftest import LIMIT, MakeTier, settle
 from support import MakeCache, Scenario, say
+from tier_support import LIMIT, MakeTier, settle
 
 from fastmmap import FastMmap
 from fastmmap.redis import RedisTier

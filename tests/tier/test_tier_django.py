@@ -8,11 +8,11 @@ from typing import Any
 import django
 import pytest
 import tier_server
-from conftest import LIMIT, settle
 from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from tier_support import LIMIT, settle
 
 from fastmmap.contrib import django_tiered
 

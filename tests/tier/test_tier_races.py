@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import MakeTier, settle
+from tier_support import MakeTier, settle
 
 from fastmmap.redis import RedisTier, pulse
 from fastmmap.redis.commands import Command
@@ -206,7 +206,7 @@ def test_nothing_is_believed_when_the_pulse_is_too_old(
 
 def test_a_pulse_of_another_boot_is_none(tier: RedisTier, monkeypatch: Any) -> None:
     assert tier.live
-    monkeypatch.setattr(pulse, "_clock_id", lambda: "another")
+    monkeypatch.setattr(tier._pulse, "_clock", "another")
     assert tier._pulse.until() == 0.0
 
 

@@ -189,7 +189,7 @@ def test_a_refused_store_leaves_no_parts(cache: FastMmap) -> None:
 
 def test_incr_of_a_large_value_is_a_type_error(cache: FastMmap) -> None:
     cache["key"] = LARGE
-    with pytest.raises(TypeError, match="no int"):
+    with pytest.raises(TypeError, match="not an int"):
         cache.incr("key")
     assert cache["key"] == LARGE
 

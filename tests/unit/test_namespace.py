@@ -292,7 +292,7 @@ def test_it_shows_what_it_is(cache: FastMmap, path: str) -> None:
 
 def test_it_has_none_of_the_calls_about_the_whole_file(cache: FastMmap) -> None:
     space = cache.namespace("n")
-    for name in ("close", "purge", "empty", "stats", "check", "get_statistics"):
+    for name in ("close", "purge", "empty", "check", "resize", "get_statistics"):
         assert not hasattr(space, name)
 
 
