@@ -89,10 +89,8 @@ parts_run_held(struct section *section, struct parts_job *large)
     uint64_t deadline = fmm_monotonic_ms() + HELD_WAIT_MS;
     large->split.guard = &section->guard;
     large->op.call.wait_ms = 0;
-    enum fmm_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = parts_run(cache, &large->op);
-    Py_END_ALLOW_THREADS
+    /* With the GIL: threads that hold a page each do not meet while they copy. */
+    enum fmm_status status = parts_run(cache, &large->op);
     while (status == FMM_BUSY) {
         /* Our own page is reached by its guard: then the directory is busy. */
         bool is_page = large->split.page != section->guard.page;
