@@ -29,6 +29,7 @@ QUESTIONS = (
     "fits",
     "web",
     "hitratio",
+    "kept",
 )
 
 

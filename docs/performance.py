@@ -135,6 +135,22 @@ def fits(results: Results) -> Rows:
     return [["value", *heads], *rows]
 
 
+def kept(results: Results) -> Rows:
+    """Return hit ratios of each workload beside those of LRU, in per cent."""
+    rows = [
+        [
+            family,
+            name,
+            f"{100 * found['hits']:.1f}",
+            f"{100 * found['lru']:.1f}",
+            f"{100 * (found['hits'] - found['lru']):+.1f}",
+        ]
+        for family, workloads in results["results"].items()
+        for name, found in workloads.items()
+    ]
+    return [["family", "workload", ENGINE, "LRU", "points"], *rows]
+
+
 def growth(results: Results) -> Rows:
     """Return nanoseconds by the number of entries."""
     heads = ["entries", "call", ENGINE, "dict", "ratio"]
@@ -282,4 +298,5 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "hitratio": (("hitratio",), hitratio("hits")),
     "byte-hitratio": (("hitratio",), hitratio("byte_hits")),
     "space": (("hitratio",), space),
+    "kept": (("kept",), kept),
 }
