@@ -30,6 +30,7 @@ QUESTIONS = (
     "frames",
     "web",
     "hitratio",
+    "kept",
 )
 
 

@@ -17,6 +17,7 @@ from runner import PUBLISHED, ROOT, Figures
 
 PLOTS = ROOT / "docs" / "plots"
 ENGINE = "fastmmap"
+TALL = ("hitratio", "kept")
 GREY, OURS = "#9aa5b1", "#c0392b"
 SIZES = ("16", "64", "256", "1024", "4096", "16384", "65536", "262144")
 
@@ -145,6 +146,20 @@ def hitratio(axes: Axes, results: Figures) -> None:
     axes.legend(fontsize=7)
 
 
+def kept(axes: Axes, results: Figures) -> None:
+    """Show points of hit ratio above exact LRU of each workload."""
+    points = [
+        (f"{family}: {name}", 100 * (found["hits"] - found["lru"]))
+        for family, workloads in results["results"].items()
+        for name, found in workloads.items()
+    ]
+    axes.barh([name for name, _ in points], [n for _, n in points], color=OURS)
+    axes.axvline(0, color=GREY)
+    axes.tick_params(axis="y", labelsize=6)
+    axes.invert_yaxis()
+    axes.set(xlabel="points of hit ratio above exact LRU")
+
+
 PLOTTED: dict[str, Callable[[Axes, Figures], None]] = {
     "basic": basic,
     "sizes": sizes,
@@ -155,12 +170,13 @@ PLOTTED: dict[str, Callable[[Axes, Figures], None]] = {
     "memory": memory,
     "web": web,
     "hitratio": hitratio,
+    "kept": kept,
 }
 
 
 def draw(question: str, results: Figures) -> Figure:
     """Return the plot of a question."""
-    figure = Figure(figsize=(7, 8 if question == "hitratio" else 4.2))
+    figure = Figure(figsize=(7, 8 if question in TALL else 4.2))
     axes = figure.subplots()
     if results:
         PLOTTED[question](axes, results)

@@ -170,6 +170,22 @@ def cells(figures: Results, digits: int) -> list[str]:
     return [f"{figures[call][MEDIAN]:,.{digits}f}" for call in ("set", "get")]
 
 
+def kept(results: Results) -> Rows:
+    """Return hit ratios of each workload beside those of LRU, in per cent."""
+    rows = [
+        [
+            family,
+            name,
+            f"{100 * found['hits']:.1f}",
+            f"{100 * found['lru']:.1f}",
+            f"{100 * (found['hits'] - found['lru']):+.1f}",
+        ]
+        for family, workloads in results["results"].items()
+        for name, found in workloads.items()
+    ]
+    return [["family", "workload", ENGINE, "LRU", "points"], *rows]
+
+
 def growth(results: Results) -> Rows:
     """Return nanoseconds by the number of entries."""
     heads = ["entries", "call", ENGINE, "dict", "ratio"]
@@ -321,4 +337,5 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "hitratio": (("hitratio",), hitratio("hits")),
     "byte-hitratio": (("hitratio",), hitratio("byte_hits")),
     "space": (("hitratio",), space),
+    "kept": (("kept",), kept),
 }
