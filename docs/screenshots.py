@@ -17,10 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "web")]
 
-import browser  # noqa: E402
+import browser  # noqa: E402  # of tests/web, which the path leads to
 
-from fastmmap import FastMmap  # noqa: E402
-from fastmmap.web.server import LocalServer  # noqa: E402
+from fastmmap import FastMmap  # noqa: E402  # that of this checkout
+from fastmmap.web.server import LocalServer  # noqa: E402  # the same
 
 FIGURES = ROOT / "docs" / "figures"
 SECONDS = 35

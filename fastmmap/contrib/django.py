@@ -88,6 +88,17 @@ class Keys(BaseCache):
         """Whether a subclass has a say in what keys are valid."""
         return type(self).validate_key is not BaseCache.validate_key
 
+    def _lifetime(self, timeout: Timeout) -> Lifetime:
+        """Return what this library calls a timeout of Django."""
+        chosen: Any = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        if chosen is None:
+            return "never"
+        return "now" if chosen <= 0 else chosen
+
+    def _keys(self, keys: Iterable[str], version: Optional[int]) -> dict[Any, str]:
+        """Return the keys as they are stored, each with the key it is made of."""
+        return {self.make_and_validate_key(key, version): key for key in keys}
+
 
 def _is_portable(made: str) -> bool:
     """Tell at a glance that Django has nothing to say of a key; of others it may."""
@@ -215,17 +226,6 @@ class FastMmapCache(_AsyncMethods):
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
         self._opening = Opening(location, **_options_of(params))
-
-    def _lifetime(self, timeout: Timeout) -> Lifetime:
-        """Return what `FastMmap` calls a timeout of Django."""
-        chosen: Any = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        if chosen is None:
-            return "never"
-        return "now" if chosen <= 0 else chosen
-
-    def _keys(self, keys: Iterable[str], version: Optional[int]) -> dict[Any, str]:
-        """Return the keys of the file, each with the key it is made of."""
-        return {self.make_and_validate_key(key, version): key for key in keys}
 
     def add(
         self,

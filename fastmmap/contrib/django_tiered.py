@@ -24,7 +24,6 @@ from django.core.exceptions import ImproperlyConfigured
 from fastmmap.contrib.django import Keys, Timeout
 from fastmmap.contrib.shared import shared_cache
 from fastmmap.redis.tier import RedisTier
-from fastmmap.types import Lifetime
 
 _OF_TIER: Final = ("max_lag", "on_down", "retry_after", "listen", "prefixes")
 _MISSING: Final = object()
@@ -88,17 +87,6 @@ class TieredCache(Keys):
         plain = self.key_func is default_key_func
         options.setdefault("prefixes", (f"{self.key_prefix}:" if plain else "",))
         self._location, self._options = location, options
-
-    def _lifetime(self, timeout: Timeout) -> Lifetime:
-        """Return what `RedisTier` calls a timeout of Django."""
-        chosen: Any = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        if chosen is None:
-            return "never"
-        return "now" if chosen <= 0 else chosen
-
-    def _keys(self, keys: Iterable[str], version: Optional[int]) -> dict[Any, str]:
-        """Return the keys of the server, each with the key it is made of."""
-        return {self.make_and_validate_key(key, version): key for key in keys}
 
     def add(
         self,

@@ -32,8 +32,8 @@ def memoized(
         def invalidate(*args: Any, **kwargs: Any) -> Any:
             return tier.delete(cache_key(*args, **kwargs))
 
-        wrapper.cache_key = cache_key  # type: ignore[attr-defined]
-        wrapper.invalidate = invalidate  # type: ignore[attr-defined]
+        wrapper.cache_key = cache_key  # type: ignore[attr-defined]  # of a function
+        wrapper.invalidate = invalidate  # type: ignore[attr-defined]  # the same
         return wrapper
 
     return decorate

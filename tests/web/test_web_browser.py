@@ -239,6 +239,7 @@ def test_who_has_a_lock_is_told(page_of: Callable[..., Page], cache: FastMmap) -
         page.until(lambda: "locked by" in page.text("#holder"))
     page.find("#lock button").click()
     page.until(lambda: "nobody" in page.text("#holder"))
+    assert "locked by" not in page.text("#holder")
 
 
 def test_one_of_several_caches_is_chosen(
