@@ -16,10 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fmm_clock.h"
 #include "fmm_compiler.h"
 #include "fmm_counts.h"
 #include "fmm_order.h"
+#include "fmm_report.h"
 #include "fmm_resizing.h"
+#include "fmm_scanning.h"
 #include "fmm_sighting.h"
 #include "fmm_status.h"
 
@@ -579,54 +582,3 @@ enum fmm_status fmm_drop_page(struct fmm_cache *cache,
                               const struct fmm_call *call, uint32_t page,
                               enum fmm_drop what, bool keep_dirty,
                               uint64_t *dropped);
-
-/* One page, copied: records to be read by fmm_scan_next(). */
-struct fmm_scan {
-    unsigned char *buffer; /* the caller's */
-    size_t capacity;
-    size_t used;    /* bytes filled; on FMM_TOO_SMALL: bytes needed */
-    size_t cursor;  /* of fmm_scan_next() */
-    bool values;    /* copy values too */
-    uint64_t scope; /* the namespace whose keys are wanted; 0: of none */
-    /* In the place of that, what groups there are: of each value that can be
-     * seen if its namespace can, in the place of its key, the scope, u64, and the
-     * tags, struct fmm_tag each; of each name of a group, under an internal key,
-     * that key, and the value, see docs/format. */
-    bool groups;
-};
-enum fmm_status fmm_scan_page(struct fmm_cache *cache,
-                              const struct fmm_call *call, uint32_t page,
-                              struct fmm_scan *scan);
-/* The next record, or false at the end. Pointers lead into the buffer. */
-bool fmm_scan_next(struct fmm_scan *scan, struct fmm_meta *meta_out,
-                   const void **key_out, const void **value_out);
-
-/* What fmm_check_page() found in one page. */
-struct fmm_page_report {
-    uint64_t entries, live_bytes, dead_bytes;
-    uint64_t internal;   /* of the entries those of internal keys */
-    uint32_t used_slots; /* sound or not */
-    uint32_t bad_slots;  /* slots that name no sound entry */
-    bool bad_rings;      /* a ring whose chain of entries is broken */
-    bool miscounted;     /* advisory counters that are off: harmless */
-    char text[96];       /* the first finding, or "" */
-};
-/* Walk a page under its lock. With `repair`, clear bad slots and empty the
- * page when a ring is broken; else change nothing but the counters of a page
- * whose holder died. */
-enum fmm_status fmm_check_page(struct fmm_cache *cache,
-                               const struct fmm_call *call, uint32_t page,
-                               bool repair, struct fmm_page_report *report);
-
-/* -------------------------------------------------------------- clocks */
-
-/* Milliseconds since 1970 from the coarse clock (1-4 ms steps). */
-uint64_t fmm_now_ms(void);
-/* Nanoseconds since 1970, exactly. */
-uint64_t fmm_now_ns(void);
-/* Milliseconds of a clock that never jumps, for deadlines. Not for what is
- * stored: containers may have others. */
-uint64_t fmm_monotonic_ms(void);
-uint64_t fmm_monotonic_ns(void);
-/* Grows by one in each fork()ed child: tells a process from its parent. */
-uint64_t fmm_forks(void);

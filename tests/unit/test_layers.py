@@ -92,7 +92,7 @@ def test_only_the_platform_includes_system_headers() -> None:
 
 
 def test_binding_uses_nothing_of_the_core_but_its_contract() -> None:
-    names = "counts order resizing sighting status"
+    names = "clock counts order report resizing scanning sighting status"
     parts = {f"fmm_{name}.h" for name in names.split()}
     contract = {"fmm.h", *parts}
     declared = "".join((CORE / name).read_text("utf-8") for name in contract)
