@@ -69,6 +69,7 @@ def late_pulse() -> None:
     confirm = Listener._confirm
 
     def late(self: Listener, asked: float) -> None:
+        time.sleep(0.01)  # it is short otherwise
         confirm(self, moment())
 
     Listener._confirm = late  # type: ignore[method-assign]
