@@ -193,6 +193,8 @@ fmm_create_map(struct fmm_opening *o, int fd)
     cache->client.path = o->path;
     cache->client.device = o->stat.device;
     cache->client.inode = o->stat.inode;
+    cache->gives_back = o->header.sparse == 1 && !read_only &&
+                        fmm_filesystem_of(fd) == FMM_FILESYSTEM_MEMORY;
     if (o->options->sigbus_guard) {
         cache->trapped = fmm_map_trap(base, cache->geometry.file_size);
         if (!cache->trapped) {

@@ -42,6 +42,7 @@ fmm_header_make(const struct fmm_options *options,
     copy_name(out->compressor, options->compressor);
     bool random = fmm_process_random(out->seed, sizeof(out->seed));
     out->checksum = checksum(out);
+    out->sparse = options->sparse ? 1 : 0;
     return random;
 }
 
