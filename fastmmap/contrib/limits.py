@@ -89,6 +89,11 @@ class _Counters:
         """What may go wrong."""
         return _ERRORS
 
+    @property
+    def storage(self) -> Any:
+        """The cache that they are in: ``flask limiter config`` shows it."""
+        return self._cache
+
     def _incr(self, key: str, expiry: float, amount: int) -> int:
         return self._cache.incr(f"{_PREFIX}f:{key}", amount, expire_time=expiry)
 

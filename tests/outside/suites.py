@@ -16,6 +16,8 @@ Pythons = tuple[tuple[int, int], tuple[int, int]]
 
 DICT = "puts a dict in the place of the store"
 OTHER_BACKEND = "asks for another backend by name"
+NO_SERVER = "asks for a cache whose server is away; ours has none"
+REDIS = "counts in Redis"
 CULLING = "culls at MAX_ENTRIES, which our backend refuses: its size is in bytes"
 
 
@@ -62,6 +64,30 @@ def django(version: str, pythons: Pythons) -> Suite:
             "test_zero_cull": CULLING,
             "test_cull_delete_when_store_empty": CULLING,
         },
+    )
+
+
+def of_app(
+    package: str,
+    needs: tuple[str, ...],
+    files: dict[str, str],
+    settings: str,
+    label: str,
+    deselected: dict[str, str] | None = None,
+) -> Suite:
+    """Return the tests of an application for Django, with its settings and label."""
+    return Suite(
+        name=package.partition("==")[0],
+        sdist=package,
+        needs=(package, "Django==5.2.19", *needs),
+        folder=".",
+        files=files,
+        command=(
+            *("-m", "django", "test", "--pythonpath", ".", "--parallel", "1"),
+            *("--settings", settings, label),
+        ),
+        pythons=((3, 10), (3, 14)),
+        deselected=deselected or {},
     )
 
 
@@ -141,5 +167,66 @@ SUITES = (
         ),
         ours=("requests_cache_tests.py", "tests/integration/test_fastmmap.py"),
         variables={"USE_PYTEST_HTTPBIN": "true"},
+    ),
+    # slowapi ships no tests: see tests/contrib/test_limited_apps.py.
+    of_pytest(
+        "limits==5.8.0",
+        needs=(
+            *("pytest-asyncio==0.26.0", "flaky==3.8.1", "pytest-lazy-fixtures==1.4.1"),
+            *("lovely-pytest-docker==1.0.0", "pytest-benchmark==5.3.1"),
+            *("pymemcache==4.0.0", "pymongo==4.20.1", "valkey==6.2.0"),
+        ),
+        ours=("limits_tests.py", "tests/test_fastmmap.py"),
+    ),
+    of_pytest(
+        "Flask-Limiter==4.1.1",
+        needs=(
+            *("limits==5.8.0", "flask-restful==0.3.10", "flask-restx==1.3.2"),
+            *("asgiref==3.9.1", "hiro==1.1.1", "pytest-check==3.0.3"),
+            *("pytest-mock==3.14.1", "lovely-pytest-docker==1.0.0"),
+            *("pymemcache==4.0.0", "pymongo==4.20.1"),
+        ),
+        ours=("flask_limiter_tests.py", "tests/test_fastmmap.py"),
+        deselected=dict.fromkeys(
+            (
+                *("test_clear_limits", "test_constructor_arguments_over_config"),
+                *("test_reset_unsupported", "test_fallback_to_memory"),
+                "test_fallback_to_memory_config",
+                "test_fallback_to_memory_backoff_check",
+                "test_fallback_to_memory_with_global_override",
+                *("test_custom_key_prefix", "test_custom_key_prefix_with_headers"),
+                "test_redis_request_slower_than_fixed_window",
+                "test_redis_request_slower_than_moving_window",
+            ),
+            REDIS,
+        ),
+        variables={"COLUMNS": "200"},  # a path of ours takes its room
+    ),
+    of_app(
+        "django-ratelimit==4.1.0",
+        needs=(),
+        files={
+            "ratelimit_settings.py": "ratelimit_settings.py",
+            "ratelimit_tests.py": "ratelimit_tests.py",
+        },
+        settings="ratelimit_settings",
+        label="ratelimit_tests",
+        deselected=dict.fromkeys(
+            (
+                "test_limit_on_cache_connection_error",
+                "test_fail_open_setting",
+                "test_is_ratelimited_cache_connection_error_without_increment",
+                "test_is_ratelimited_cache_connection_error_with_increment",
+                "test_is_ratelimited_cache_connection_error_with_increment_redis",
+            ),
+            NO_SERVER,
+        ),
+    ),
+    of_app(
+        "django-axes==8.3.1",
+        needs=("django-ipware==7.0.1",),
+        files={"axes_settings.py": "tests/fastmmap_settings.py"},
+        settings="tests.fastmmap_settings",
+        label="tests",
     ),
 )

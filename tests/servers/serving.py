@@ -38,9 +38,10 @@ class Kind(NamedTuple):
         return self._replace(command=(*self.command, *options))
 
 
-def gunicorn(name: str, *options: str) -> Kind:
-    """Return gunicorn with workers of a class."""
-    program = "application:asgi" if "Uvicorn" in options[0] else "application:wsgi"
+def gunicorn(name: str, *options: str, program: str = "") -> Kind:
+    """Return gunicorn with workers of a class, for a program or the usual one."""
+    usual = "application:asgi" if "Uvicorn" in options[0] else "application:wsgi"
+    program = program or usual
     command = (sys.executable, "-m", "gunicorn", program, "--pythonpath", str(HERE))
     settings = ("--bind", "unix:socket", "--workers", str(WORKERS))
     quiet = ("--no-control-socket", "--graceful-timeout", "10")
