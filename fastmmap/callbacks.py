@@ -23,14 +23,33 @@ def log_stale(key: Any, path: str, error: BaseException) -> None:
     )
 
 
-def log_refusal(key: Any, cache: Any, value: Any) -> None:
+def log_refusal(key: Any, cache: Any, value: Any, more: str = "") -> None:
     """Log that a value was not stored in a cache, which has no room for it."""
     _logger.warning(
-        "the value of key %r is too large for %s: not stored; %s",
+        "the value of key %r is too large for %s: not stored; %s%s",
         key,
         cache.share_file,
         sizes.explain_refusal(cache, value),
+        more,
     )
+
+
+class Refusals:
+    """Logs the first result of a function that is too large, once in a process.
+
+    Each further call would say the same: it computes again, as if there were no cache.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._more = f". This is not logged again for {name}"
+        self._told = False
+
+    def __call__(self, key: Any, cache: Any, value: Any) -> None:
+        """Log it, unless that was done."""
+        if self._told:
+            return
+        self._told = sizes.exceeds(cache, value)
+        log_refusal(key, cache, value, self._more if self._told else "")
 
 
 def log_orphan(path: str) -> None:

@@ -216,6 +216,11 @@ class _Function(NamedTuple):
     plan: Plan
     compute: Callable[..., Any]
     counts: _core.Counts
+    refused: callbacks.Refusals
+
+    def lease(self, key: Key) -> Lease:
+        """Return what computes the result of a call."""
+        return Lease(self.plan.cache, key, self.plan.terms, self.refused)
 
 
 def _approach(function: _Function, lease: Lease, stored: Any) -> Optional[Found]:
@@ -232,8 +237,8 @@ def _approach(function: _Function, lease: Lease, stored: Any) -> Optional[Found]
 
 def _call(function: _Function, key: Key, stored: Any, args: Any, kwargs: Any) -> Any:
     """Compute a result, or wait for another who does."""
-    plan, counts = function.plan, function.counts
-    lease = Lease(plan.cache, key, plan.terms)
+    counts = function.counts
+    lease = function.lease(key)
     try:
         with lease:
             found = _approach(function, lease, stored)
@@ -250,7 +255,7 @@ def _call(function: _Function, key: Key, stored: Any, args: Any, kwargs: Any) ->
 def _compute(
     function: _Function, lease: Lease, stored: Any, args: Any, kwargs: Any
 ) -> Any:
-    plan, func, _ = function
+    plan, func = function.plan, function.compute
     clock = _Clock()
     try:
         lease.read_tags(plan.tags_of(args, kwargs))
@@ -285,8 +290,8 @@ async def _call_async(
     function: _Function, key: Key, stored: Any, args: Any, kwargs: Any
 ) -> Any:
     """Do the same, and block nobody."""
-    plan, counts = function.plan, function.counts
-    lease = Lease(plan.cache, key, plan.terms)
+    counts = function.counts
+    lease = function.lease(key)
     try:
         with lease:
             found = await _approach_async(function, lease, stored)
@@ -303,7 +308,7 @@ async def _call_async(
 async def _compute_async(
     function: _Function, lease: Lease, stored: Any, args: Any, kwargs: Any
 ) -> Any:
-    plan, func, _ = function
+    plan, func = function.plan, function.compute
     clock = _Clock()
     try:
         tags = plan.tags_of(args, kwargs)
@@ -369,7 +374,7 @@ def _ignored_by(key_of: Callable[..., Key]) -> Optional[int]:
 
 def _wrapper_of(function: _Function, key_of: Callable[..., Key]) -> Callable[..., Any]:
     """Return the function that looks first: a coroutine function for such a one."""
-    plan, func, counts = function
+    plan, func, counts, _ = function
     made = plan.cache, counts, key_of
     ignored = _ignored_by(key_of)
 
@@ -483,7 +488,8 @@ def decorator(plan: Plan, naming: Naming) -> Decorator:
         name = naming.name_for(plan.cache, func)
         key_of = naming.keys_for(func, name)
         own = plan._replace(group=f"fastmmap.memoize:{name}")
-        function = _Function(own, func, _core.Counts())
+        refused = callbacks.Refusals(name)
+        function = _Function(own, func, _core.Counts(), refused)
         wrapper = _wrapper_of(function, key_of)
         parameters = _parameters_of(plan, naming._replace(name=name))
         _add_methods(wrapper, function, key_of, parameters)

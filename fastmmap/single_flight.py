@@ -148,12 +148,19 @@ class Lease(crossing.Computation):
     """The right to compute the value of a key, while a block runs.
 
     It holds nothing at first; `approach` takes it. Without a token the value cannot
-    be stored, but the caller needs one.
+    be stored, but the caller needs one. `refused` is told of one without room.
     """
 
-    def __init__(self, cache: "Keyspace", key: Key, terms: Terms) -> None:
+    def __init__(
+        self,
+        cache: "Keyspace",
+        key: Key,
+        terms: Terms,
+        refused: Callable[[Key, "Keyspace", Any], None] = callbacks.log_refusal,
+    ) -> None:
         super().__init__(cache, key, terms.lease_ms)
         self._tags = b""
+        self._refused = refused
 
     def read_tags(self, tags: Iterable[Key]) -> None:
         """Read the tags that the value will have: before it is computed."""
@@ -183,7 +190,7 @@ class Lease(crossing.Computation):
             return
         if outcome == _core.LEASE_REFUSED and self.release():
             # The lease was there: what was missing is the room.
-            callbacks.log_refusal(self.key, self.cache, value)
+            self._refused(self.key, self.cache, value)
 
 
 #: What this context, a thread or a task, is computing just now, or what started it.

@@ -18,6 +18,12 @@ def size_of(value: object) -> Optional[int]:
         return None
 
 
+def exceeds(cache: Any, value: object) -> bool:
+    """Tell whether a value that a cache refused would not fit an empty one either."""
+    size = size_of(value)
+    return size is None or size >= NEAR * cache._root._info()["max_value"]
+
+
 def explain_refusal(cache: Any, value: object) -> str:
     """Return why a cache did not store a value, and which option is to be another."""
     size, limit = size_of(value), cache._root._info()["max_value"]

@@ -68,12 +68,24 @@ def a_little_further(forward):
     def called(timeline, amount):
         if not isinstance(amount, datetime.timedelta):
             amount = datetime.timedelta(seconds=amount)
-        return forward(timeline, amount + datetime.timedelta(milliseconds=20))
+        return forward(timeline, amount + datetime.timedelta(milliseconds=60))
+
+    return called
+
+
+def early_in_a_second(freeze):
+    """Return the method that stops their clock; not just before its second ends."""
+
+    def called(timeline):
+        freeze(timeline)
+        timeline.freeze_point = math.floor(timeline.freeze_point) + 0.1
+        return timeline
 
     return called
 
 
 hiro.Timeline.forward = a_little_further(hiro.Timeline.forward)
+hiro.Timeline.freeze = early_in_a_second(hiro.Timeline.freeze)
 
 
 @pytest.fixture(autouse=True)

@@ -67,6 +67,27 @@ def test_a_none_is_a_result(cache: FastMmap, calls: Calls) -> None:
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("options", [{}, {"early": 1.0, "expire_time": "1m"}])
+def test_results_that_are_too_large_are_logged_once_per_function(
+    one_page: FastMmap, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
+    @one_page.memoize(**options)
+    def large(x: int) -> bytes:
+        return b"x" * 100_000
+
+    @one_page.memoize(**options)
+    async def large_too(x: int) -> bytes:
+        return b"x" * 100_000
+
+    for number in (1, 1, 2):
+        assert len(large(number)) == len(asyncio.run(large_too(number))) == 100_000
+    limit = one_page._info()["max_value"]
+    terms = f"key and value take at most {limit:,} here: raise cache_size. "
+    for name in ("large", "large_too"):
+        assert caplog.text.count(f"<locals>.{name}\n") == 1
+    assert caplog.text.count("about 100,0") == caplog.text.count(terms) == 2
+
+
 def test_the_function_looks_like_itself(cache: FastMmap) -> None:
     def original(a: int, b: str = "x", *, c: float) -> bytes:
         """Explain itself."""
