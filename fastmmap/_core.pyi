@@ -333,6 +333,7 @@ class Counts:
 
 @final
 class Memoized:
+    watch: Optional[Callable[[Any], None]]
     def __init__(
         self,
         cache: Keyspace,

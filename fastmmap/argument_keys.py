@@ -239,7 +239,7 @@ class ArgumentKeys:
         typed: bool,
         version: Union[str, int, None] = None,
     ) -> None:
-        self._name = _versioned(name, version, func)
+        self.name = _versioned(name, version, func)
         self._signature = inspect.signature(func)
         self._ignored = self._check_ignored(ignore)
         self._spell = Speller(typed).spell
@@ -247,6 +247,8 @@ class ArgumentKeys:
         simple = all(one.kind in _POSITIONAL for one in parameters)
         self._plain = tuple(self._signature.parameters) if simple else ()
         self.ignored_bits = self._find_ignored_bits()
+        first = next(iter(self._signature.parameters), None)
+        self.ignores_self = first == "self" and first in self._ignored
 
     def _check_ignored(self, ignore: Iterable[str]) -> frozenset[str]:
         names = frozenset([ignore] if isinstance(ignore, str) else ignore)
@@ -255,7 +257,7 @@ class ArgumentKeys:
         unknown = sorted(names - set(parameters))
         if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
             raise ValueError(
-                f"ignore names {', '.join(map(repr, unknown))}: {self._name} takes "
+                f"ignore names {', '.join(map(repr, unknown))}: {self.name} takes "
                 f"{self._signature}"
             )
         return names
@@ -286,7 +288,7 @@ class ArgumentKeys:
             parts = [f"{name}={self._spell(value)}" for name, value in counted]
         except (Unstable, RecursionError):
             raise self._refusal(counted) from None
-        return _shortened(self._name, f"{self._name}({', '.join(parts)})")
+        return _shortened(self.name, f"{self.name}({', '.join(parts)})")
 
     def _arguments(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -315,7 +317,7 @@ class ArgumentKeys:
 
     def _refuse(self, name: str, what: str) -> TypeError:
         return TypeError(
-            f"{self._name}: argument {name!r} {what}: it has no key that is the same "
+            f"{self.name}: argument {name!r} {what}: it has no key that is the same "
             f"in every process; give key= or ignore=({name!r},), or use "
             "register_argument()"
         )

@@ -108,7 +108,7 @@ class FastMmap(_core.Cache, Keyspace):
     Callbacks:
         context: First argument of each callback.
         read_cb: ``read_cb(context, key)`` returns the value of a missing key, or
-            ``None``.
+            ``None``; or a `Store` of it, with its lifetime.
         write_cb: ``write_cb(context, key, value, expire_on)`` stores a value
             elsewhere.
         delete_cb: ``delete_cb(context, key)`` deletes it there.

@@ -24,6 +24,7 @@ from fastmmap import (
     callbacks,
     definitions,
     durations,
+    instances,
     kept_errors,
     single_flight,
     unreadable,
@@ -382,6 +383,7 @@ def _wrapper_of(function: _Function, key_of: Callable[..., Key]) -> Callable[...
         memoized = _core.Memoized(
             *made, _Unsettled, ABSENT, _WAIT, ignored, share=plan.share
         )
+        instances.watch(memoized, key_of)
         look_up = memoized.call_packed
 
         @functools.wraps(func)
@@ -395,6 +397,7 @@ def _wrapper_of(function: _Function, key_of: Callable[..., Key]) -> Callable[...
 
     settle = functools.partial(_settle, function)
     memoized = _core.Memoized(*made, settle, ABSENT, None, ignored, share=plan.share)
+    instances.watch(memoized, key_of)
     return functools.wraps(func)(memoized)
 
 

@@ -48,7 +48,8 @@ class Store(NamedTuple):
     """What a ``get_and_set`` function returns to say how to store its value.
 
     ``expire_time`` and ``expire_on`` are those of ``FastMmap.set``; when both
-    are ``None`` the entry keeps the expiry it has.
+    are ``None`` the entry keeps the expiry it has. ``read_cb`` may return one, too,
+    without a ``modseq``; there is no expiry to be kept then.
     """
 
     value: Any

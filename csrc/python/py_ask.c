@@ -12,25 +12,59 @@
 /* What read_cb gave, on its way into the cache. */
 struct answer {
     PyObject *key;
-    PyObject *value; /* None for "no such thing" */
+    PyObject *value; /* owned; None for "no such thing" */
+    PyObject *said;  /* owned; what read_cb returned, which has what follows */
+    struct expiry_args expiry;
     struct encoded encoded;
     struct store_op store;
 };
 
-static PyObject *
-call_read(struct cache_object *self, PyObject *key)
+/* Read what read_cb returned: a Store, or a value; NULL is an exception.
+ * Returns 0, or -1 with an exception. */
+static int
+take_said(const struct cache_object *self, struct answer *answer,
+          PyObject *said)
 {
-    PyObject *const args[] = {callback_context(self), key};
-    return self->read_cb != NULL ? call_kept(self->read_cb, args, 2)
-                                 : Py_NewRef(Py_None); /* taken away by now */
+    answer->said = said;
+    answer->value = said;
+    answer->expiry = (struct expiry_args){NULL, NULL};
+    if (said != NULL &&
+        PyObject_TypeCheck(said, (PyTypeObject *)self->state->store)) {
+        answer->value = NULL;
+        if (!PyTuple_Check(said) || PyTuple_GET_SIZE(said) != 4 ||
+            PyTuple_GET_ITEM(said, 3) != Py_None) {
+            PyErr_SetString(PyExc_TypeError,
+                            "read_cb returned a malformed Store: expected "
+                            "Store(value, expire_time, expire_on)");
+            Py_CLEAR(answer->said);
+            return -1;
+        }
+        answer->value = PyTuple_GET_ITEM(said, 0);
+        answer->expiry.time = PyTuple_GET_ITEM(said, 1);
+        answer->expiry.on = PyTuple_GET_ITEM(said, 2);
+    }
+    Py_XINCREF(answer->value);
+    return answer->value != NULL ? 0 : -1;
 }
 
-static PyObject *
-call_read_inside(struct cache_object *self, PyObject *key)
+static int
+call_read(struct cache_object *self, struct answer *answer)
 {
-    PyObject *const args[] = {callback_context(self), key};
-    return self->read_cb != NULL ? callback_call(self, self->read_cb, args, 2)
-                                 : Py_NewRef(Py_None);
+    PyObject *const args[] = {callback_context(self), answer->key};
+    return take_said(self, answer,
+                     self->read_cb != NULL
+                         ? call_kept(self->read_cb, args, 2)
+                         : Py_NewRef(Py_None)); /* taken away by now */
+}
+
+static int
+call_read_inside(struct cache_object *self, struct answer *answer)
+{
+    PyObject *const args[] = {callback_context(self), answer->key};
+    return take_said(self, answer,
+                     self->read_cb != NULL
+                         ? callback_call(self, self->read_cb, args, 2)
+                         : Py_NewRef(Py_None));
 }
 
 /* Begin the store of an answer. Returns 1 when there is something to store,
@@ -39,7 +73,6 @@ static int
 prepare_answer(struct cache_object *self, struct answer *answer)
 {
     struct store_op *store = &answer->store;
-    const struct expiry_args none = {NULL, NULL};
     answer->encoded.backing = NULL;
     if (answer->value == Py_None && !self->cache_not_found) {
         return 0;
@@ -53,8 +86,8 @@ prepare_answer(struct cache_object *self, struct answer *answer)
     store->store = (struct fmm_store_options){.mode = FMM_STORE_SET};
     store->value = &answer->encoded.value;
     store->op.call.now_ms = op_now(self); /* read_cb may have taken long */
-    if (expiry_resolve(self, &none, store->op.call.now_ms, self->expire_ms,
-                       &store->store.expire_at) < 0) {
+    if (expiry_resolve(self, &answer->expiry, store->op.call.now_ms,
+                       self->expire_ms, &store->store.expire_at) < 0) {
         return -1;
     }
     return 1;
@@ -65,6 +98,7 @@ static int
 finish_answer(struct answer *answer, int status, PyObject **value)
 {
     value_free(&answer->encoded);
+    Py_CLEAR(answer->said);
     if (status < 0) {
         Py_DECREF(answer->value);
         return -1;
@@ -82,8 +116,7 @@ static int
 read_held(struct cache_object *self, struct section *section,
           struct answer *answer, PyObject **value)
 {
-    answer->value = call_read(self, answer->key);
-    if (answer->value == NULL) {
+    if (call_read(self, answer) < 0) {
         return -1;
     }
     int status = prepare_answer(self, answer);
@@ -144,8 +177,9 @@ read_stale(struct cache_object *self, struct answer *answer, bool gone,
         return 0;
     }
     answer->encoded.backing = NULL;
-    answer->value = call_read_inside(self, answer->key);
-    return answer->value != NULL ? finish_answer(answer, 0, value) : -1;
+    return call_read_inside(self, answer) == 0
+               ? finish_answer(answer, 0, value)
+               : -1;
 }
 
 /* A value that appeared meanwhile. Returns 1, 0 for "no such thing", 2 for
@@ -251,8 +285,7 @@ read_claimed(struct cache_object *self, struct answer *answer,
              struct holding *holding, PyObject **value)
 {
     uint64_t forks = fmm_forks();
-    answer->value = call_read(self, answer->key);
-    if (answer->value == NULL) {
+    if (call_read(self, answer) < 0) {
         return -1;
     }
     int status = op_begin(self, &answer->store.op);

@@ -21,9 +21,11 @@ struct memoized_object {
     PyObject *absent, *unknown;
     PyObject *dict, *weak_references;
     struct known_keys known;
-    bool steady; /* the same arguments have the same key always */
-    bool share;  /* results are not changed by who gets them */
-    bool brief;  /* waits for no page: the value is `unknown` then */
+    bool steady;          /* the same arguments have the same key always */
+    bool share;           /* results are not changed by who gets them */
+    bool brief;           /* waits for no page: the value is `unknown` then */
+    PyObject *watch;      /* owned; NULL: nobody */
+    const PyObject *seen; /* last told to it; compared only: it may be gone */
 };
 
 static struct memoized_object *
@@ -34,11 +36,29 @@ memoized_of(PyObject *object)
 
 /* ----------------------------------------------------------------- calling */
 
+/* Show another first argument to `watch`. Returns 0, or -1 with an exception. */
+FMM_NOINLINE static int
+show_news(struct memoized_object *self, const struct args *args)
+{
+    if (args->count == 0 || args->values[0] == self->seen) {
+        return 0;
+    }
+    self->seen = args->values[0];
+    PyObject *watch = Py_NewRef(self->watch); /* it may take itself away */
+    PyObject *said = PyObject_CallOneArg(watch, args->values[0]);
+    Py_DECREF(watch);
+    Py_XDECREF(said);
+    return said != NULL ? 0 : -1;
+}
+
 /* The key of a call; a new reference, or NULL with an exception. */
 static PyObject *
 find_key(struct memoized_object *self, const struct args *args)
 {
     uint64_t hash;
+    if (FMM_UNLIKELY(self->watch != NULL) && show_news(self, args) < 0) {
+        return NULL;
+    }
     bool knowable = self->steady && known_keys_hash(&self->known, args, &hash);
     PyObject *key =
         knowable ? known_keys_find(&self->known, args, hash) : NULL;
@@ -230,6 +250,7 @@ memoized_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT((PyObject *)self->cache);
     Py_VISIT(self->key_of);
     Py_VISIT(self->settle);
+    Py_VISIT(self->watch);
     Py_VISIT(self->dict);
     return 0;
 }
@@ -243,6 +264,7 @@ memoized_clear(PyObject *object)
     Py_CLEAR(self->cache);
     Py_CLEAR(self->key_of);
     Py_CLEAR(self->settle);
+    Py_CLEAR(self->watch);
     Py_CLEAR(self->dict);
     return 0;
 }
@@ -318,8 +340,27 @@ static PyMethodDef memoized_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyObject *
+memoized_get_watch(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *watch = memoized_of(self)->watch;
+    return Py_NewRef(watch != NULL ? watch : Py_None);
+}
+
+/* It has seen nothing yet. */
+static int
+memoized_set_watch(PyObject *self, PyObject *watch, void *Py_UNUSED(closure))
+{
+    memoized_of(self)->seen = NULL;
+    Py_XSETREF(memoized_of(self)->watch,
+               watch != Py_None ? Py_XNewRef(watch) : NULL);
+    return 0;
+}
+
 static PyGetSetDef memoized_attributes[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {"watch", memoized_get_watch, memoized_set_watch,
+     "It is called with each other first argument, unless it is None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from support import BackingStore, MakeCache
 
-from fastmmap import FastMmap, LockError
+from fastmmap import FastMmap, LockError, Store
 from fastmmap.testing import time_travel
 
 
@@ -60,6 +60,67 @@ def test_what_was_read_is_kept_for_the_default_lifetime(
     with time_travel(110):
         cache.get("stored")
     assert store.calls == [("read", "stored")] * 2
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_what_was_read_may_say_how_long_it_lives(
+    make_cache: MakeCache, recursive: bool
+) -> None:
+    said: dict[str, object] = {
+        "short": Store("value", "10s"),
+        "until": Store("value", expire_on=time.time() + 10),
+        "default": Store("value"),
+        "plain": "value",
+    }
+
+    def read(context: None, key: str) -> object:
+        return said[key]
+
+    cache = make_cache(expire_time=100, read_cb=read, allow_recursive=recursive)
+    assert [cache.get(key) for key in said] == ["value"] * 4
+    lives = [round(cache.ttl(key) or 0) for key in said]
+    assert lives == [10, 10, 100, 100]
+    assert cache.get_or_set("short", 1) == "value"
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_what_was_not_found_may_be_remembered_for_less(
+    make_cache: MakeCache, recursive: bool
+) -> None:
+    asked = []
+
+    def read(context: None, key: str) -> object:
+        asked.append(key)
+        return Store(None, "10s")
+
+    cache = make_cache(read_cb=read, cache_not_found=True, allow_recursive=recursive)
+    assert cache.get("key", 1) == cache.get("key", 1) == 1
+    assert asked == ["key"]
+    with time_travel(11):
+        assert cache.get("key", 1) == 1
+    assert asked == ["key"] * 2
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (Store("value", "soon"), ValueError),
+        (Store("value", [1]), TypeError),  # type: ignore[arg-type]
+        (Store("value", modseq=1), TypeError),
+        (tuple.__new__(Store, ("value",)), TypeError),
+    ],
+    ids=["lifetime", "type", "modseq", "short"],
+)
+def test_what_read_cb_says_wrongly_is_an_error(
+    make_cache: MakeCache, said: Store, error: type[Exception], recursive: bool
+) -> None:
+    cache = make_cache(read_cb=lambda context, key: said, allow_recursive=recursive)
+    with pytest.raises(error):
+        cache.get("key")
+    assert "key" not in cache
+    cache.set("key", 1)
+    assert cache.get("key") == 1
 
 
 def test_what_was_read_is_not_written(

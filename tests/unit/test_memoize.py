@@ -463,6 +463,61 @@ def test_methods_of_all_kinds(cache: FastMmap, calls: Calls) -> None:
     assert Thing.method.invalidate(Thing(), 1) is True
 
 
+def tax_of(cache: FastMmap, **options: Any) -> Any:
+    class Shop:
+        def __init__(self, rate: int, connection: object = None) -> None:
+            self.rate, self.connection = rate, connection
+
+        @cache.memoize(name="tax", **options)
+        def tax(self, price: int) -> int:
+            return price * self.rate
+
+        @cache.memoize(name="duty", **options)
+        async def duty(self, price: int) -> int:
+            return price * self.rate
+
+    return Shop
+
+
+def test_instances_that_differ_and_are_ignored_are_warned_of_once(
+    cache: FastMmap,
+) -> None:
+    shop = tax_of(cache, ignore=("self",))
+    here, there = shop(1), shop(2)
+    calls: list[Callable[[Any], Any]] = [
+        lambda shop: shop.tax(100),
+        lambda shop: asyncio.run(shop.duty(100)),
+    ]
+    for call, name in zip(calls, ("tax", "duty"), strict=True):
+        assert call(here) == call(here) == 100
+        told = f"{name} ignores 'self', but its instances differ in 'rate', and get"
+        with pytest.warns(RuntimeWarning, match=told) as warned:
+            assert [call(shop) for shop in (there, here, there)] == [100] * 3
+        assert len(warned) == 1
+        if name == "tax":
+            assert warned[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+def test_instances_that_are_alike_are_not_warned_of(cache: FastMmap) -> None:
+    shop = tax_of(cache, ignore=("self",))
+    shops = [shop(1, connection=object()) for _ in range(300)]
+    assert {shop.tax(100) for shop in shops} == {100}
+    shops[0].rate = 3
+    assert shops[0].tax(100) == 100
+
+    counter = tax_of(cache, ignore=("self",))(1)
+    for counter.rate in range(3):  # an instance may change
+        counter.tax(50)
+
+
+def test_instances_at_one_address_are_compared_too(cache: FastMmap) -> None:
+    shop = tax_of(cache, ignore=("self",))
+    with pytest.warns(RuntimeWarning, match="differ in 'rate'"):
+        for rate in range(5):
+            shop(rate).tax(100)
+
+
 def test_self_is_a_part_of_the_key_when_it_can_be(
     cache: FastMmap, calls: Calls
 ) -> None:
