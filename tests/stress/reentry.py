@@ -53,6 +53,8 @@ ALARM_SECONDS = 0.01
 KEYS = [f"key {number}" for number in range(12)]
 #: Small and large ones, and some that do not fit into a page.
 SIZES = (0, 8, 100, 700, 1500, 5000, 90_000)
+#: Of buffers that are stored beside their pickle.
+FRAME_SIZES = (20_000, 90_000, 200_000)
 #: Of each cache: what is asked for at opening, beside the path.
 KINDS: tuple[dict[str, Any], ...] = (
     {"serializer": "raw", "write_action": "write_back", "page_size": "4k"},
@@ -195,6 +197,7 @@ class World:
             lambda: Bytes(plain),
             lambda: bytearray(plain),
             lambda: Value(plain, self),
+            lambda: Frame(chance, self),
             lambda: [plain, {"key": Value(plain, self)}],
             lambda: chance.choice((None, True, 1, -1, 2**70, 1.5, "text", "\ud800")),
         ]
@@ -219,7 +222,8 @@ class World:
 
     def read(self, key: object) -> object:
         self.meddle()
-        return self.chance.choice((None, make_bytes(self.chance)))
+        found = self.chance.choice((None, make_bytes(self.chance)))
+        return self.chance.choice((found, Store(found, self.lifetime)))
 
     def write(self, key: object, value: object, expire_on: object) -> None:
         self.meddle()
@@ -266,6 +270,24 @@ class Value:
 def load_value(data: bytes) -> bytes:
     WORLDS[0].meddle(0.1)
     return data
+
+
+class Frame:
+    """A value with its data in buffers, which stay outside of the pickle."""
+
+    def __init__(self, chance: random.Random, world: World) -> None:
+        data = sign(chance.randbytes(chance.choice(FRAME_SIZES)))
+        self.parts = bytearray(data[:9000]), bytearray(data[9000:])
+        self.world = world
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        self.world.meddle(0.1)
+        return load_frame, tuple(map(pickle.PickleBuffer, self.parts))
+
+
+def load_frame(*parts: Any) -> bytes:
+    WORLDS[0].meddle(0.1)
+    return b"".join(parts)
 
 
 class Bytes(bytes):
