@@ -127,7 +127,7 @@ def log_in_wrongly(path: str) -> list[bool]:
     allowed = []
     for _ in range(4):
         request = RequestFactory().post("/")
-        request.session = SimpleNamespace(session_key="1")  # type: ignore[assignment]
+        request.session = SimpleNamespace(session_key="1")
         authenticate(request, username="somebody", password="wrong")
         allowed.append(AxesProxyHandler.is_allowed(request, {"username": "somebody"}))
     return allowed
