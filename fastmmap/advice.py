@@ -42,7 +42,7 @@ def _slots(stats: Stats, mean: int) -> Iterator[str]:
     share = stats.slot_evictions * 100 // stats.evictions
     if "slots" in shortages(stats) and stats.evictions >= stats.entries:
         yield (
-            f"{share} % of the evictions are for want of index slots: make the file "
+            f"{share} % of the evictions are for lack of index slots: make the file "
             f"again with entry_size={max(mean - _OVERHEAD, 1)}"
         )
 
