@@ -1,4 +1,4 @@
-"""What is left for the end: emptying, unlinking, a word about the unclosed.
+"""Work at the end: emptying, unlinking, a warning about unclosed caches.
 
 Caches that have such work close themselves when they are collected; this
 module closes those that are still there at exit. Forked children have copies
@@ -63,7 +63,7 @@ def _close_all_of_child() -> None:
     """Close all, where atexit functions are not run.
 
     Elsewhere this is called too, but out of turn: before the atexit functions
-    of users. The child ends only after its threads, as far as they are no daemons:
+    of users. The child ends only after its threads, except daemons:
     the caches are theirs till then.
     """
     from multiprocessing.process import parent_process

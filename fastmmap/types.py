@@ -90,11 +90,10 @@ class Stats(NamedTuple):
 
     ``entries`` counts index slots in use: values, tombstones and what has
     expired but is not yet reclaimed. ``bytes_live`` are the bytes of those,
-    ``bytes_used`` adds what waits to be reclaimed. ``reads``, ``hits`` and
-    ``misses`` are those of all who ever had the file open. ``slot_evictions`` are
-    values dropped for want of an index slot, where the index could not grow.
-    ``advice`` says in words which options do not fit what is stored, and what
-    would.
+    ``bytes_used`` adds bytes that wait to be reclaimed. ``reads``, ``hits`` and
+    ``misses`` are those of everyone who ever had the file open. ``slot_evictions`` are
+    values dropped for lack of an index slot, where the index could not grow.
+    ``advice`` says in words which options do not fit the values, and which would.
     """
 
     entries: int

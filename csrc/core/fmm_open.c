@@ -33,8 +33,8 @@ check_access(const struct fmm_opening *o)
     if (stat->foreign) {
         return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
                              "the file belongs to another user, who could "
-                             "make this process unpickle anything: use a "
-                             "file of your own, or allow_shared=True with "
+                             "make this process unpickle anything: use "
+                             "your own file, or allow_shared=True with "
                              "raw, json or msgpack values");
     }
     if ((stat->mode & WRITABLE_BY_OTHERS) != 0) {

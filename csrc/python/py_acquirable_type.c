@@ -129,7 +129,7 @@ PyDoc_STRVAR(acquirable_acquire_async_doc,
 "acquire_async($self, /, timeout=None)\n\
 --\n\
 \n\
-Get it like `acquire`, and let the event loop go on meanwhile.\n\
+Acquire it like `acquire`; the event loop continues meanwhile.\n\
 \n\
 Works with asyncio and trio, and so with anyio.\n\
 \n\
@@ -264,7 +264,7 @@ PyDoc_STRVAR(acquirable_doc,
 "Acquirable(holdings, name, ms, timeout)\n\
 --\n\
 \n\
-The calls of a lock that lasts for so many ms.");
+The calls of a lock that lasts for `ms` milliseconds.");
 
 static PyType_Slot acquirable_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)acquirable_doc},

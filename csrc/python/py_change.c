@@ -161,7 +161,7 @@ Returns:\n\
     The new int.\n\
 \n\
 Raises:\n\
-    TypeError: The value is no int.\n\
+    TypeError: The value is not an int.\n\
     OverflowError: The result is beyond 64 bits; the value stays.\n\
     ValueError: A new value finds no room, or a tombstone refuses it.");
 
@@ -189,7 +189,7 @@ Returns:\n\
     The new int.\n\
 \n\
 Raises:\n\
-    TypeError: The value is no int.\n\
+    TypeError: The value is not an int.\n\
     OverflowError: The result is beyond 64 bits; the value stays.\n\
     ValueError: A new value finds no room, or a tombstone refuses it.");
 

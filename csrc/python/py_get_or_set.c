@@ -61,9 +61,9 @@ Args:\n\
     timeout: Seconds to wait for another who computes the value; ``None``\n\
         waits for as long as that one may take.\n\
     lease_time: How long the computation may take, a day at most, before\n\
-        another takes over. One that was killed is replaced at once.\n\
-    tags: As of `set`. They are read before the computation begins, so that\n\
-        what it saw before an `invalidate_tag` is not kept.\n\
+        another takes over. If it is killed, another does so at once.\n\
+    tags: As in `set`. They are read before the computation begins, so that\n\
+        a value from before an `invalidate_tag` is not kept.\n\
 \n\
 Returns:\n\
     The value that was there, or was computed by this or another caller;\n\

@@ -270,7 +270,7 @@ Returns:\n\
     stored; with ``KEEP`` the old value and False.\n\
 \n\
 Raises:\n\
-    LockTimeout: The page was not to be had within ``lock_timeout``.\n\
+    LockTimeout: The page was held for all of ``lock_timeout``.\n\
     LockError: Called by code that the cache called, or `func` forked and\n\
         this is the child.\n\
     Exception: What `func` raises, unchanged; nothing is stored then.");

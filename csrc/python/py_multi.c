@@ -364,7 +364,7 @@ METHOD_DOC(cache_multi_set_doc,
 \n\
 Store many values on one page, under one lock, for ``multi_get``.\n\
 \n\
-``write_cb`` is told of each as ``set`` does, after the lock. A value is\n\
+``write_cb`` is called for each as by ``set``, after the lock. A value is\n\
 never stored in parts.\n\
 \n\
 Args:\n\

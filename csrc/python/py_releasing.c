@@ -209,7 +209,7 @@ METHOD_DOC(acquirable_extend_doc,
 "_extend($self, ms, /)\n\
 --\n\
 \n\
-Let the time begin anew; ``None`` for as long as before.");
+Start the time again; ``None`` for as long as before.");
 
 PyObject *
 acquirable_extend(PyObject *object, PyObject *ms)

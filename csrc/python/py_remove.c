@@ -436,7 +436,7 @@ Returns:\n\
 \n\
 Raises:\n\
     KeyError: There is no value and no `default`.\n\
-    Exception: As of ``get``; the value is removed all the same.");
+    Exception: As in ``get``; the value is removed all the same.");
 
 PyObject *
 cache_pop(struct cache_object *self, PyObject *const *values, Py_ssize_t count,

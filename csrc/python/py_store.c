@@ -183,7 +183,7 @@ Returns:\n\
 Raises:\n\
     TypeError: An argument is of another type.\n\
     ValueError: An argument is out of its range.\n\
-    LockTimeout: The page was not to be had within ``lock_timeout``.\n\
+    LockTimeout: The page was held for all of ``lock_timeout``.\n\
     LockError: Called by code that the cache called.");
 
 PyObject *

@@ -143,14 +143,14 @@ named the tag before. Changed values are still written back. The space is\n\
 reclaimed when others need it.\n\
 \n\
 Args:\n\
-    tag: str or bytes. A namespace has tags of its own.\n\
+    tag: str or bytes. Each namespace has separate tags.\n\
 \n\
 Returns:\n\
-    True: values may have had it. Which ones is not kept.\n\
+    True: values may have had it; which ones is not recorded.\n\
 \n\
 Raises:\n\
     TypeError: The tag is neither str nor bytes.\n\
-    LockTimeout: The page was not to be had within ``lock_timeout``.");
+    LockTimeout: The page was held for all of ``lock_timeout``.");
 
 PyObject *
 cache_invalidate_tag(PyObject *object, PyObject *tag)

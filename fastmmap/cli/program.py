@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     result = Parser(
         prog="fastmmap",
-        description="Look at cache files, and look after them.",
+        description="Inspect and maintain cache files.",
         epilog=EXITS,
     )
     result.add_argument("--version", action="version", version=__version__)

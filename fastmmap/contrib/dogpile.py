@@ -23,8 +23,8 @@ _OPTIONS = {*inspect.signature(FastMmap).parameters, "ignore_exceptions"}
 class KeyMutex:
     """A lock by key, for all processes of the host, that ends with its holder.
 
-    One that was lost, say because the file was emptied, costs a value that is made
-    twice: it is no error.
+    If it is lost, for instance because the file was emptied, a value is computed twice:
+    that is not an error.
     """
 
     def __init__(self, cache: FastMmap, key: str) -> None:
@@ -40,7 +40,7 @@ class KeyMutex:
         return made
 
     def acquire(self, wait: bool = True) -> bool:
-        """Take the lock; with ``wait`` when it is free, else only if it is."""
+        """Acquire the lock; without ``wait`` only if it is free."""
         return self._lock.acquire(wait)
 
     def release(self) -> None:
@@ -56,9 +56,9 @@ class KeyMutex:
 class FastMmapBackend(BytesBackend):
     """A backend on one shared cache file.
 
-    The region serializes; the file holds bytes. The region also looks after
-    expiration, and wants to see values that have expired: give ``expire_time``
-    only to drop them for good, later than ``expiration_time`` of the region.
+    The region serializes; the file holds bytes. The region also handles expiration, and
+    needs values that have expired: give ``expire_time`` only to drop them for good,
+    later than ``expiration_time`` of the region.
 
     The creator of a value holds a lock by key that excludes all processes of
     the host, and that ends with the process.
@@ -66,8 +66,8 @@ class FastMmapBackend(BytesBackend):
     Args:
         arguments: Options of `FastMmap`. ``serializer`` is ``"raw"`` unless
             given. With ``ignore_exceptions`` all is missing while the file cannot
-            be opened, and an error is logged once a minute. What is no option is
-            left alone, with a warning.
+            be opened, and an error is logged once a minute. Unknown options are
+            ignored, with a warning.
 
     Raises:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.

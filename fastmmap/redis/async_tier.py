@@ -22,10 +22,10 @@ _Async = Callable[_P, Awaitable[_R]]
 
 
 class AsyncRedisTier(Tier):
-    """`RedisTier`, whose methods are to be awaited.
+    """`RedisTier` with asynchronous methods.
 
-    What the cache has comes without a wait; the event loop goes on while the server is
-    asked. Both kinds of tiers share what they read, in one cache.
+    Values in the cache are returned without waiting; the event loop continues while the
+    server is asked. Both kinds of tiers share one cache.
 
     Args:
         cache: An open `FastMmap`.
@@ -33,7 +33,7 @@ class AsyncRedisTier(Tier):
             for the listener.
         client: An asynchronous client of the same server; it can be left out with a
             URL. Like that, a tier belongs to one event loop.
-        options: As of `RedisTier`.
+        options: As in `RedisTier`.
 
     Raises:
         ImportError, ValueError, TypeError: As `RedisTier` does.

@@ -21,9 +21,9 @@ _R = TypeVar("_R")
 class RedisTier(Tier):
     """The cache of this host in front of Redis or Valkey.
 
-    All processes that have the cache open share what was read. One of them listens
-    to what changes on the server. While it does, a value is at most ``max_lag`` old;
-    while it does not, the server is asked. It is not for locks, nor for money.
+    All processes that have the cache open share the values that one has read. One of
+    them listens to changes on the server. While it does, a value is at most
+    ``max_lag`` old; otherwise the server is asked. Do not use it for locks or money.
 
     Args:
         cache: An open `FastMmap`.
@@ -31,12 +31,12 @@ class RedisTier(Tier):
         prefixes: Only keys that begin with one of these are kept on this host; ""
             stands for all keys.
         max_lag: Seconds that a value of the cache may lag behind the server.
-        default_ttl: Lifetime on the server of what is stored without one; ``None``
-            is for ever.
-        serializer: Of values on the server, as of `FastMmap`; that of the cache when
-            it is left out.
-        on_down: What to do when the server is away: "raise"; "miss", nothing is found
-            and changes get lost; or "stale", what the cache has is good enough.
+        default_ttl: Lifetime on the server of values stored without one; ``None`` means
+            for ever.
+        serializer: Of values on the server, as in `FastMmap`; that of the cache by
+            default.
+        on_down: What to do when the server is down: "raise"; "miss": nothing is found
+            and changes are lost; or "stale": the cache's values are returned.
         retry_after: Seconds until a server that was away is asked again.
         listen: Whether this process may listen; if not, others have to, see
             ``fastmmap redis-listener``.
@@ -143,7 +143,7 @@ class RedisTier(Tier):
         Args:
             ttl: Lifetime of the results on the server.
             prefix: What the keys begin with; the first of the tier's prefixes.
-            naming: ``key``, ``ignore``, ``typed``, ``name`` and ``version``, as of
+            naming: ``key``, ``ignore``, ``typed``, ``name`` and ``version``, as in
                 `FastMmap.memoize`.
 
         Returns:

@@ -18,7 +18,7 @@ class Counter:
             count what happens in a minute; ``None`` is the cache's default.
 
     Raises:
-        TypeError: The name is no str.
+        TypeError: The name is not a str.
     """
 
     def __init__(

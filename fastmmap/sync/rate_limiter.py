@@ -1,4 +1,4 @@
-"""`RateLimiter`: so many in a time, of all processes."""
+"""`RateLimiter`: a number of actions per time, for all processes."""
 
 from contextlib import suppress
 from operator import index
@@ -101,7 +101,7 @@ class RateLimiter(_core.Limiter):
             )
 
     def _take(self, key: str, tokens: int) -> float:
-        """Take tokens, or return the seconds until there are so many."""
+        """Take tokens, or return the seconds until there are enough."""
         self._check(tokens)
         wait = 0
 
@@ -122,7 +122,7 @@ class RateLimiter(_core.Limiter):
         if wait == 0 and not stored:
             raise LockError(
                 f"{self._cache.share_file}: no room for the state of {self!r}: give it "
-                "a cache file of its own"
+                "a separate cache file"
             )
         return self._seconds(wait)
 
@@ -150,7 +150,7 @@ class RateLimiter(_core.Limiter):
         """Take tokens, and wait until they are there.
 
         Args:
-            key, tokens: As of `take`.
+            key, tokens: As in `take`.
             timeout: Seconds to wait at most; ``None`` for as long as it takes.
 
         Returns:
@@ -161,7 +161,7 @@ class RateLimiter(_core.Limiter):
     async def acquire_async(
         self, key: str = "", tokens: int = 1, *, timeout: Union[int, float, None] = None
     ) -> bool:
-        """Take tokens like `acquire`, and let the event loop go on meanwhile.
+        """Take tokens like `acquire`; the event loop continues meanwhile.
 
         Returns:
             Whether they were taken.

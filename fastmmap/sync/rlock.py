@@ -14,7 +14,7 @@ class RLock(Exclusive):
     same name is the same lock, and does not nest.
 
     Args:
-        cache, name, lease_time, timeout: As of `Lock`.
+        cache, name, lease_time, timeout: As in `Lock`.
 
     Raises:
         TypeError, ValueError: An argument is out of its range.

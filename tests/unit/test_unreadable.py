@@ -128,7 +128,7 @@ def test_what_can_compute_computes_and_stores_the_new_value(
     assert len(calls) == 1
     assert "new" in repr(broken["moved"])
     (line,) = lines(caplog)
-    assert "'moved'" in line and "made anew" in line
+    assert "'moved'" in line and "computed again" in line
 
 
 def test_an_async_computation_does_too(broken: FastMmap) -> None:
