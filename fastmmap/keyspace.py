@@ -328,7 +328,10 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         return decorator if function is None else decorator(function)
 
     def get_keys(self, mode: int = 0) -> list[Any]:
-        """List what is in the cache; expired entries and tombstones are hidden.
+        """List the keys in the cache, without expired entries and tombstones.
+
+        Keys of `multi_set` are listed too, without their page key; iteration,
+        ``len``, `items` and `values` leave them out.
 
         Args:
             mode: 0 for keys; 1 for dicts with ``key``, ``last_access``,

@@ -289,6 +289,8 @@ METHOD_DOC(cache_get_statistics_doc,
 \n\
 Return the reads and hits of all caches of the file with ``enable_stats``.\n\
 \n\
+This is a call of Perl. ``stats()`` always counts, and returns more.\n\
+\n\
 Args:\n\
     clear: Start again from 0 afterwards.\n\
 \n\
