@@ -126,11 +126,8 @@ class FastMmap(_core.Cache, Keyspace):
             process truncates the file.
         enable_stats: Count reads and hits for ``get_statistics()``. ``stats()``
             always counts.
-        raw_values: Perl's spelling of ``serializer="raw"``.
-        compress: Perl's spelling of ``compressor="zlib"``.
-        catch_deadlocks: Perl's spelling of ``lock_timeout=10``.
 
-    Options that you leave out follow an existing file. A file of an older format is
+    The other options are spellings of Perl. Options that you leave out follow an existing file. A file of an older format is
     replaced by an empty one, and that is logged.
 
     Raises:
