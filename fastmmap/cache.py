@@ -127,8 +127,9 @@ class FastMmap(_core.Cache, Keyspace):
         enable_stats: Count reads and hits for ``get_statistics()``. ``stats()``
             always counts.
 
-    The other options are spellings of Perl. Options that you leave out follow an existing file. A file of an older format is
-    replaced by an empty one, and that is logged.
+    The other options are spellings of Perl. Options that you leave out follow an
+    existing file. A file of an older format is replaced by an empty one, and that is
+    logged.
 
     Raises:
         FormatError: The file is not a cache, or differs from what you ask for. It is
@@ -266,10 +267,10 @@ class FastMmap(_core.Cache, Keyspace):
         return stats_of(self)
 
     def clients(self) -> list[Client]:
-        """Return who has the file open: one for each open cache of each process.
+        """Return the clients of the file: one for each open cache of each process.
 
-        Whether somebody still has it open is asked of the kernel; a child that was
-        forked shows from its first use on.
+        The kernel says who still has it open; a forked child appears after its first
+        use.
 
         Returns:
             A list of `Client`.

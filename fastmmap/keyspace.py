@@ -72,7 +72,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         return [name for name in super().__dir__() if name not in words.METHODS]
 
     def persist(self, key: Key) -> bool:
-        """Let a value never expire.
+        """Remove the lifetime of a value.
 
         Returns:
             Whether it is there.

@@ -132,7 +132,7 @@ METHOD_DOC(cache_exists_doc,
 "exists($self, /, key)\n\
 --\n\
 \n\
-Tell whether a key has a value; never calls ``read_cb``, never decodes.\n\
+Return whether a key has a value; never calls ``read_cb``, never decodes.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\

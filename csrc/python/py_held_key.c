@@ -257,9 +257,9 @@ METHOD_DOC(cache_get_and_set_doc,
 Change a value by a function while nobody else can change it.\n\
 \n\
 The page of the key is held while ``func(key, value, entry)`` runs; it must\n\
-not use the cache. `value` is ``None`` and `entry` is ``None`` when the key\n\
-is missing. It returns the new value, which keeps the expiry that the entry\n\
-has, or a ``Store`` that says more, or ``KEEP`` to change nothing.\n\
+not use the cache. `value` and `entry` are ``None`` if the key is missing. It\n\
+returns the new value, which keeps the entry's expiry, or a ``Store`` that\n\
+says more, or ``KEEP`` to change nothing.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\

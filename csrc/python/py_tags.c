@@ -136,11 +136,11 @@ METHOD_DOC(cache_invalidate_tag_doc,
 "invalidate_tag($self, tag, /)\n\
 --\n\
 \n\
-Drop all values with a tag, at once and however many they are.\n\
+Drop all values with a tag, at once, however many there are.\n\
 \n\
-A value is dropped, too, that is being stored or computed meanwhile by who\n\
-named the tag before. Changed values are still written back. The space is\n\
-reclaimed when others need it.\n\
+This includes values being stored or computed by callers that named the tag\n\
+before. Changed values are still written back. The space is reclaimed when\n\
+needed.\n\
 \n\
 Args:\n\
     tag: str or bytes. Each namespace has separate tags.\n\
