@@ -29,7 +29,7 @@ class CorruptError(Error):
 
 
 class LockError(Error, RuntimeError):
-    """What would wait for itself, or is not this process's.
+    """A deadlock, or a lock that this process does not hold.
 
     The cache was used again by user code that holds one of its pages; computations
     wait for each other; a lock is not held, or a page, lock or computation is that of

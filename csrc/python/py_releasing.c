@@ -100,16 +100,15 @@ METHOD_DOC(acquirable_release_doc,
 "release($self, /)\n\
 --\n\
 \n\
-Give it back: at once, whoever holds its page of the cache just then.\n\
+Release it, at once, even if another process holds its page.\n\
 \n\
-A `Lock` or permit can be given back by another thread than the one that got\n\
-it; an `RLock` by who has it only, and it is free after as many times as it\n\
-was taken.\n\
+Any thread of the process may release a `Lock` or permit. Only its holder may\n\
+release an `RLock`, as often as it acquired it.\n\
 \n\
 Raises:\n\
     LockError: It is not held through this object in this process; of an\n\
         `RLock`, by this thread or task.\n\
-    LockLost: It was held, and ended before: it may have been had by others\n\
+    LockLost: It ended before the release: others may have held it\n\
         meanwhile.");
 
 PyObject *
@@ -124,10 +123,10 @@ acquirable_release(PyObject *object, PyObject *Py_UNUSED(ignored))
 }
 
 METHOD_DOC(acquirable_release_some_doc,
-"release($self, /, n=1)\n\
+"_release_some($self, /, n=1)\n\
 --\n\
 \n\
-Give permits back; any thread of the process may, through this object.\n\
+Release permits; any thread of the process may, through this object.\n\
 \n\
 Args:\n\
     n: How many.\n\

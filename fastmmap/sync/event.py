@@ -11,7 +11,7 @@ from fastmmap.types import KEEP, Entry, Keep, Key, Store
 
 
 class Event:
-    """A flag by its name that all processes can set, clear and wait for.
+    """A flag by name that all processes can set, clear and wait for.
 
     It is like `threading.Event` for all processes that have the cache open. It is
     a number in the cache, of its changes, and odd when it is set: so one who waits
@@ -20,8 +20,8 @@ class Event:
     evicted or cleared, it is not set any more.
 
     Args:
-        cache: The cache that all who share the event have open.
-        name: What it is called; any text.
+        cache: The cache that all processes sharing the event have open.
+        name: Its name; any text.
 
     Raises:
         TypeError: The name is not a str.

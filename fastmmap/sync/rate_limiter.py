@@ -33,8 +33,8 @@ class RateLimiter(_core.Limiter):
     A bucket that was evicted or cleared is full.
 
     Args:
-        cache: The cache that all who share the limit have open.
-        name: What it is called; any text. Another limit, period or burst is
+        cache: The cache that all processes sharing the limit have open.
+        name: Its name; any text. Another limit, period or burst is
             another bucket.
         limit: How many tokens there are per period.
         period: Any lifetime but "now" and "never".
@@ -147,7 +147,7 @@ class RateLimiter(_core.Limiter):
     def acquire(
         self, key: str = "", tokens: int = 1, *, timeout: Union[int, float, None] = None
     ) -> bool:
-        """Take tokens, and wait until they are there.
+        """Take tokens, and wait until there are enough.
 
         Args:
             key, tokens: As in `take`.
@@ -185,7 +185,7 @@ class RateLimiter(_core.Limiter):
         return self._seconds(self._wait_for(self._look(key), tokens))
 
     def reset(self, key: str = "") -> None:
-        """Fill the bucket, for example of a user who logged in after all."""
+        """Fill the bucket, for example after a user has logged in."""
         self._cache.remove(self._key_of(key))
 
     def __enter__(self: _Self) -> _Self:

@@ -16,12 +16,12 @@ class Semaphore(Leased):
     Each permit is a separate lease, which ends with the process that holds it. So
     nobody can release more than was acquired.
 
-    One who finds none free looks at every permit, again and again: some dozens
+    A waiter looks at every permit, again and again: some dozens
     are fine, thousands are not.
 
     Args:
-        cache: The cache that all who share the semaphore have open.
-        name: What it is called; any text.
+        cache: The cache that all processes sharing the semaphore have open.
+        name: Its name; any text.
         value: The number of permits, the same in every process.
         lease_time, timeout: As in `Lock`.
 
@@ -49,7 +49,7 @@ class Semaphore(Leased):
     release = Leased._release_some
 
     def holders(self) -> list[Holder]:
-        """Return who has the permits: a `Holder` for each that is not free."""
+        """Return the holders of the permits, a `Holder` each."""
         return self._holders()
 
     def free(self) -> int:
