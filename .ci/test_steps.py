@@ -284,7 +284,7 @@ def test_every_benchmark_runs() -> None:
 
 
 def test_docs_build_without_warnings() -> None:
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html"]
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-E", "-b", "html"]
     run(*command, "docs", BUILD / "docs")
 
 
