@@ -22,7 +22,9 @@ WHERE = ("*.rst", "docs/**/*.rst", "fastmmap/**/*.py", "*_fastmmap.py", "csrc/*/
 EXAMPLES = "docs/style.rst"
 
 BLOCK = re.compile(
-    r"^( *)(?:\.\. (?:code-block|sourcecode|math)::.*|.*::)\n(?:\1 +.*\n|\n)+", re.M
+    r"^( *)(?:\.\. (?:code-block|sourcecode|math)::.*|(?!\.\. ).*::)\n"
+    r"(?:\1 +.*\n|\n)+",
+    re.M,
 )
 LITERAL = re.compile(r"``.+?``|:\w+:`[^`]+`|`[^`]+ <[^`]+`_*", re.S)
 PROMPT = re.compile(r"^ *(>>>|\.\.\.) .*$", re.M)

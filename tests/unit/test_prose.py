@@ -66,6 +66,7 @@ def test_every_turn_is_found_by_its_own_pattern() -> None:
     ("name", "text"),
     [
         ("page.rst", "Fine.\n\nIt is computed anew.\n"),
+        ("page.rst", ".. note::\n\n    It is computed anew.\n"),
         ("module.py", 'def f():\n    """Compute it anew."""\n'),
         ("module.py", 'raise ValueError(f"{1}: compute it anew")\n'),
         ("module.c", 'say("compute it anew");\n'),
