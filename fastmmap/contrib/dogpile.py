@@ -60,18 +60,18 @@ class FastMmapBackend(BytesBackend):
     needs values that have expired: give ``expire_time`` only to drop them for good,
     later than ``expiration_time`` of the region.
 
-    The creator of a value holds a lock by key that excludes all processes of
-    the host, and that ends with the process.
+    The creator of a value holds a lock by key that excludes all processes of the host
+    and ends with its process.
 
     Args:
         arguments: Options of `FastMmap`. ``serializer`` is ``"raw"`` unless
-            given. With ``ignore_exceptions`` all is missing while the file cannot
-            be opened, and an error is logged once a minute. Unknown options are
+            given. With ``ignore_exceptions`` all keys are missing while the file
+            cannot be opened, and an error is logged once a minute. Unknown options are
             ignored, with a warning.
 
     Raises:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.
-            The first use raises what else it raises.
+            The first use raises its other errors.
     """
 
     _cache = OpensAtFirstUse()

@@ -54,13 +54,13 @@ _METRICS: tuple[tuple[str, _Family, str, _Read], ...] = (
     (
         "reads",
         CounterMetricFamily,
-        "Reads by caches with enable_stats.",
+        "Reads of values, by all processes.",
         lambda stats: stats.reads,
     ),
     (
         "hits",
         CounterMetricFamily,
-        "Those reads that found a value.",
+        "Reads that found a value.",
         lambda stats: stats.hits,
     ),
     ("stores", CounterMetricFamily, "Values stored.", lambda stats: stats.stores),

@@ -37,12 +37,12 @@ class RedisTier(Tier):
             default.
         on_down: What to do when the server is down: "raise"; "miss": nothing is found
             and changes are lost; or "stale": the cache's values are returned.
-        retry_after: Seconds until a server that was away is asked again.
-        listen: Whether this process may listen; if not, others have to, see
+        retry_after: Seconds until a server that was down is asked again.
+        listen: Whether this process may listen; if not, another must, see
             ``fastmmap redis-listener``.
 
     Raises:
-        ImportError: There is no redis-py.
+        ImportError: redis-py is not installed.
         ValueError, TypeError: An argument is out of its range.
     """
 
@@ -60,7 +60,7 @@ class RedisTier(Tier):
         return default if value is ABSENT else value
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
-        """Return the values of those keys that there are."""
+        """Return the values of the keys that exist."""
         names = {text_of(key): key for key in keys}
         found = self._local(names)
         missing = [name for name in names if name not in found]
@@ -83,7 +83,7 @@ class RedisTier(Tier):
         return bool(self._change(commands.store(data, self._ttl(ttl))))
 
     def delete(self, *keys: Key) -> int:
-        """Remove keys; return how many there were."""
+        """Remove keys; return how many existed."""
         names = [text_of(key) for key in keys]
         return int(self._change(commands.remove(names))) if names else 0
 
@@ -93,15 +93,15 @@ class RedisTier(Tier):
         """Add to an int in one step; return the sum.
 
         Args:
-            key: Of the int. One that is not there begins with ``initial``.
-            delta: What to add.
-            initial: See above.
-            ttl: Lifetime of an int that was not there; others keep theirs.
+            key: Key of the int.
+            delta: Number to add.
+            initial: Number that a missing key starts from.
+            ttl: Lifetime of a new int; existing ones keep theirs.
 
         Raises:
             TypeError: The serializer writes an int in a way the server cannot count.
-            Exception: What the client raises for a value that is not an int. When the
-                server is away, the client's error is raised whatever ``on_down`` is.
+            Exception: The client's error for a value that is not an int, and, whatever
+                ``on_down`` is, when the server is down.
         """
         self._require_counting()
         command = commands.increase(text_of(key), delta, initial, self._ttl(ttl))
@@ -119,10 +119,10 @@ class RedisTier(Tier):
             self._values.clear()
 
     def get_or_set(self, key: Key, default: Any, ttl: Lifetime = None) -> Any:
-        """Return the value of a key; where there is none, store the default.
+        """Return the value of a key; if there is none, store the default.
 
-        A default that is callable is called, by one caller of this host; the others
-        wait for its value.
+        One caller of this host calls a callable default; the others wait for its
+        value.
         """
         value = self.get(key, ABSENT)
         if value is not ABSENT:

@@ -28,20 +28,20 @@ _TOKEN_HEADER = "x-fastmmap-token"
 
 
 class Pages:
-    """The page and what it asks for, to be served by any framework.
+    """The page and its data, to be served by any framework.
 
     It has no login: whoever reaches it sees the caches. Values with a serializer are
     never unpickled.
 
     Args:
-        files: Paths of caches, or open caches, whose files are looked at apart from
-            them; without any all caches of this host.
-        write: Whether it may also drop keys, namespaces, tags and whole caches.
-        secret: What the token against forged requests is made from; with several
-            worker processes it has to be the same in all. By default it is random.
+        files: Paths of caches, or open caches, whose files it opens separately; by
+            default all caches of this host.
+        write: Whether it may also delete keys, namespaces, tags and whole caches.
+        secret: Makes the token against forged requests; with several worker
+            processes it must be the same in all. By default it is random.
         hosts: Names, without a port, under which browsers reach the page; requests
-            for other hosts are refused. By default any: then the framework, or the
-            server, has to check the host.
+            for other hosts are refused. By default any: then the framework or the
+            server must check the host.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Pages:
         self._whole = page()
 
     def respond(self, request: Request) -> Response:
-        """Answer a request, whatever it is; no exception comes out of it."""
+        """Answer any request; it raises no exception."""
         try:
             self._check_host(request)
             return self._answer(request)

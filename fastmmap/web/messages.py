@@ -23,8 +23,8 @@ BODY_MAX = 65536
 class Request(NamedTuple):
     """A request.
 
-    ``path`` is what follows the place where the page is mounted: "" or "/" is the page
-    itself. The names of ``headers`` are in lower case. ``mount`` is that place.
+    ``path`` is the part after ``mount``, where the page is mounted: "" or "/" is the
+    page itself. The names of ``headers`` are in lower case.
     """
 
     method: str
