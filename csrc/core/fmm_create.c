@@ -24,10 +24,10 @@ no_space(const struct fmm_opening *o, int fd, enum fmm_filesystem kind,
     struct fmm_filesystem_room room = fmm_filesystem_room(o->options->path);
     if (saved == EFBIG) {
         return fmm_error_set(o->error, FMM_ERR_OS, saved,
-                             "cannot reserve %" PRIu64 " bytes for the cache, "
-                             "files may not be that large here: make it "
+                             "the cache needs a file of %" PRIu64 " bytes, "
+                             "and files may not be that large here: make it "
                              "smaller, or raise the limit (ulimit -f)",
-                             size);
+                             o->cache->geometry.file_size);
     }
     if (kind == FMM_FILESYSTEM_MEMORY) {
         return fmm_error_set(
