@@ -24,10 +24,10 @@ no_space(const struct fmm_opening *o, int fd, enum fmm_filesystem kind,
     struct fmm_filesystem_room room = fmm_filesystem_room(o->options->path);
     if (saved == EFBIG) {
         return fmm_error_set(o->error, FMM_ERR_OS, saved,
-                             "cannot reserve %" PRIu64 " bytes for the cache, "
-                             "files may not be that large here: make it "
+                             "the cache needs a file of %" PRIu64 " bytes, "
+                             "and files may not be that large here: make it "
                              "smaller, or raise the limit (ulimit -f)",
-                             size);
+                             o->cache->geometry.file_size);
     }
     if (kind == FMM_FILESYSTEM_MEMORY) {
         return fmm_error_set(
@@ -193,6 +193,8 @@ fmm_create_map(struct fmm_opening *o, int fd)
     cache->client.path = o->path;
     cache->client.device = o->stat.device;
     cache->client.inode = o->stat.inode;
+    cache->gives_back = o->header.sparse == 1 && !read_only &&
+                        fmm_filesystem_of(fd) == FMM_FILESYSTEM_MEMORY;
     if (o->options->sigbus_guard) {
         cache->trapped = fmm_map_trap(base, cache->geometry.file_size);
         if (!cache->trapped) {

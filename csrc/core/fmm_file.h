@@ -21,6 +21,7 @@ struct fmm_cache {
     fmm_word64 tokens; /* how many it made, see fmm_lease.c */
     uint32_t repaired;
     bool created, trapped;
+    bool gives_back; /* the memory of what it drops */
 };
 
 /* Let a client see a file of this geometry that is mapped. */

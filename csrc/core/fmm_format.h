@@ -98,7 +98,8 @@ struct fmm_header {
     char serializer[FMM_NAME_SIZE];
     char compressor[FMM_NAME_SIZE];
     uint64_t checksum; /* of all the above */
-    unsigned char reserved0[1024 - 144];
+    uint32_t sparse; /* 1: its space was not reserved, and may be given back */
+    unsigned char reserved0[1024 - 148];
     /* The rest may change while the file is in use. */
     struct fmm_identity identity;
     unsigned char reserved1[1024 - 32];
@@ -113,6 +114,7 @@ struct fmm_header {
 
 static_assert(sizeof(struct fmm_identity) == 32, "identity");
 static_assert(offsetof(struct fmm_header, checksum) == 136, "header");
+static_assert(offsetof(struct fmm_header, sparse) == 144, "header");
 static_assert(offsetof(struct fmm_header, identity) == 1024, "header");
 static_assert(offsetof(struct fmm_header, retired) == 2048, "header");
 static_assert(offsetof(struct fmm_header, turns) == 3072, "header");

@@ -4,6 +4,7 @@
 #include "fmm_directory.h"
 #include "fmm_hash.h"
 #include "fmm_hold.h"
+#include "fmm_platform.h"
 #include "fmm_read.h"
 
 /* What a walk over a page is looking for. */
@@ -287,6 +288,21 @@ drop_slots(struct dropping *d, const struct fmm_page *page)
     }
 }
 
+/* Empty a page that has nothing left, and give back the memory of its rings: a
+ * reader who still copies from there sees that the tail has passed. */
+static void
+empty_page(struct fmm_hold *hold)
+{
+    const struct fmm_cache *cache = hold->cache;
+    fmm_page_reset(&hold->page);
+    for (uint32_t i = 0; cache->gives_back && i < 2; i++) {
+        const struct fmm_ring *ring = &hold->page.ring[i];
+        fmm_platform_give_back(cache->client.fd,
+                               (uint64_t)(ring->base - cache->base),
+                               ring->size);
+    }
+}
+
 enum fmm_status
 fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
               uint32_t page, enum fmm_drop what, bool keep_dirty,
@@ -305,7 +321,7 @@ fmm_drop_page(struct fmm_cache *cache, const struct fmm_call *call,
         d.more = false;
         drop_slots(&d, &hold.page);
         if (what == FMM_DROP_ALL && !keep_dirty && !d.spared) {
-            fmm_page_reset(&hold.page);
+            empty_page(&hold);
         }
         fmm_hold_release(&hold);
         fmm_displaced_drop(cache, call, NULL, &d.displaced);

@@ -283,6 +283,7 @@ leave_a_child(void *body)
     words[OWNER] = owner_of(cache);
     if (fork() == 0) {
         setsid();
+        alarm(60); /* if this test fails, nobody ends it */
         (*(void (**)(void))body)();
         words[READY] = 1;
         await(GO);
@@ -352,6 +353,7 @@ fork_amid_opening(void *fd)
     }
     if (fork() == 0) {
         setsid();
+        alarm(60); /* if this test fails, nobody ends it */
         words[READY] = 1;
         await(GO);
         words[RESULT] = 1;

@@ -109,6 +109,26 @@ space_is_reserved_unless_sparse(void)
 }
 
 static void
+space_that_is_given_back_reads_as_zeros(void)
+{
+    char name[FMM_PATH_SIZE];
+    unsigned char byte = 7;
+    int fd = create(scratch("cache"), false, name);
+    REQUIRE(fd >= 0);
+    REQUIRE(pwrite(fd, &byte, 1, 0) == 1);
+    REQUIRE(pwrite(fd, &byte, 1, SIZE / 2) == 1);
+    uint64_t before = blocks_of(fd);
+    fmm_platform_give_back(fd, SIZE / 2, SIZE / 2);
+    CHECK(blocks_of(fd) <= before);
+    REQUIRE(pread(fd, &byte, 1, SIZE / 2) == 1);
+    CHECK_EQ(byte, 0);
+    REQUIRE(pread(fd, &byte, 1, 0) == 1);
+    CHECK_EQ(byte, 7);
+    CHECK_EQ(lseek(fd, 0, SEEK_END), SIZE);
+    fmm_platform_discard(fd, name);
+}
+
+static void
 fill_up(void *unused)
 {
     const struct rlimit limit = {.rlim_cur = SIZE / 2, .rlim_max = SIZE / 2};
@@ -348,6 +368,7 @@ static const struct check_case cases[] = {
     CASE(the_mode_is_exact_whatever_the_umask),
     CASE(the_first_name_wins),
     CASE(space_is_reserved_unless_sparse),
+    CASE(space_that_is_given_back_reads_as_zeros),
     CASE(what_does_not_fit_leaves_nothing_behind),
     CASE(bad_places_are_told_by_errno),
     CASE(an_open_file_closes_on_exec_and_follows_no_link),
