@@ -146,18 +146,26 @@ leave_to_other(struct cache_object *self, struct mapping *map)
     return self->map != NULL ? 0 : cache_raise_closed(self);
 }
 
+/* Which opening it is, and 0 for none: memory that was freed meanwhile may have
+ * become another one. */
+static uint64_t
+serial_of(const struct cache_object *self)
+{
+    return self->map != NULL ? fmm_serial(self->map->cache) : 0;
+}
+
 int
 cache_reattach(struct cache_object *self, bool required)
 {
     if (self->map != NULL && fmm_lost(self->map->cache)) {
         return close_lost(self);
     }
-    const struct mapping *old = self->map;
+    uint64_t old = serial_of(self);
     struct fmm_error error;
     struct mapping *map = open_again(self, true, &error);
     bool nowhere =
         map == NULL && error.status == FMM_ERR_OS && error.errnum == ENOENT;
-    if (nowhere && required && !self->inspect && self->map == old) {
+    if (nowhere && required && !self->inspect && serial_of(self) == old) {
         /* Replaced, and what replaced it was removed: make it anew, rather
          * than fail for ever. */
         map = open_again(self, false, &error);
@@ -165,7 +173,7 @@ cache_reattach(struct cache_object *self, bool required)
     if (map == NULL && error.status == FMM_OK) {
         return -1;
     }
-    if (self->map != old) {
+    if (serial_of(self) != old) {
         return leave_to_other(self, map);
     }
     if (map == NULL) {
