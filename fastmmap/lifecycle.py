@@ -7,6 +7,7 @@ of them, whose `close()` knows which work is not theirs.
 
 import atexit
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 _caches: "weakref.WeakKeyDictionary[FastMmap, int]" = weakref.WeakKeyDictionary()
 _finalizer_pid = 0
 _atexit_runs = False
-#: multiprocessing runs finalizers of priority 0 and above before it waits for
-#: non-daemon children, and in any order below: late enough for user code.
-_PRIORITY = -1
+#: The last of all finalizers of multiprocessing: those of its queues, which wait
+#: for the threads that pickle what was put, come at -5.
+_PRIORITY = -sys.maxsize
 
 
 def _close(cache: "FastMmap") -> None:

@@ -235,6 +235,10 @@ attach(struct fmm_opening *o)
         return fmm_error_os(o->error, "cannot stat the file");
     }
     status = attach_locked(o);
+    /* A child that was forked meanwhile has it open, too. */
+    if (status != FMM_OK) {
+        fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_UNLOCKED);
+    }
     fmm_platform_lock_byte(o->fd, FMM_BYTE_OPENING, FMM_UNLOCKED);
     return status;
 }

@@ -3,25 +3,26 @@
 #include "py_caller.h"
 #include "py_leasing.h"
 
-/* Of what is not held. */
 static int
-raise_not_held(struct acquirable_object *self, Py_ssize_t wanted)
+raise_not_held(struct acquirable_object *self)
 {
-    switch (self->holdings->kind) {
-    case KIND_RLOCK:
-        PyErr_Format(self->state->lock_error,
-                     "%R is not held by this thread or task", self);
-        break;
-    case KIND_SEMAPHORE:
-        PyErr_Format(PyExc_ValueError,
-                     "%R: release of %zd permits, %zd are held", self, wanted,
-                     holdings_count(self->holdings));
-        break;
-    case KIND_LOCK:
-    default:
-        PyErr_Format(self->state->lock_error,
-                     "%R is not held through this object", self);
+    PyErr_Format(self->state->lock_error,
+                 self->holdings->kind == KIND_RLOCK
+                     ? "%R is not held by this thread or task"
+                     : "%R is not held through this object",
+                 self);
+    return -1;
+}
+
+/* Of more permits than there are; a lock has one. */
+static int
+raise_too_many(struct acquirable_object *self, Py_ssize_t wanted)
+{
+    if (self->holdings->kind != KIND_SEMAPHORE) {
+        return raise_not_held(self);
     }
+    PyErr_Format(PyExc_ValueError, "%R: release of %zd permits, %zd are held",
+                 self, wanted, holdings_count(self->holdings));
     return -1;
 }
 
@@ -87,7 +88,7 @@ tell(struct acquirable_object *self, enum given given)
     case GIVEN_INHERITED:
         return raise_inherited(self);
     case GIVEN_NONE:
-        return raise_not_held(self, 1);
+        return raise_too_many(self, 1);
     case GIVEN_ERROR:
         return -1;
     case GIVEN_BACK:
@@ -154,7 +155,7 @@ acquirable_release_some(PyObject *object, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (n < 1 || n > held) {
-        raise_not_held(self, n);
+        raise_too_many(self, n);
         return NULL;
     }
     return tell(self, give_back(self, n, false)) < 0 ? NULL
@@ -222,7 +223,7 @@ acquirable_extend(PyObject *object, PyObject *ms)
     struct holding *holding = holdings_find(self->holdings, caller);
     Py_DECREF(caller);
     if (holding == NULL) {
-        raise_not_held(self, 1);
+        raise_not_held(self);
         return NULL;
     }
     unsigned long long duration_ms = holding->duration_ms;

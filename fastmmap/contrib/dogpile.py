@@ -1,6 +1,7 @@
 """A backend for dogpile.cache, registered there as ``fastmmap``."""
 
 import inspect
+import pickle
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,8 +11,9 @@ from fastmmap.contrib.requirement import require
 
 require("dogpile.cache", "1.1.2", extra="dogpile")
 
-from dogpile.cache.api import NO_VALUE, BytesBackend
+from dogpile.cache.api import NO_VALUE, BytesBackend, CantDeserializeException
 
+from fastmmap import unreadable
 from fastmmap.cache import FastMmap
 from fastmmap.contrib.absent import AbsentCache
 from fastmmap.contrib.shared import Opening, OpensAtFirstUse, store, store_many
@@ -84,6 +86,20 @@ class FastMmapBackend(BytesBackend):
             )
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
         self._opening = Opening(**{"serializer": "raw", **known})
+        self.deserializer = self._loads
+
+    def _loads(self, data: bytes) -> Any:
+        """Return the value of such bytes; of those that cannot be read there is none.
+
+        The region makes it again. It does not tell the key.
+        """
+        try:
+            return pickle.loads(data)
+        except Exception as error:
+            path = self._cache.share_file
+            if not unreadable.tell("made again", "(unknown)", path, error):
+                raise
+            raise CantDeserializeException from error
 
     def get_mutex(self, key: str) -> Optional[KeyMutex]:
         """Return a lock by key for all processes of the host.

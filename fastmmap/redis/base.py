@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final, Union
 
-from fastmmap import durations, single_flight
+from fastmmap import durations, single_flight, unreadable
 from fastmmap.keyspace import Keyspace
 from fastmmap.redis.circuit import Circuit
 from fastmmap.redis.client import client_of, is_away
 from fastmmap.redis.codec import codec_of
-from fastmmap.redis.commands import Answer, Command
+from fastmmap.redis.commands import Answer, Command, Unreadable
 from fastmmap.redis.listener import Listener, Space
 from fastmmap.redis.names import prefixes_of
 from fastmmap.redis.pulse import Pulse, moment
@@ -113,6 +113,29 @@ class Tier:
         Whoever is asking just now stores nothing.
         """
         self._values.delete_many(command.names)
+
+    def _require_readable(self, value: Any) -> Any:
+        """Return a value; raise what kept it from being read."""
+        if isinstance(value, Unreadable):
+            raise value.error
+        return value
+
+    def _if_readable(self, name: str, value: Any) -> Any:
+        """Return a value; ABSENT for one that cannot be read, which is logged."""
+        if not isinstance(value, Unreadable):
+            return value
+        unreadable.tell("taken for missing", name, self._values.share_file, value.error)
+        return ABSENT
+
+    def _find_readable(self, name: str) -> Any:
+        """Return what this host has of a key; ABSENT, too, if it cannot be read."""
+        try:
+            return self._find(name, ABSENT)
+        except Exception as error:
+            path = self._values.share_file
+            if not unreadable.tell("asked for again", name, path, error):
+                raise
+            return ABSENT
 
     def _local(self, names: Iterable[str]) -> dict[str, Any]:
         """Return what may be believed of some keys; ABSENT where there is nothing."""

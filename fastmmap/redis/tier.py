@@ -56,7 +56,7 @@ class RedisTier(Tier):
         value = self._find(key, ABSENT)
         if value is not ABSENT and until > moment():
             return default if value is None else value
-        value = self._get(text_of(key))
+        value = self._require_readable(self._get(text_of(key)))
         return default if value is ABSENT else value
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
@@ -66,7 +66,8 @@ class RedisTier(Tier):
         missing = [name for name in names if name not in found]
         if missing:
             found.update(self._get_missing(missing))
-        return {names[n]: value for n, value in found.items() if value is not ABSENT}
+        there = {name: self._if_readable(name, found[name]) for name in found}
+        return {names[n]: value for n, value in there.items() if value is not ABSENT}
 
     def set(self, key: Key, value: Any, ttl: Lifetime = None) -> bool:
         """Store a value on the server; return whether it was stored."""
@@ -124,10 +125,10 @@ class RedisTier(Tier):
         One caller of this host calls a callable default; the others wait for its
         value.
         """
-        value = self.get(key, ABSENT)
+        name = text_of(key)
+        value = self._seek(name)
         if value is not ABSENT:
             return value
-        name = text_of(key)
         terms = single_flight.terms(single_flight.LEASE_TIME, None)
         lease = single_flight.Lease(self._computing, name, terms)
         with lease:
@@ -246,9 +247,17 @@ class RedisTier(Tier):
             return {name: self._instead(name) for name in names}
         return {name: answer.value for name, answer in answers.items()}
 
+    def _seek(self, name: str) -> Any:
+        """Return the value of a key, or ABSENT, also where it cannot be read."""
+        until = self._until  # as in get()
+        value = self._find_readable(name)
+        if value is not ABSENT and until > moment():
+            return ABSENT if value is None else value
+        return self._if_readable(name, self._get(name))
+
     def _find_or_make(self, name: str, default: Any, ttl: Lifetime) -> Any:
         """Return the value of the server, or make it and store it there."""
-        value = self._get(name)
+        value = self._if_readable(name, self._get(name))
         if value is ABSENT:
             value = default() if callable(default) else default
             self.set(name, value, ttl)

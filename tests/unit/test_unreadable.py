@@ -92,6 +92,11 @@ def test_reading_many_leaves_it_out_and_logs_it_once(
     assert "'moved'" in line and broken.share_file in line and "left out" in line
 
 
+def test_no_value_is_equal_to_it(broken: FastMmap) -> None:
+    assert ("moved", 1) not in broken.items()
+    assert ("fine", [1]) in broken.items()
+
+
 def test_multi_get_leaves_it_out(
     cache: FastMmap, caplog: pytest.LogCaptureFixture
 ) -> None:
