@@ -16,7 +16,7 @@ import pytest
 if not hasattr(pytest, "StashKey"):
     raise ImportError(
         f"the plugin of fastmmap needs pytest 7 or newer, found {pytest.__version__}: "
-        "pip install fastmmap[pytest], or do without it by -p no:fastmmap"
+        "pip install fastmmap[pytest], or turn it off with -p no:fastmmap"
     )
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _add_report(group: "pytest.OptionGroup") -> None:
     group.addoption(
         "--fastmmap-report",
         action="store_true",
-        help="say at the end how the cache of the fixture shared_cache was used",
+        help="report at the end how the cache of the fixture shared_cache was used",
     )
 
 

@@ -284,13 +284,21 @@ def test_every_benchmark_runs() -> None:
 
 
 def test_docs_build_without_warnings() -> None:
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html"]
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-E", "-b", "html"]
     run(*command, "docs", BUILD / "docs")
 
 
+@pytest.mark.xdist_group("wheels")
 def test_sdist_and_a_wheel_of_each_kind_are_sound() -> None:
     target = BUILD / "dist"
     run(sys.executable, "tools/wheels.py", "--quick", "--output", target)
+
+
+@pytest.mark.xdist_group("wheels")
+def test_the_wheel_for_arm64_passes_a_part_of_the_suite() -> None:
+    wheels = list((BUILD / "dist").glob("*aarch64.whl"))
+    assert len(wheels) == 1, "the step before has left no wheel"
+    run(sys.executable, "tools/arm64.py", *wheels)
 
 
 def test_workflows_follow_their_schema() -> None:

@@ -52,9 +52,7 @@ napoleon_custom_sections = [
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-man_pages = [
-    ("command", "fastmmap", "look at cache files, and look after them", [author], 1)
-]
+man_pages = [("command", "fastmmap", "inspect and maintain cache files", [author], 1)]
 
 html_theme = "furo"
 html_title = f"fastmmap {version}"

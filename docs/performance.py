@@ -302,7 +302,7 @@ def space(results: Results) -> Rows:
         for own in (cell["policies"][ENGINE],)
     ]
     heading = ["trace", "cache", "live / file", "moved / set", "most moved"]
-    return [[*heading, "refused", "for want of a slot", "range"], *rows]
+    return [[*heading, "refused", "for lack of a slot", "range"], *rows]
 
 
 def points(results: Results, other: str, trace: str = "") -> list[float]:

@@ -154,7 +154,9 @@ def table(name: str) -> str:
     results = [load(file) for file in files]
     rows = make(*results) if any(results) else [["not measured yet"], ["-"]]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    # A dash alone would begin a list.
+    shown = [["\\-" if cell == "-" else cell for cell in row] for row in rows]
+    csv.writer(text, lineterminator="\n").writerows(shown)
     return text.getvalue()
 
 

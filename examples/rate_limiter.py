@@ -1,7 +1,7 @@
 """Let nobody try more than five passwords an hour, whichever worker is asked.
 
 A token is taken by one step in the cache, so the workers together never let one
-more through. The file of its own is never full: nothing in it is evicted.
+more through. The limiter has a separate file, so nothing in it is evicted.
 """
 
 from __future__ import annotations

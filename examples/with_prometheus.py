@@ -9,7 +9,7 @@ from fastmmap.contrib.prometheus import Collector
 
 
 def main() -> None:
-    """Use a cache, and print what is told of its reads."""
+    """Use a cache, and print its metrics of reads."""
     registry = CollectorRegistry()
     with FastMmap(cache_size="1m", enable_stats=True) as cache:
         registry.register(Collector(cache))

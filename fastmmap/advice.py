@@ -26,9 +26,9 @@ def _text(size: int) -> str:
 
 
 def shortages(stats: Stats) -> list[str]:
-    """Say what it is for want of which values had to leave: "bytes", "slots".
+    """Return the shortages that values were evicted for: "bytes", "slots".
 
-    While an index grows, a few leave for want of a slot: that says nothing.
+    While an index grows, a few are evicted for lack of a slot: that says nothing.
     """
     if not stats.evictions:
         return []
@@ -38,30 +38,30 @@ def shortages(stats: Stats) -> list[str]:
 
 
 def _slots(stats: Stats, mean: int) -> Iterator[str]:
-    """Tell of entries that are too small for the index, and for what it grew to."""
+    """Advise on entries that are too small for the index, even after it grew."""
     share = stats.slot_evictions * 100 // stats.evictions
     if "slots" in shortages(stats) and stats.evictions >= stats.entries:
         yield (
-            f"{share} % of the evictions are for want of index slots: make the file "
+            f"{share} % of the evictions are for lack of index slots: make the file "
             f"again with entry_size={max(mean - _OVERHEAD, 1)}"
         )
 
 
 def _sizes(stats: Stats, mean: int, page_size: int, num_pages: int) -> Iterator[str]:
-    """Tell of values that are large for the pages, or for the file."""
+    """Advise on values that are large for the pages, or for the file."""
     live = stats.bytes_live * 100 // stats.bytes_total
     if live >= _LIVE_PERCENT or mean * _FILLING <= page_size:
         return
     larger = _power(mean * _FILLING)
     pages = -(-max(page_size * num_pages, mean * _FEW) // larger)
     yield (
-        f"values of {mean} bytes on average leave {100 - live} % of the file idle: "
+        f"values of {mean} bytes on average leave {100 - live} % of the file unused: "
         f"make it again with page_size={_text(larger)}, num_pages={pages}"
     )
 
 
 def _misses(stats: Stats, page_size: int, num_pages: int) -> Iterator[str]:
-    """Tell of a file that is small for what is asked of it."""
+    """Advise on a file that is too small for its reads."""
     if stats.reads < _READS or stats.evictions < stats.entries:
         return
     share = stats.misses * 100 // stats.reads
@@ -69,7 +69,7 @@ def _misses(stats: Stats, page_size: int, num_pages: int) -> Iterator[str]:
         double = _text(2 * page_size * num_pages)
         yield (
             f"{share} % of the reads found nothing, and the file is full: "
-            f"cache_size={double} may keep what they want"
+            f"cache_size={double} may keep more of them"
         )
 
 

@@ -263,7 +263,7 @@ class ArgumentKeys:
         return names
 
     def _find_ignored_bits(self) -> Optional[int]:
-        """Return a bit for each positional argument that is no part of a key.
+        """Return a bit for each positional argument that is not part of a key.
 
         ``None``: calls with the same arguments may have different keys, for there
         is a default that can change.
@@ -312,7 +312,7 @@ class ArgumentKeys:
                     name, f"holds a value of type {_told(error.args[0])}"
                 )
             except RecursionError:
-                return self._refuse(name, "holds itself, or is nested too deep")
+                return self._refuse(name, "contains itself, or is nested too deep")
         raise AssertionError("an argument had no spelling, and now it has")
 
     def _refuse(self, name: str, what: str) -> TypeError:

@@ -126,12 +126,10 @@ class FastMmap(_core.Cache, Keyspace):
             process truncates the file.
         enable_stats: Count reads and hits for ``get_statistics()``. ``stats()``
             always counts.
-        raw_values: Perl's spelling of ``serializer="raw"``.
-        compress: Perl's spelling of ``compressor="zlib"``.
-        catch_deadlocks: Perl's spelling of ``lock_timeout=10``.
 
-    Options that you leave out follow an existing file. A file of an older format is
-    replaced by an empty one, and that is logged.
+    The other options are spellings of Perl. Options that you leave out follow an
+    existing file. A file of an older format is replaced by an empty one, and that is
+    logged.
 
     Raises:
         FormatError: The file is not a cache, or differs from what you ask for. It is
@@ -153,7 +151,9 @@ class FastMmap(_core.Cache, Keyspace):
         """Open the file; what `__init__` does."""
         unlink, empty = given["unlink_on_exit"], bool(given["empty_on_exit"])
         if given["read_only"] and share_file is None:
-            raise ValueError("read_only=True needs a share_file: there is none to read")
+            raise ValueError(
+                "read_only=True needs a share_file: there is no file to read"
+            )
         opener = os.getpid() if share_file is not None else 0
         private = share_file is None and unlink is not False
         check_read_only(given)
@@ -267,10 +267,10 @@ class FastMmap(_core.Cache, Keyspace):
         return stats_of(self)
 
     def clients(self) -> list[Client]:
-        """Return who has the file open: one for each open cache of each process.
+        """Return the clients of the file: one for each open cache of each process.
 
-        Whether somebody still has it open is asked of the kernel; a child that was
-        forked shows from its first use on.
+        The kernel says who still has it open; a forked child appears after its first
+        use.
 
         Returns:
             A list of `Client`.
@@ -287,18 +287,18 @@ class FastMmap(_core.Cache, Keyspace):
         break_locks: bool = False,
         timeout: Union[int, float, None] = None,
     ) -> ResizeReport:
-        """Put a file of another size in the place of this one, with its values.
+        """Replace this file by one of another size, with its values.
 
-        Values keep their lifetimes, tags, namespaces and numbers; what is read and
-        stored meanwhile is neither lost nor late. Reads never wait; at the end nobody
-        can store for a moment. All who have the file open follow by themselves. Who
-        opens it with another ``cache_size`` later is told so, see ``on_mismatch``.
+        Values keep their lifetimes, tags, namespaces and numbers, and values stored
+        meanwhile are not lost. Reads never wait; at the end nobody can store for a
+        moment. Everyone who has the file open follows. Whoever opens it later with
+        another ``cache_size`` gets an error, see ``on_mismatch``.
 
-        What is not given stays as it is. The new file lies beside the old one until it
-        is whole: there has to be room for both.
+        Omitted options stay as they are. Both files need space until the new one is
+        complete.
 
         Args:
-            cache_size, page_size, entry_size, reserve: As of `FastMmap`.
+            cache_size, page_size, entry_size, reserve: As in `FastMmap`.
             break_locks: Locks of ``fastmmap.sync`` that are held are lost, instead of
                 a LockError.
             timeout: Seconds to wait for pages, and for callbacks that write; ``None``
@@ -435,7 +435,7 @@ def _open_or_explain(cache: FastMmap, path: str, file: Given, names: _Names) -> 
         raise _with_users(error, path) from None
     except OSError as error:
         if error.errno == errno.EROFS:
-            error.strerror = f"{error.strerror}: read_only=True opens it to read"
+            error.strerror = f"{error.strerror}: read_only=True opens it for reading"
         raise
 
 

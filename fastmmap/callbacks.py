@@ -1,4 +1,4 @@
-"""What is logged, for its caller must not or need not see it."""
+"""Log messages about errors that the caller must not or need not see."""
 
 import logging
 from typing import Any
@@ -14,9 +14,9 @@ def log_failure(callback: str, key: Any, path: str, error: BaseException) -> Non
 
 
 def log_stale(key: Any, path: str, error: BaseException) -> None:
-    """Log that an old value is served, for a new one could not be computed."""
+    """Log that an old value is returned, since a new one could not be computed."""
     _logger.warning(
-        "computing key %r of %s failed: its old value is served",
+        "computing key %r of %s failed: its old value is returned",
         key,
         path,
         exc_info=error,
@@ -84,7 +84,7 @@ def log_kept(path: str, reason: str) -> None:
 
 
 def log_unopened(path: str, error: BaseException) -> None:
-    """Log that a framework goes on without the cache at `path`."""
+    """Log that a framework continues without the cache at `path`."""
     _logger.error("%s cannot be opened, working without it: %s", path, error)
 
 

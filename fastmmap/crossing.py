@@ -1,15 +1,15 @@
 """Computations that wait for each other: found, and ended by an error in one.
 
 While code that computes a key waits for another key, it says so: its lease waits for
-that lease. Who waits so follows the chains from lease to lease; a chain that leads
-back is a circle, in which nobody would ever go on. The member with the largest token
-gets the error, and the others go on. So a chain is followed only as far as tokens are
-smaller than the own ones: all members of a circle together do little more than one.
+that lease. Such a waiter follows the chains from lease to lease. A chain that leads
+back is a cycle, in which nobody would ever continue. The member with the largest token
+gets the error, and the others continue. So a chain is followed only as far as tokens
+are smaller than the own ones: all members of a cycle together do little more than one.
 
 Of the computations of this process that is known in its memory. For other processes
 it is said in the cache, in the files of both leases, and looked up in all files in
-which this process waits. Where the two files are not the same, what is known behind
-the one is handed on into the other, so that a circle may lead through more files than
+which this process waits. If the two files differ, the links behind the one are copied
+into the other, so that a cycle may lead through more files than
 any of its members has open.
 
 What is said lasts a second and is renewed, so that those who were killed say nothing

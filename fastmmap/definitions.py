@@ -1,8 +1,8 @@
 """Which function has which name: two of one name would share their results.
 
-A name is told from others by the function's code. Where that changes, as it does
-when a module is loaded again or a cell of a notebook runs once more, the function
-takes the place of the old one. Two functions of one piece of code are two.
+The function's code tells names apart. If it changes, as when a module is loaded again
+or a notebook cell runs once more, the function replaces the old one. Two functions of
+one piece of code are two.
 """
 
 import functools
@@ -34,7 +34,7 @@ _taken: dict[tuple[str, ...], _Definition] = {}
 
 
 def _is_of_object(function: Any) -> bool:
-    """Tell whether it has arguments of its own, which no call shows."""
+    """Tell whether it has hidden arguments, which no call shows."""
     if isinstance(function, BuiltinMethodType):
         return not isinstance(function.__self__, (ModuleType, type(None)))
     return isinstance(function, (MethodType, functools.partial))
@@ -51,7 +51,7 @@ def _variables_around(function: Any) -> list[str]:
 def _reason_against(function: Any) -> Optional[str]:
     """Return why others may have its name, or ``None``."""
     if getattr(function, "__qualname__", "<lambda>").endswith("<lambda>"):
-        return "has no name of its own"
+        return "has no name"
     if _is_of_object(function):
         return "belongs to an object that its name does not show"
     inner = inspect.unwrap(function)
@@ -60,7 +60,7 @@ def _reason_against(function: Any) -> Optional[str]:
         uses = ", ".join(map(repr, variables))
         return f"uses {uses} of the enclosing function, which its name does not show"
     if is_of_session(inner):
-        return "is from a notebook or prompt, where others may have its name"
+        return "is from a notebook or prompt, where other functions may have its name"
     return None
 
 

@@ -10,7 +10,7 @@ class Error(Exception):
 
 
 class FormatError(Error, ValueError):
-    """The file is no cache file, or not one such as was asked for.
+    """The file is not a cache file, or not the kind that was requested.
 
     Another geometry, serializer, compressor, format version or machine.
     """
@@ -29,7 +29,7 @@ class CorruptError(Error):
 
 
 class LockError(Error, RuntimeError):
-    """What would wait for itself, or is not this process's.
+    """A deadlock, or a lock that this process does not hold.
 
     The cache was used again by user code that holds one of its pages; computations
     wait for each other; a lock is not held, or a page, lock or computation is that of
@@ -38,7 +38,7 @@ class LockError(Error, RuntimeError):
 
 
 class LockTimeout(Error, TimeoutError):
-    """A page was not to be had within ``lock_timeout``."""
+    """A page was held for all of ``lock_timeout``."""
 
 
 class PageBusy(Exception):

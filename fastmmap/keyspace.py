@@ -50,7 +50,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
     __hash__ = object.__hash__
 
     def namespace(self, name: str) -> "Namespace":
-        """Return a view of this cache with keys of its own.
+        """Return a view of this cache with separate keys.
 
         Args:
             name: Its name. All namespaces of a name are one, in all processes.
@@ -60,7 +60,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
             is in it.
 
         Raises:
-            TypeError: The name is no str.
+            TypeError: The name is not a str.
             ValueError: It is too long, or more than 16 are in one another.
         """
         from fastmmap.namespace import Namespace  # it is made of this class
@@ -72,7 +72,7 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         return [name for name in super().__dir__() if name not in words.METHODS]
 
     def persist(self, key: Key) -> bool:
-        """Let a value never expire.
+        """Remove the lifetime of a value.
 
         Returns:
             Whether it is there.
@@ -189,15 +189,15 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         """Return the value of a key as `get_or_set` does, and block no event loop.
 
         Args:
-            default: A function without arguments whose result is to be awaited: an
-                ``async def``, or any other callable.
-            key, expire_time, timeout, lease_time, tags: As of `get_or_set`.
+            default: A callable without arguments that returns an awaitable, such as an
+                ``async def``.
+            key, expire_time, timeout, lease_time, tags: As in `get_or_set`.
 
         Returns:
-            The value that was there, or was computed by this or another caller.
+            The existing value, or the one that this or another caller computed.
 
         Raises:
-            LockTimeout, LockError: As of `get_or_set`.
+            LockTimeout, LockError: As in `get_or_set`.
         """
         value = await waiting.patiently(self._find, key, ABSENT)
         if value is not ABSENT:
@@ -264,30 +264,29 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
                 By name it may be a function of the result.
             key: A function of the same arguments that returns the key. Without
                 it, name and arguments make the key.
-            ignore: Names of parameters that are no part of the key.
+            ignore: Names of parameters that are not part of the key.
             typed: Whether ``1``, ``1.0`` and ``True`` are different arguments.
             name: What the keys begin with, instead of the function's module and
-                name. Functions that have no name of their own need it.
-            version: A str or int that is part of the key: results of others are
-                not seen. ``"source"`` stands for the code and the constants of
+                name. Functions without a distinct name need it.
+            version: A str or int that is part of the key: results of other versions
+                are not seen. ``"source"`` stands for the code and the constants of
                 the function, without those that it calls.
             negative: Lifetime of a result that is ``None``, and of kept exceptions;
-                ``None``: as of others. That of an exception is the cache's default
+                ``None``: as for others. That of an exception is the cache's default
                 when ``expire_time`` is a function.
-            early: How eagerly to compute a result anew before it expires: 0 not at
-                all, 1.0 as is usual. One caller does, the others go on with the
-                old result.
-            stale: How long after its lifetime a result is still given to others
-                while one caller computes it anew.
-            stale_on_error: How long after its lifetime a result is given when a new
-                one cannot be computed: the exception is logged, and not raised.
+            early: How eagerly to compute a result again before it expires: 0 never,
+                1.0 the usual. One caller does, the others use the old result.
+            stale: How long after its lifetime a result is still returned to others
+                while one caller computes it again.
+            stale_on_error: How long after its lifetime a result is returned if the
+                computation fails: the exception is logged, and not raised.
             cache_exceptions: Exceptions to keep and raise again like results.
-            timeout: As of `get_or_set`.
-            lease_time: As of `get_or_set`.
-            tags: As of `get_or_set`, or a function of the same arguments that
+            timeout: As in `get_or_set`.
+            lease_time: As in `get_or_set`.
+            tags: As in `get_or_set`, or a function of the same arguments that
                 returns them; 15 at most.
             copy: ``False`` promises that nobody changes a result: then callers may
-                get the same object again, as of ``functools.lru_cache``. It is kept
+                get the same object again, as with ``functools.lru_cache``. It is kept
                 in the process while the cache has it.
 
         Returns:
@@ -329,7 +328,10 @@ class Keyspace(_core.Keyspace, words.OtherMethods, MutableMapping[Key, Any]):
         return decorator if function is None else decorator(function)
 
     def get_keys(self, mode: int = 0) -> list[Any]:
-        """List what is in the cache; expired entries and tombstones are hidden.
+        """List the keys in the cache, without expired entries and tombstones.
+
+        Keys of `multi_set` are listed too, without their page key; iteration,
+        ``len``, `items` and `values` leave them out.
 
         Args:
             mode: 0 for keys; 1 for dicts with ``key``, ``last_access``,

@@ -1,4 +1,4 @@
-"""What is left for the end: emptying, unlinking, a word about the unclosed.
+"""Work at the end: emptying, unlinking, a warning about unclosed caches.
 
 Caches that have such work close themselves when they are collected; this
 module closes those that are still there at exit. Forked children have copies
@@ -7,6 +7,7 @@ of them, whose `close()` knows which work is not theirs.
 
 import atexit
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 _caches: "weakref.WeakKeyDictionary[FastMmap, int]" = weakref.WeakKeyDictionary()
 _finalizer_pid = 0
 _atexit_runs = False
-#: multiprocessing runs finalizers of priority 0 and above before it waits for
-#: non-daemon children, and in any order below: late enough for user code.
-_PRIORITY = -1
+#: The last of all finalizers of multiprocessing: those of its queues, which wait
+#: for the threads that pickle what was put, come at -5.
+_PRIORITY = -sys.maxsize
 
 
 def _close(cache: "FastMmap") -> None:
@@ -63,7 +64,7 @@ def _close_all_of_child() -> None:
     """Close all, where atexit functions are not run.
 
     Elsewhere this is called too, but out of turn: before the atexit functions
-    of users. The child ends only after its threads, as far as they are no daemons:
+    of users. The child ends only after its threads, except daemons:
     the caches are theirs till then.
     """
     from multiprocessing.process import parent_process

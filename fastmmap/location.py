@@ -1,7 +1,7 @@
-"""Where a cache without a name lives, and what killed processes left there.
+"""Where a cache without a name is, and how files of killed processes are removed.
 
-A private file lies in a directory of its own user, mode 0700, on tmpfs where
-there is one. Nobody else can put a file or a link in the way there.
+A private file is in a directory of its user, mode 0700, on tmpfs if there is one.
+Nobody else can put a file or a link in the way there.
 """
 
 import os

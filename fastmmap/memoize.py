@@ -120,7 +120,7 @@ class Plan(NamedTuple):
         return _core.now() + ahead < record.fresh_until
 
     def store(self, lease: Lease, value: Any, seconds: float, raised: bool) -> None:
-        """Store what was computed."""
+        """Store a computed result."""
         lifetime = self.lifetime_of(value, raised)
         if not self.refreshes and not self.exceptions:
             lease.keep(value, lifetime)
@@ -147,7 +147,7 @@ class Plan(NamedTuple):
             callbacks.log_failure("pickling an exception", lease.key, path, error)
 
     def is_enough(self, stored: Any) -> bool:
-        """Tell whether what is stored, or ``ABSENT``, will do as it is."""
+        """Tell whether the stored value, or ``ABSENT``, can be returned."""
         if stored is ABSENT:
             return False
         return not self.refreshes or self.is_fresh(_record_of(stored))
@@ -334,7 +334,7 @@ def _refuse_generator(func: Callable[..., Any]) -> None:
     if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         raise TypeError(
             f"{func.__qualname__} is a generator, whose results cannot be kept: "
-            "let it return a list"
+            "return a list"
         )
 
 

@@ -13,7 +13,7 @@ class Unstable(Exception):
 
 
 def _file_of_program(thing: Any) -> Optional[str]:
-    """Return the file of the program that it stands in; notebooks have none."""
+    """Return the file of the program that defines it; notebooks have none."""
     space = getattr(thing, "__globals__", None)
     if space is None:
         space = vars(sys.modules.get(thing.__module__, object))

@@ -1,4 +1,4 @@
-"""Namespaces: views of a cache with keys of their own."""
+"""Namespaces: views of a cache with separate keys."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _RECORDS = _core.SCAN_RECORDS
 
 
 class Namespace(Keyspace):
-    """A part of a cache: the same operations, on keys of its own.
+    """A part of a cache: the same operations, on separate keys.
 
     It is made by ``FastMmap.namespace()``. Its values are in the file of the cache,
     with the serializer, compressor and default lifetime of that. Callbacks are not

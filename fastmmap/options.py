@@ -1,8 +1,8 @@
 """The options of `FastMmap`, checked and turned into what the C code takes.
 
 Their names, types and defaults are those of its ``__init__``, where editors and type
-checkers read them; what becomes of each says the table `OPTIONS`. Every message of a
-check names the option, the value found and what was expected.
+checkers read them; the table `OPTIONS` says how each is used. Every message of a
+check names the option, the value found and the expected one.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Who is in the way of whom: the users behind a refused file, in words."""
+"""Explain a refused file: its owner, and the user of this process."""
 
 import os
 import stat

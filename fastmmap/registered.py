@@ -14,7 +14,7 @@ _functions: dict[type, Callable[[Any], Any]] = {}
 def register_argument(kind: type[_Kind], function: Callable[[_Kind], Any]) -> None:
     """Say what stands for arguments of a type in the keys of `memoize`.
 
-    It counts for subclasses, too, of which each is an argument of its own. Register
+    It also applies to subclasses, each of which is a separate argument. Register
     before the first call, in every process that shares the cache.
 
     Args:
@@ -23,7 +23,7 @@ def register_argument(kind: type[_Kind], function: Callable[[_Kind], Any]) -> No
             others: a str, a tuple, anything that `memoize` takes as an argument.
 
     Raises:
-        TypeError: ``kind`` is no class, or ``function`` no function.
+        TypeError: ``kind`` is not a class, or ``function`` not a function.
         ValueError: It is a builtin type or one of a few others, whose spelling is
             fixed.
     """
@@ -37,7 +37,7 @@ def register_argument(kind: type[_Kind], function: Callable[[_Kind], Any]) -> No
 
 
 def function_for(kind: type) -> Optional[Callable[[Any], Any]]:
-    """Return what was registered for a type, or for the nearest of its bases."""
+    """Return the function for a type, or for the nearest of its bases."""
     if not _functions:
         return None
     bases = (_functions[base] for base in kind.__mro__ if base in _functions)

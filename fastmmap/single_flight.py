@@ -1,4 +1,4 @@
-"""One computation per host: who computes a key, and who waits for the value.
+"""One computation per host: one caller computes a key, the others wait.
 
 A key that is being computed carries a lease, in the cache itself: a token, a
 deadline and the process. One caller has it; the others sleep and look again
@@ -72,7 +72,7 @@ class Terms(NamedTuple):
 def lease_ms(lease_time: Lifetime) -> int:
     """Return how long a lease lasts, ms; the longest there is for "never".
 
-    Raises TypeError or ValueError for what is no lifetime, or none at all.
+    Raises TypeError or ValueError for a value that is not a lifetime, or is zero.
     """
     ms = durations.lifetime_ms(lease_time)
     if ms == durations.NOW:
@@ -98,7 +98,7 @@ def terms(
 ) -> Terms:
     """Return the terms of these arguments; the lifetime of the value is looked at only.
 
-    Raises TypeError or ValueError for what is no lifetime, no time to wait.
+    Raises TypeError or ValueError for invalid lifetimes and timeouts.
     """
     waiting.check_timeout(timeout)
     if expire_time is not None and not callable(expire_time):
@@ -148,7 +148,7 @@ class Lease(crossing.Computation):
     """The right to compute the value of a key, while a block runs.
 
     It holds nothing at first; `approach` takes it. Without a token the value cannot
-    be stored, but the caller needs one. `refused` is told of one without room.
+    be stored, but the caller needs one. `refused` is called with one without room.
     """
 
     def __init__(
@@ -280,7 +280,7 @@ def approach(lease: Lease, terms: Terms, refresh: bool = False) -> Optional[Foun
     """Return the value of a key, or take the right to compute it: ``None``.
 
     The block of the lease has begun: whatever exception comes, it ends. With
-    ``refresh`` the right to compute a value anew that is there.
+    ``refresh`` the right to compute an existing value again.
 
     Raises:
         LockTimeout: Another computes it for longer than ``terms.timeout``.
@@ -297,7 +297,7 @@ async def approach_async(
 
 
 def refuse_awaitable(value: object, lease: Lease) -> None:
-    """Refuse what a plain function returned to be awaited: that is no value yet.
+    """Refuse an awaitable that a plain function returned: it is not a value yet.
 
     Raises TypeError.
     """

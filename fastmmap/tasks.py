@@ -49,7 +49,7 @@ def _held_by(callback: Any) -> Iterator[Any]:
 
 
 def _waiters(future: Any) -> Iterator[Any]:
-    """Yield the futures and tasks that go on when that one is done."""
+    """Yield the futures and tasks that continue when that one is done."""
     for callback, _ in getattr(future, "_callbacks", None) or ():
         for thing in _held_by(callback):
             # A group of tasks has a future while it waits for them all, and

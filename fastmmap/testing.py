@@ -13,14 +13,14 @@ _EPOCH_FROM = 1e9
 def time_travel(seconds: float) -> Iterator[None]:
     """Move this process's idea of now, for every cache, while the block runs.
 
-    `seconds` below 1e9 is a distance, negative for the past; from there on it is
-    a moment in seconds since 1970. The clock goes on from there. Blocks nest,
-    and their distances add up. Other processes keep their own time.
+    `seconds` below 1e9 is a distance, negative for the past; from 1e9 on it is a
+    moment in seconds since 1970. The clock runs on from there. Blocks nest, and
+    their distances add up. Other processes keep their own time.
 
-    Caches have clocks of their own: what replaces those of the module `time`, such
-    as freezegun, does not move them, and this does not move those.
+    Caches have their own clock: freezegun and others that replace those of the
+    module `time` do not move it, and this does not move those.
 
-    Raises ValueError for what is no finite number.
+    Raises ValueError unless `seconds` is a finite number.
     """
     if not abs(seconds) < 1e12:
         raise ValueError(

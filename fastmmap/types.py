@@ -13,11 +13,11 @@ LifetimeOf = Union[Lifetime, Callable[[Any], Lifetime]]
 
 
 class Entry(NamedTuple):
-    """What a cache knows of one key.
+    """The value and properties of a key.
 
     Times are seconds since 1970; ``expire_on`` is ``None`` for never.
-    ``last_access`` and ``stored_on`` are whole seconds. ``dirty`` tells that
-    the value is still to be written back. ``size`` is the number of bytes that
+    ``last_access`` and ``stored_on`` are whole seconds. ``dirty`` says that the
+    value must still be written back. ``size`` is the number of bytes that
     the entry takes in the file.
     """
 
@@ -31,10 +31,10 @@ class Entry(NamedTuple):
 
 
 class CacheInfo(NamedTuple):
-    """What a memoized function did in this process, as `functools.lru_cache` says it.
+    """The calls of a memoized function in this process, like `functools.lru_cache`'s.
 
     ``misses`` counts the calls that computed, ``hits`` those that had the result
-    from the cache, or from another caller whom they waited for. ``maxsize`` and
+    from the cache, or waited for another caller. ``maxsize`` and
     ``currsize`` are ``None``: the results share the cache with all others.
     """
 
@@ -45,7 +45,7 @@ class CacheInfo(NamedTuple):
 
 
 class Store(NamedTuple):
-    """What a ``get_and_set`` function returns to say how to store its value.
+    """The result of a ``get_and_set`` function that says how to store its value.
 
     ``expire_time`` and ``expire_on`` are those of ``FastMmap.set``; when both
     are ``None`` the entry keeps the expiry it has. ``read_cb`` may return one, too,
@@ -91,11 +91,10 @@ class Stats(NamedTuple):
 
     ``entries`` counts index slots in use: values, tombstones and what has
     expired but is not yet reclaimed. ``bytes_live`` are the bytes of those,
-    ``bytes_used`` adds what waits to be reclaimed. ``reads``, ``hits`` and
-    ``misses`` are those of all who ever had the file open. ``slot_evictions`` are
-    values dropped for want of an index slot, where the index could not grow.
-    ``advice`` says in words which options do not fit what is stored, and what
-    would.
+    ``bytes_used`` adds bytes that wait to be reclaimed. ``reads``, ``hits`` and
+    ``misses`` are those of everyone who ever had the file open. ``slot_evictions`` are
+    values dropped for lack of an index slot, where the index could not grow.
+    ``advice`` says in words which options do not fit the values, and which would.
     """
 
     entries: int
@@ -122,12 +121,11 @@ class Stats(NamedTuple):
 
 
 class NamespaceStats(NamedTuple):
-    """What is in a namespace now, those inside it aside.
+    """The contents of a namespace, without namespaces inside it.
 
-    ``entries`` are its values that live, ``bytes_live`` what they take in the file;
-    ``expiring`` of them have a lifetime. ``oldest`` is when the oldest was stored, and
-    ``last_access`` when one was used last, in whole seconds since 1970; ``None`` of an
-    empty one.
+    ``entries`` are its live values, ``bytes_live`` their bytes; ``expiring`` of them
+    have a lifetime. ``oldest`` is when the oldest was stored, ``last_access``
+    when one was last used, in whole seconds since 1970; ``None`` if it is empty.
     """
 
     entries: int
@@ -138,13 +136,12 @@ class NamespaceStats(NamedTuple):
 
 
 class Client(NamedTuple):
-    """Somebody who has the file open, and what it did since then.
+    """A process that has the file open, and its operations since then.
 
-    That is one open cache of one process: ``pid`` is the number of the process where
-    it lives, which in another container is another process here, and ``command`` its
-    name, at most 15 bytes. ``since`` is when it opened the file, in seconds since
-    1970. ``stores`` are values that it stored and integers that it changed,
-    ``waits`` the times that a page was not free at once.
+    There is one for each open cache of a process. ``pid`` is the process id in its own
+    container, ``command`` its name, at most 15 bytes. ``since`` is when it opened the
+    file, in seconds since 1970. ``stores`` are values that it stored and integers that
+    it changed, ``waits`` the times that a page was not free at once.
     """
 
     pid: int
@@ -158,13 +155,13 @@ class Client(NamedTuple):
 
 
 class ResizeReport(NamedTuple):
-    """What ``resize()`` did.
+    """The result of ``resize()``.
 
-    ``values`` and ``bytes`` are what the new file has, tombstones included. It has not
-    ``no_room`` values that found none, and ``no_page`` values of ``multi_set()`` whose
-    page in the new file cannot be told. ``locks`` by name were held and are lost.
-    ``rounds`` is how often the file was gone through, ``stopped`` for how many seconds
-    nobody could store anything.
+    ``values`` and ``bytes`` are those of the new file, with tombstones. ``no_room``
+    values found no room; ``no_page`` values of ``multi_set()`` are left out because
+    their page in the new file is unknown. ``locks`` by name were held and are lost.
+    ``rounds`` is how often the file was copied, ``stopped`` the seconds in which nobody
+    could store.
     """
 
     values: int
@@ -177,11 +174,11 @@ class ResizeReport(NamedTuple):
 
 
 class CheckReport(NamedTuple):
-    """What ``check()`` found.
+    """The result of ``check()``.
 
-    ``ok`` tells that no page has a problem; ``problems`` holds one line for each
-    that has. ``pages`` and ``entries`` were looked at, ``bytes_live`` are those of
-    entries, ``bytes_dead`` wait to be reclaimed. ``advice`` is that of ``stats()``.
+    ``ok`` is true if no page has a problem; ``problems`` has one line for each that
+    does. ``pages`` and ``entries`` were checked, ``bytes_live`` are those of entries,
+    ``bytes_dead`` wait to be reclaimed. ``advice`` is that of ``stats()``.
     """
 
     ok: bool

@@ -46,9 +46,9 @@ def is_of_signal(error: BaseException) -> bool:
 def is_of_value(error: BaseException) -> bool:
     """Tell whether an exception says that a value cannot be read.
 
-    Serializers raise whatever they like, so any `Exception` does, except what
-    tells of the moment and not of the value: a lack of memory, stack or time, an
-    error of the operating system, and what a signal handler raised.
+    Serializers raise whatever they like, so any `Exception` does, except those that
+    come from the situation, not the value: a lack of memory, stack or time, an error
+    of the operating system, and exceptions of signal handlers.
     """
     if not isinstance(error, Exception):
         return False

@@ -11,7 +11,7 @@ from fastmmap.errors import CorruptError, LockTimeout
 
 
 class PageCheck(NamedTuple):
-    """What is known of one page; counts are of index slots in use."""
+    """The state of one page; counts are of index slots in use."""
 
     number: int
     problem: str  #: "" when there is none
@@ -38,7 +38,7 @@ class PageCheck(NamedTuple):
 
 
 class FileCheck(NamedTuple):
-    """What is known of a file."""
+    """The state of a file."""
 
     path: str
     pages: list[PageCheck]
@@ -76,9 +76,9 @@ class FileCheck(NamedTuple):
 
 
 def open_file(path: str, inspect: bool = True) -> _core.Cache:
-    """Open a cache file, whoever it belongs to, without the will to use it.
+    """Open a cache file of any user, only to look at it.
 
-    Raises FormatError for what is no whole cache file, OSError.
+    Raises FormatError unless it is a complete cache file, OSError.
     """
     return _core.Cache(
         path, must_exist=True, allow_shared=True, sigbus_guard=True, inspect=inspect
@@ -136,10 +136,10 @@ def _repair_page(cache: _core.Cache, page: PageCheck, wait_ms: int) -> PageCheck
 
 
 def check_file(path: str, repair: bool = False, wait_ms: int = 5000) -> FileCheck:
-    """Verify the pages of a file; with `repair` mend those that need it.
+    """Verify the pages of a file; with `repair` repair those that need it.
 
-    A page that is held is given up after `wait_ms`. Raises FormatError for
-    what is no whole cache file of this version and machine, OSError.
+    A page that is held is given up after `wait_ms`. Raises FormatError unless it is
+    a complete cache file of this version and machine, OSError.
     """
     pages = _check_all(path, wait_ms)
     if repair and any(page.problem for page in pages):

@@ -28,8 +28,8 @@ class CacheItems(ItemsView[Key, Any]):
         if not isinstance(item, tuple) or len(item) != 2:
             return False
         key, value = item
-        entry = self._mapping.get_entry(key)
-        return entry is not None and (entry.value is value or entry.value == value)
+        found = self._mapping.get_many((key,))
+        return any(one is value or one == value for one in found.values())
 
 
 class CacheValues(ValuesView[Any]):

@@ -1,8 +1,8 @@
 """Waiting for what other processes do: look, sleep, look again.
 
-What waits is a generator that yields the seconds to sleep until its next look
+A wait is a generator that yields the seconds to sleep until its next look
 and returns what it waited for. `run` and `run_async` drive it: a thread sleeps,
-a task lets its event loop go on.
+a task lets its event loop continue.
 """
 
 import os
@@ -41,7 +41,7 @@ os.register_at_fork(after_in_child=_waiting.clear)
 
 
 def check_timeout(timeout: Union[int, float, None]) -> None:
-    """Raise ValueError for what is no time to wait."""
+    """Raise ValueError unless it is a time to wait."""
     if timeout is not None and not timeout >= 0:
         raise ValueError(f"timeout is {timeout!r}: expected seconds, or None")
 
@@ -71,7 +71,7 @@ class Patience:
         _waiting.discard(self)
 
     def limit(self, delay: float) -> Optional[float]:
-        """Return that delay, or what is left if that is less; ``None``: nothing."""
+        """Return that delay, or the remaining time if less; ``None``: it is over."""
         if self._until is None:
             return delay
         left = self._until - _core.monotonic()
@@ -116,7 +116,7 @@ def pause(seconds: float) -> None:
 
 
 async def pause_async(seconds: float) -> None:
-    """Sleep in this task, and let its event loop go on."""
+    """Sleep in this task, and let its event loop continue."""
     if trio_task() is not None:  # anyio's may be one of it
         await sys.modules["trio"].sleep(seconds)
         return
@@ -155,11 +155,10 @@ async def run_async(steps: Steps[_Result]) -> _Result:
 
 
 async def patiently(func: Callable[..., _Result], *args: Any, **kwargs: Any) -> _Result:
-    """Return what a function returns; while it needs a page that somebody else holds,
-    the event loop goes on.
+    """Return the result of a function; while it waits for a page, the loop continues.
 
-    It is called again and again for that, until it gets beyond its first wait: what it
-    does before must bear repetition.
+    The function is called again and again until it gets beyond its first wait: its work
+    before that must tolerate repetition.
 
     Raises LockTimeout after the ``lock_timeout`` of the cache.
     """

@@ -1,6 +1,6 @@
-"""Words of other caches, and those that say the same here.
+"""Words of other caches, and their equivalents here.
 
-Who writes one of them gets an error that names the right one.
+Using one of them is an error that names the right one.
 """
 
 from typing import Any, Final, Optional

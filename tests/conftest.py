@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,11 @@ from typing import Any
 import pytest
 from support import MakeCache
 
+import fastmmap
 from fastmmap import FastMmap
+
+#: A user who owns nothing.
+NOBODY = 65534
 
 
 def pytest_configure() -> None:
@@ -49,6 +56,41 @@ def shared_path() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o1777)
         yield os.path.join(folder, "cache.fmm")
+
+
+@functools.cache
+def why_not_nobody() -> str:
+    """Use the package as another user; return what is in the way, or ""."""
+    if os.geteuid() != 0:
+        return "only root becomes another user"
+    home = Path(fastmmap.__file__).parent.parent
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "import fastmmap.ownership"],
+            **{"user": NOBODY, "group": NOBODY, "extra_groups": []},
+            env={**os.environ, "PYTHONPATH": str(home)},
+            cwd="/",
+            capture_output=True,
+        )
+    except PermissionError as error:
+        return f"another user cannot run this Python: {error}"
+    return "another user cannot read this checkout" if done.returncode else ""
+
+
+@pytest.fixture
+def nobody() -> int:
+    """Return a user who owns nothing, whom a process of root can become."""
+    reason = why_not_nobody()
+    if reason:
+        pytest.skip(reason)
+    return NOBODY
+
+
+@pytest.fixture
+def without_rights(request: pytest.FixtureRequest) -> None:
+    """Require that a process can be had that has no more rights than its user."""
+    if os.geteuid() == 0:
+        request.getfixturevalue("nobody")
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 Checked are the pages, the docstrings, messages and help texts of the package, and the
 strings of the C sources; code in pages is not. Run ``python tests/prose.py`` for all
-findings, those of the files in docs/prose/pending.txt included, or
-``python tests/prose.py FILE...`` for some files.
+findings, ``python tests/prose.py FILE...`` for those of some files.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TURNS = ROOT / "docs" / "prose" / "turns.csv"
-PENDING = ROOT / "docs" / "prose" / "pending.txt"
 WHERE = ("*.rst", "docs/**/*.rst", "fastmmap/**/*.py", "*_fastmmap.py", "csrc/*/*.c")
 #: The page that shows what to avoid.
 EXAMPLES = "docs/style.rst"
 
 BLOCK = re.compile(
-    r"^( *)(?:\.\. (?:code-block|sourcecode|math)::.*|.*::)\n(?:\1 +.*\n|\n)+", re.M
+    r"^( *)(?:\.\. (?:code-block|sourcecode|math)::.*|(?!\.\. ).*::)\n"
+    r"(?:\1 +.*\n|\n)+",
+    re.M,
 )
 LITERAL = re.compile(r"``.+?``|:\w+:`[^`]+`|`[^`]+ <[^`]+`_*", re.S)
 PROMPT = re.compile(r"^ *(>>>|\.\.\.) .*$", re.M)
@@ -115,22 +115,12 @@ def files() -> list[Path]:
     return sorted(path for path in found if path != ROOT / EXAMPLES)
 
 
-def pending() -> set[str]:
-    """Return the files that have not been rewritten yet."""
-    return set(PENDING.read_text("utf-8").split())
-
-
 def main(names: list[str]) -> int:
-    """Print what was found; return how many files that should be clean are not."""
-    later, failed = pending(), 0
-    for path in [Path(name).resolve() for name in names] or files():
-        found = findings(path)
-        name = path.relative_to(ROOT).as_posix()
-        print(*found, sep="\n", end="\n" if found else "")
-        failed += bool(found) and name not in later
-        if not found and name in later:
-            print(f"{name}: clean: take it out of {PENDING.relative_to(ROOT)}")
-    return failed
+    """Print the findings; return how many there are."""
+    paths = [Path(name).resolve() for name in names] or files()
+    found = [each for path in paths for each in findings(path)]
+    print(*found, sep="\n", end="\n" if found else "")
+    return len(found)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How many times as long as in `make test` the tests marked `long` shall take.
 LONG = int(os.environ.get("FASTMMAP_LONG", "1"))
+#: What runs programs of this Python, where the system does not: an emulator.
+RUNNER = os.environ.get("FASTMMAP_RUNNER", "").split()
 
 MakeCache = Callable[..., FastMmap]
 _Scenario = TypeVar("_Scenario", bound="Scenario")
@@ -198,7 +200,7 @@ class Scenario:
         self._resources = contextlib.ExitStack()
         self._stderr = self._resources.enter_context(tempfile.TemporaryFile("w+"))
         self.process = subprocess.Popen(
-            [*prefix, *_command(scenario, arguments)],
+            [*prefix, *RUNNER, *_command(scenario, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

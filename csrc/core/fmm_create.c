@@ -24,10 +24,10 @@ no_space(const struct fmm_opening *o, int fd, enum fmm_filesystem kind,
     struct fmm_filesystem_room room = fmm_filesystem_room(o->options->path);
     if (saved == EFBIG) {
         return fmm_error_set(o->error, FMM_ERR_OS, saved,
-                             "cannot reserve %" PRIu64 " bytes for the cache, "
-                             "files may not be that large here: make it "
+                             "the cache needs a file of %" PRIu64 " bytes, "
+                             "and files may not be that large here: make it "
                              "smaller, or raise the limit (ulimit -f)",
-                             size);
+                             o->cache->geometry.file_size);
     }
     if (kind == FMM_FILESYSTEM_MEMORY) {
         return fmm_error_set(
@@ -55,9 +55,9 @@ fmm_create_lock_failed(const struct fmm_opening *o, const char *what)
     }
     return fmm_error_set(o->error, FMM_ERR_OS, ENOLCK,
                          "there are no locks of open file descriptions here "
-                         "(fcntl F_OFD_SETLK), by which processes know of "
-                         "each other: this system, a sandbox like gVisor, or "
-                         "the file system has none");
+                         "(fcntl F_OFD_SETLK), by which processes find each "
+                         "other: this system, a sandbox like gVisor, or "
+                         "the file system lacks them");
 }
 
 enum fmm_status
@@ -104,7 +104,7 @@ check_memory(const struct fmm_opening *o, enum fmm_filesystem kind)
     const char *place = limit.place + (length - fmm_min(length, PLACE_SHOWN));
     return fmm_error_set(o->error, FMM_ERR_OS, ENOMEM,
                          "the cache takes %" PRIu64
-                         " bytes of memory, for it lies on tmpfs, and the "
+                         " bytes of memory, since it is on tmpfs, and the "
                          "memory limit of its control group is %" PRIu64
                          ", %" PRIu64 " of them free (%s): make it smaller, "
                          "or raise the limit",

@@ -251,21 +251,35 @@ part_stay(struct fmm_work *work, const struct fmm_tail *tail)
     return pass_by(work, tail);
 }
 
+/* Load the tail of a ring. False: there is nothing to decide about it, and
+ * `*status_out` says what became of it. */
+static inline bool
+take_tail(struct fmm_work *work, uint32_t ring, struct fmm_tail *tail,
+          enum fmm_status *status_out)
+{
+    *status_out = fmm_tail_load(work, ring, tail);
+    if (*status_out != FMM_OK) {
+        return false;
+    }
+    if (fmm_tail_is_waste(work, tail)) {
+        fmm_tail_pass(tail);
+        return false;
+    }
+    if (FMM_UNLIKELY(tail->part)) {
+        *status_out = part_stay(work, tail);
+        return false;
+    }
+    return true;
+}
+
 /* Retire the entry at the tail of ring M. */
 static enum fmm_status
 retire_main(struct fmm_work *work)
 {
     struct fmm_tail tail;
-    enum fmm_status status = fmm_tail_load(work, FMM_RING_M, &tail);
-    if (status != FMM_OK) {
+    enum fmm_status status;
+    if (!take_tail(work, FMM_RING_M, &tail, &status)) {
         return status;
-    }
-    if (fmm_tail_is_waste(work, &tail)) {
-        fmm_tail_pass(&tail);
-        return FMM_OK;
-    }
-    if (FMM_UNLIKELY(tail.part)) {
-        return part_stay(work, &tail);
     }
     bool spared = is_wanted(work, &tail) || is_cleaning(work, FMM_RING_M);
     bool paid = !spared && can_pay(work, &tail);
@@ -350,16 +364,9 @@ static enum fmm_status
 retire_probation(struct fmm_work *work)
 {
     struct fmm_tail tail;
-    enum fmm_status status = fmm_tail_load(work, FMM_RING_S, &tail);
-    if (status != FMM_OK) {
+    enum fmm_status status;
+    if (!take_tail(work, FMM_RING_S, &tail, &status)) {
         return status;
-    }
-    if (fmm_tail_is_waste(work, &tail)) {
-        fmm_tail_pass(&tail);
-        return FMM_OK;
-    }
-    if (FMM_UNLIKELY(tail.part)) {
-        return part_stay(work, &tail);
     }
     if (is_cleaning(work, FMM_RING_S)) {
         if (tail_copy(work, &tail, FMM_RING_S)) {

@@ -141,6 +141,10 @@ fmm_sweep(const char *path)
                                               FMM_EXCLUSIVE, SWEEP_WAIT_MS) &&
                   fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE);
     bool removed = unused && fmm_platform_unlink(path);
+    if (fd >= 0) { /* a child that was forked meanwhile has it open, too */
+        fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_UNLOCKED);
+        fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_UNLOCKED);
+    }
     fmm_platform_close(fd);
     return removed;
 }

@@ -38,11 +38,11 @@ fmm_header_make(const struct fmm_options *options,
     out->buckets = geometry->buckets;
     /* Whole seconds: times are kept as seconds since this. */
     out->created_ms = now_ms / 1000 * 1000;
+    out->sparse = options->sparse ? 1 : 0;
     copy_name(out->serializer, options->serializer);
     copy_name(out->compressor, options->compressor);
     bool random = fmm_process_random(out->seed, sizeof(out->seed));
     out->checksum = checksum(out);
-    out->sparse = options->sparse ? 1 : 0;
     return random;
 }
 

@@ -33,8 +33,8 @@ check_access(const struct fmm_opening *o)
     if (stat->foreign) {
         return fmm_error_set(o->error, FMM_ERR_OS, EACCES,
                              "the file belongs to another user, who could "
-                             "make this process unpickle anything: use a "
-                             "file of your own, or allow_shared=True with "
+                             "make this process unpickle anything: use "
+                             "your own file, or allow_shared=True with "
                              "raw, json or msgpack values");
     }
     if ((stat->mode & WRITABLE_BY_OTHERS) != 0) {
@@ -235,6 +235,10 @@ attach(struct fmm_opening *o)
         return fmm_error_os(o->error, "cannot stat the file");
     }
     status = attach_locked(o);
+    /* A child that was forked meanwhile has it open, too. */
+    if (status != FMM_OK) {
+        fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_UNLOCKED);
+    }
     fmm_platform_lock_byte(o->fd, FMM_BYTE_OPENING, FMM_UNLOCKED);
     return status;
 }

@@ -24,7 +24,8 @@
  * the handlers of pthread_atfork(). Without such a page it is the number. */
 static fmm_word64 forks = 1;
 static fmm_word64 *forks_page = &forks;
-static fmm_word64 children; /* that this process forked */
+static fmm_word64 children;   /* that this process forked */
+static uint64_t forks_before; /* while it forks: the number it has */
 static pthread_mutex_t forks_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*_Atomic forks_visitor)(void);
 
@@ -53,6 +54,13 @@ fmm_forks_release(void)
 }
 
 static void
+before_fork(void)
+{
+    fmm_forks_hold();
+    forks_before = forks;
+}
+
+static void
 after_fork_in_parent(void)
 {
     atomic_fetch_add_explicit(&children, 1, memory_order_relaxed);
@@ -62,6 +70,9 @@ after_fork_in_parent(void)
 static void
 after_fork_in_child(void)
 {
+    if (*forks_page == forks_before) {
+        forks_page = &forks; /* emulators only say that they clear it */
+    }
     if (forks_page == &forks || *forks_page == 0) {
         count_fork();
     }
@@ -93,7 +104,7 @@ static void
 watch_forks(void)
 {
     make_page();
-    pthread_atfork(fmm_forks_hold, after_fork_in_parent, after_fork_in_child);
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 void

@@ -2,6 +2,7 @@
 #include "fmm.h"
 
 #include "fmm_directory.h"
+#include "fmm_hash.h"
 #include "fmm_hold.h"
 #include "fmm_platform.h"
 #include "fmm_read.h"
@@ -12,7 +13,18 @@ struct search {
     uint64_t now_ms;
     uint64_t scope;
     bool groups; /* of whatever scope, and names of groups */
+    bool found;  /* by its key alone */
 };
+
+/* Whether an entry has the hash of its key. Those on the page of another key,
+ * as multi_set() stores them, have that of both. */
+static bool
+has_own_hash(const struct search *search, const struct fmm_entry *entry)
+{
+    const struct fmm_cache *cache = search->hold->cache;
+    const uint64_t seed[2] = {cache->seed[0] ^ search->scope, cache->seed[1]};
+    return fmm_hash(seed, entry->key, entry->key_len) == entry->hash;
+}
 
 /* Whether an entry is what is looked for, as far as its key tells. */
 static bool
@@ -21,7 +33,8 @@ is_meant(const struct search *search, const struct fmm_entry *entry)
     if (fmm_entry_kind(entry) > FMM_KEY_BYTES) {
         return search->groups && fmm_entry_is_name(entry);
     }
-    return search->groups || fmm_entry_scope(entry) == search->scope;
+    return search->groups || (fmm_entry_scope(entry) == search->scope &&
+                              (!search->found || has_own_hash(search, entry)));
 }
 
 /* Whether a slot names such a value, which can be seen now. */
@@ -99,7 +112,7 @@ scan_slots(const struct fmm_hold *hold, const uint64_t tail[2],
            const struct fmm_call *call, struct fmm_scan *scan)
 {
     const struct search search = {hold, call->now_ms, scan->scope,
-                                  scan->groups};
+                                  scan->groups, scan->found};
     struct membership groups;
     struct fmm_found found;
     struct fmm_meta meta;

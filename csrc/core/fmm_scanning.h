@@ -19,6 +19,7 @@ struct fmm_scan {
     size_t cursor;  /* of fmm_scan_next() */
     bool values;    /* copy values too */
     uint64_t scope; /* the namespace whose keys are wanted; 0: of none */
+    bool found;     /* leave out what fmm_get() does not find by its key */
     /* In the place of that, what groups there are: of each value that can be
      * seen if its namespace can, in the place of its key, the scope, u64, and the
      * tags, struct fmm_tag each; of each name of a group, under an internal key,

@@ -67,10 +67,10 @@ PyDoc_STRVAR(acquirable_acquire_doc,
 "acquire($self, /, blocking=True, timeout=None)\n\
 --\n\
 \n\
-Get it, and wait until that is possible.\n\
+Acquire it, and wait until that is possible.\n\
 \n\
-Whatever exception comes before it returns, from a signal handler for\n\
-example, nothing is held then.\n\
+If an exception comes before it returns, for instance from a signal\n\
+handler, nothing is held.\n\
 \n\
 Args:\n\
     blocking: Whether to wait.\n\
@@ -78,7 +78,7 @@ Args:\n\
         constructor, -1 for as long as it takes.\n\
 \n\
 Returns:\n\
-    Whether it was got.\n\
+    Whether it was acquired.\n\
 \n\
 Raises:\n\
     LockError: The cache has no room for it.\n\
@@ -129,7 +129,7 @@ PyDoc_STRVAR(acquirable_acquire_async_doc,
 "acquire_async($self, /, timeout=None)\n\
 --\n\
 \n\
-Get it like `acquire`, and let the event loop go on meanwhile.\n\
+Acquire it like `acquire`; the event loop continues meanwhile.\n\
 \n\
 Works with asyncio and trio, and so with anyio.\n\
 \n\
@@ -264,7 +264,7 @@ PyDoc_STRVAR(acquirable_doc,
 "Acquirable(holdings, name, ms, timeout)\n\
 --\n\
 \n\
-The calls of a lock that lasts for so many ms.");
+The calls of a lock that lasts for `ms` milliseconds.");
 
 static PyType_Slot acquirable_slots[] = {
     {Py_tp_doc, (void *)(uintptr_t)acquirable_doc},

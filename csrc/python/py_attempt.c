@@ -98,7 +98,7 @@ METHOD_DOC(attempt_call_doc,
 "attempt($module, ms, func, /, *args, **kwargs)\n\
 --\n\
 \n\
-Call a function that shall not wait for a page for longer than so many ms.\n\
+Call a function that must not wait for a page for longer than `ms`.\n\
 \n\
 Returns:\n\
     What the function returns.\n\

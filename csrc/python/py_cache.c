@@ -122,38 +122,62 @@ keep_file(struct cache_object *self, const struct fmm_error *error,
     return self->map != NULL ? 0 : cache_raise_closed(self);
 }
 
+/* The file that has the name cannot be had. Returns as cache_reattach(). */
+static int
+stay(struct cache_object *self, const struct fmm_error *error)
+{
+    if (error->status == FMM_ERR_VERSION) {
+        return keep_file(self, error, self->state->log_other_version);
+    }
+    if (error->status == FMM_ERR_OS && fmm_usurped(self->map->cache)) {
+        return keep_file(self, error, self->state->log_kept);
+    }
+    return error_raise_open(self->state, error, self->path);
+}
+
+/* Another thread closed or attached the object meanwhile: whatever became of
+ * our attempt, that counts. */
+static int
+leave_to_other(struct cache_object *self, struct mapping *map)
+{
+    if (map != NULL) {
+        mapping_release(map);
+    }
+    return self->map != NULL ? 0 : cache_raise_closed(self);
+}
+
+/* Which opening it is, and 0 for none: memory that was freed meanwhile may have
+ * become another one. */
+static uint64_t
+serial_of(const struct cache_object *self)
+{
+    return self->map != NULL ? fmm_serial(self->map->cache) : 0;
+}
+
 int
 cache_reattach(struct cache_object *self, bool required)
 {
     if (self->map != NULL && fmm_lost(self->map->cache)) {
         return close_lost(self);
     }
-    const struct mapping *old = self->map;
+    uint64_t old = serial_of(self);
     struct fmm_error error;
     struct mapping *map = open_again(self, true, &error);
-    if (map == NULL && error.status == FMM_ERR_OS && error.errnum == ENOENT) {
-        if (!required) {
-            return 0;
-        }
+    bool nowhere =
+        map == NULL && error.status == FMM_ERR_OS && error.errnum == ENOENT;
+    if (nowhere && required && !self->inspect && serial_of(self) == old) {
         /* Replaced, and what replaced it was removed: make it anew, rather
          * than fail for ever. */
-        map = self->inspect ? NULL : open_again(self, false, &error);
+        map = open_again(self, false, &error);
     }
-    bool ours = map == NULL && self->map != NULL && self->map == old;
-    if (ours && error.status == FMM_ERR_VERSION) {
-        return keep_file(self, &error, self->state->log_other_version);
+    if (map == NULL && error.status == FMM_OK) {
+        return -1;
     }
-    if (ours && error.status == FMM_ERR_OS && fmm_usurped(old->cache)) {
-        return keep_file(self, &error, self->state->log_kept);
+    if (serial_of(self) != old) {
+        return leave_to_other(self, map);
     }
     if (map == NULL) {
-        return error.status == FMM_OK
-                   ? -1
-                   : error_raise_open(self->state, &error, self->path);
-    }
-    if (self->map != old) { /* closed or attached by another thread */
-        mapping_release(map);
-        return self->map != NULL ? 0 : cache_raise_closed(self);
+        return nowhere && !required ? 0 : stay(self, &error);
     }
     cache_set_map(self, map);
     return 0;

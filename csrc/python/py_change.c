@@ -147,21 +147,21 @@ METHOD_DOC(cache_incr_doc,
 "incr($self, /, key, delta=1, *, initial=0, expire_time=None)\n\
 --\n\
 \n\
-Add to an integer, in one step; where there is none, store one.\n\
+Add to an integer, in one step; if there is none, store one.\n\
 \n\
-The expiry of a value that is there stays.\n\
+An existing value keeps its expiry.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
     delta: int of 64 bits.\n\
-    initial: int of 64 bits, what a missing key starts from.\n\
+    initial: int of 64 bits that a missing key starts from.\n\
     expire_time: Lifetime of a new value, as in ``set``.\n\
 \n\
 Returns:\n\
     The new int.\n\
 \n\
 Raises:\n\
-    TypeError: The value is no int.\n\
+    TypeError: The value is not an int.\n\
     OverflowError: The result is beyond 64 bits; the value stays.\n\
     ValueError: A new value finds no room, or a tombstone refuses it.");
 
@@ -177,7 +177,7 @@ METHOD_DOC(cache_decr_doc,
 "decr($self, /, key, delta=1, *, initial=0, expire_time=None)\n\
 --\n\
 \n\
-Subtract from an integer, in one step; where there is none, store one.\n\
+Subtract from an integer, in one step; if there is none, store one.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -189,7 +189,7 @@ Returns:\n\
     The new int.\n\
 \n\
 Raises:\n\
-    TypeError: The value is no int.\n\
+    TypeError: The value is not an int.\n\
     OverflowError: The result is beyond 64 bits; the value stays.\n\
     ValueError: A new value finds no room, or a tombstone refuses it.");
 
@@ -222,8 +222,8 @@ METHOD_DOC(cache_touch_doc,
 \n\
 Change the lifetime of a value, nothing else.\n\
 \n\
-``write_cb`` is not told: the value has not changed. One that is still to be\n\
-written back is written with its newest lifetime.\n\
+``write_cb`` is not called: the value has not changed. One that is still to\n\
+be written back is written with its newest lifetime.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\

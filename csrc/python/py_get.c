@@ -50,8 +50,8 @@ names key and file, and stays.\n\
 Args:\n\
     key: str or bytes.\n\
     default: Returned when there is no value.\n\
-    touch: A lifetime that a value which is there has from now on, as of\n\
-        `touch`; ``None`` leaves it alone.\n\
+    touch: The lifetime of the value from now on, as in `touch`; ``None``\n\
+        keeps the one it has.\n\
 \n\
 Returns:\n\
     The value, or `default`.\n\
@@ -132,7 +132,7 @@ METHOD_DOC(cache_exists_doc,
 "exists($self, /, key)\n\
 --\n\
 \n\
-Tell whether a key has a value; never calls ``read_cb``, never decodes.\n\
+Return whether a key has a value; never calls ``read_cb``, never decodes.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -207,7 +207,7 @@ METHOD_DOC(cache_get_entry_doc,
 "get_entry($self, /, key)\n\
 --\n\
 \n\
-Return what is known of a key; never calls ``read_cb``.\n\
+Return the properties of a key; never calls ``read_cb``.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\

@@ -45,34 +45,33 @@ METHOD_DOC(cache_get_or_set_doc,
            lease_time=60, tags=())\n\
 --\n\
 \n\
-Return the value of a key; where there is none, store one.\n\
+Return the value of a key; if there is none, store one.\n\
 \n\
-One caller computes it, of all processes, threads and tasks of the host;\n\
-the others wait for it. No lock of the cache is held meanwhile. What was\n\
-computed is not stored when the key was set or removed since, and the\n\
-caller gets it all the same.\n\
+One caller of all processes, threads and tasks of the host computes it; the\n\
+others wait. No lock of the cache is held meanwhile. If the key was set or\n\
+removed since, the result is returned but not stored.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
     default: The value, or a function without arguments that computes it;\n\
-        with an ``async def`` the call is to be awaited.\n\
+        with an ``async def``, await the call.\n\
     expire_time: Its lifetime; ``None`` is the cache's default. It may be a\n\
         function of the value that was computed.\n\
     timeout: Seconds to wait for another who computes the value; ``None``\n\
         waits for as long as that one may take.\n\
     lease_time: How long the computation may take, a day at most, before\n\
-        another takes over. One that was killed is replaced at once.\n\
-    tags: As of `set`. They are read before the computation begins, so that\n\
-        what it saw before an `invalidate_tag` is not kept.\n\
+        another takes over. If it is killed, another does so at once.\n\
+    tags: As in `set`. They are read before the computation begins, so that\n\
+        a value from before an `invalidate_tag` is not kept.\n\
 \n\
 Returns:\n\
-    The value that was there, or was computed by this or another caller;\n\
+    The existing value, or the one that this or another caller computed;\n\
     for an ``async def`` a coroutine of it.\n\
 \n\
 Raises:\n\
     LockTimeout: Another computes it for longer than ``timeout``.\n\
     LockError: The function asks for the key that it computes.\n\
-    TypeError: What a plain function returned is to be awaited: see\n\
+    TypeError: A plain function returned an awaitable: see\n\
         `get_or_set_async`.");
 
 PyObject *

@@ -257,9 +257,9 @@ METHOD_DOC(cache_get_and_set_doc,
 Change a value by a function while nobody else can change it.\n\
 \n\
 The page of the key is held while ``func(key, value, entry)`` runs; it must\n\
-not use the cache. `value` is ``None`` and `entry` is ``None`` when the key\n\
-is missing. It returns the new value, which keeps the expiry that the entry\n\
-has, or a ``Store`` that says more, or ``KEEP`` to change nothing.\n\
+not use the cache. `value` and `entry` are ``None`` if the key is missing. It\n\
+returns the new value, which keeps the entry's expiry, or a ``Store`` that\n\
+says more, or ``KEEP`` to change nothing.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -270,7 +270,7 @@ Returns:\n\
     stored; with ``KEEP`` the old value and False.\n\
 \n\
 Raises:\n\
-    LockTimeout: The page was not to be had within ``lock_timeout``.\n\
+    LockTimeout: The page was held for all of ``lock_timeout``.\n\
     LockError: Called by code that the cache called, or `func` forked and\n\
         this is the child.\n\
     Exception: What `func` raises, unchanged; nothing is stored then.");

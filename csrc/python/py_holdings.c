@@ -82,8 +82,8 @@ raise_refused(const struct holdings_object *self, PyObject *key, int status,
               PyObject *name)
 {
     PyErr_Format(self->cache->state->lock_error,
-                 "%U: %R cannot be acquired: key %R %s; give locks a cache "
-                 "file of their own",
+                 "%U: %R cannot be acquired: key %R %s; give locks a "
+                 "separate cache file",
                  self->cache->path, name, key,
                  status == FMM_EXISTS ? "holds a value"
                                       : "has no room in its page");

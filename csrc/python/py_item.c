@@ -70,7 +70,7 @@ PyDoc_STRVAR(item_enter_doc,
 Take the page and read the key.\n\
 \n\
 Raises:\n\
-    LockTimeout: The page was not to be had in time.\n\
+    LockTimeout: The page was held for all of that time.\n\
     LockError: This thread is inside this block, or the cache, already.");
 
 static PyObject *
@@ -117,7 +117,7 @@ PyDoc_STRVAR(item_exit_doc,
 "__exit__($self, /, *exc_info)\n\
 --\n\
 \n\
-Write what was changed, unless the block raised, and give the page back.\n\
+Write the changes, unless the block raised, and release the page.\n\
 \n\
 Another thread may end a block, where nothing but that thread will.\n\
 \n\
@@ -426,14 +426,14 @@ static PyGetSetDef item_attributes[] = {
 PyDoc_STRVAR(item_doc,
 "A key whose page is held while the ``with`` block runs.\n\
 \n\
-Made by ``FastMmap.lock()``. What is assigned to ``value``, set or removed\n\
-is written when the block ends, and not at all when it raises. In a child\n\
-that was forked inside the block nothing is written, and the end of the\n\
-block is a LockError: the page is the parent's.\n\
+Made by ``FastMmap.lock()``. An assigned ``value``, a set or a removal is\n\
+written when the block ends, and not at all when it raises. In a child\n\
+forked inside the block nothing is written, and the end of the block is a\n\
+LockError: the page is the parent's.\n\
 \n\
 Threads may share one, as they share a threading.Lock: each waits for its\n\
-turn. A block is changed by the thread that entered it. Others see what it\n\
-has, or else what the last one left.\n\
+turn. Only the thread that entered a block changes it. Others see its\n\
+state, or after the block the last one.\n\
 \n\
 At the end of the block a value that does not fit raises ValueError; the old\n\
 value stays.");

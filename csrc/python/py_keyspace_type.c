@@ -226,10 +226,10 @@ PyDoc_STRVAR(keyspace_clear_doc,
 "clear($self, /)\n\
 --\n\
 \n\
-Drop everything in the namespace, at once and however much it is.\n\
+Drop everything in the namespace, at once, however much it is.\n\
 \n\
-What is being stored or computed meanwhile is dropped, too, if it began\n\
-before. The space is reclaimed when others need it.\n\
+This includes values being stored or computed by calls that began before.\n\
+The space is reclaimed when needed.\n\
 \n\
 Returns:\n\
     None.");

@@ -227,10 +227,10 @@ PyDoc_STRVAR(lease_store_doc,
 "store($self, value, expire_time=None, leasable=False, tags=b\"\", /)\n\
 --\n\
 \n\
-Store what was computed, which ends it.\n\
+Store the computed value, which ends it.\n\
 \n\
 Returns:\n\
-    LEASE_STORED; LEASE_LOST: it was there no more; LEASE_REFUSED: there is\n\
+    LEASE_STORED; LEASE_LOST: it was gone; LEASE_REFUSED: there is\n\
     no room.");
 
 static PyObject *
@@ -298,7 +298,7 @@ PyDoc_STRVAR(lease_exit_doc,
 "__exit__($self, /, *exc_info)\n\
 --\n\
 \n\
-Give it back, unless a value took its place.");
+Release it, unless a value replaced it.");
 
 static PyObject *
 lease_exit(PyObject *self, PyObject *Py_UNUSED(args))

@@ -104,8 +104,8 @@ METHOD_DOC(cache_get_many_doc,
 \n\
 Return the values of many keys; never calls ``read_cb``.\n\
 \n\
-Each key is read by itself, from whatever page it is on, once `keys` gave it\n\
-and up to fifteen more.\n\
+Each key is read by itself, after `keys` has yielded it and up to fifteen\n\
+more.\n\
 \n\
 Args:\n\
     keys: Iterable of str and bytes.\n\

@@ -303,7 +303,8 @@ core_exec(PyObject *module)
         return -1;
     }
     if (!PyType_Check(state->store)) {
-        PyErr_SetString(PyExc_TypeError, "fastmmap.types.Store is no class");
+        PyErr_SetString(PyExc_TypeError,
+                        "fastmmap.types.Store is not a class");
         return -1;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {

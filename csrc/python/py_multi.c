@@ -188,8 +188,8 @@ METHOD_DOC(cache_multi_get_doc,
 \n\
 Return the values of many keys of one page, under one lock.\n\
 \n\
-Finds what ``multi_set`` stored with the same `page_key`, not what ``set``\n\
-stored, nor what has another `page_key`. Never calls ``read_cb``.\n\
+Finds values that ``multi_set`` stored with the same `page_key`, and no\n\
+others. Never calls ``read_cb``.\n\
 \n\
 Args:\n\
     page_key: str or bytes; says which page.\n\
@@ -364,7 +364,7 @@ METHOD_DOC(cache_multi_set_doc,
 \n\
 Store many values on one page, under one lock, for ``multi_get``.\n\
 \n\
-``write_cb`` is told of each as ``set`` does, after the lock. A value is\n\
+``write_cb`` is called for each as by ``set``, after the lock. A value is\n\
 never stored in parts.\n\
 \n\
 Args:\n\

@@ -72,7 +72,7 @@ METHOD_DOC(cache_purge_doc,
 "purge($self, /)\n\
 --\n\
 \n\
-Drop what has expired; no callback is called, not even for dirty values.\n\
+Drop expired values; no callback is called, not even for dirty values.\n\
 \n\
 Returns:\n\
     How many values were dropped.");
@@ -204,12 +204,12 @@ METHOD_DOC(cache_empty_doc,
 "empty($self, /, only_expired=False)\n\
 --\n\
 \n\
-Drop everything, or what has expired; dirty values go to ``write_cb`` first.\n\
+Drop everything, or expired values; dirty values go to ``write_cb`` first.\n\
 \n\
-A dirty value that ``write_cb`` fails for stays.\n\
+If ``write_cb`` fails for a dirty value, it stays.\n\
 \n\
 Args:\n\
-    only_expired: Drop what has expired only.\n\
+    only_expired: Drop expired values only.\n\
 \n\
 Returns:\n\
     How many values were dropped.");
@@ -237,11 +237,11 @@ METHOD_DOC(cache_flush_doc,
 "flush($self, /)\n\
 --\n\
 \n\
-Hand all dirty values to ``write_cb`` now; they stay, no longer dirty.\n\
+Pass all dirty values to ``write_cb`` now; they stay, no longer dirty.\n\
 \n\
-One that ``write_cb`` fails for stays dirty. One that another thread or\n\
-process is just writing is waited for, 5 seconds at most, or as long as\n\
-``lock_timeout`` says if that is less; that one then writes the newest.\n\
+If ``write_cb`` fails for a value, it stays dirty. If another thread or\n\
+process is just writing one, the call waits for it, at most 5 seconds or\n\
+``lock_timeout``, whichever is less; that one then writes the newest.\n\
 \n\
 Returns:\n\
     None.");
@@ -288,6 +288,8 @@ METHOD_DOC(cache_get_statistics_doc,
 --\n\
 \n\
 Return the reads and hits of all caches of the file with ``enable_stats``.\n\
+\n\
+This is a call of Perl. ``stats()`` always counts, and returns more.\n\
 \n\
 Args:\n\
     clear: Start again from 0 afterwards.\n\

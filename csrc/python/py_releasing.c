@@ -3,25 +3,26 @@
 #include "py_caller.h"
 #include "py_leasing.h"
 
-/* Of what is not held. */
 static int
-raise_not_held(struct acquirable_object *self, Py_ssize_t wanted)
+raise_not_held(struct acquirable_object *self)
 {
-    switch (self->holdings->kind) {
-    case KIND_RLOCK:
-        PyErr_Format(self->state->lock_error,
-                     "%R is not held by this thread or task", self);
-        break;
-    case KIND_SEMAPHORE:
-        PyErr_Format(PyExc_ValueError,
-                     "%R: release of %zd permits, %zd are held", self, wanted,
-                     holdings_count(self->holdings));
-        break;
-    case KIND_LOCK:
-    default:
-        PyErr_Format(self->state->lock_error,
-                     "%R is not held through this object", self);
+    PyErr_Format(self->state->lock_error,
+                 self->holdings->kind == KIND_RLOCK
+                     ? "%R is not held by this thread or task"
+                     : "%R is not held through this object",
+                 self);
+    return -1;
+}
+
+/* Of more permits than there are; a lock has one. */
+static int
+raise_too_many(struct acquirable_object *self, Py_ssize_t wanted)
+{
+    if (self->holdings->kind != KIND_SEMAPHORE) {
+        return raise_not_held(self);
     }
+    PyErr_Format(PyExc_ValueError, "%R: release of %zd permits, %zd are held",
+                 self, wanted, holdings_count(self->holdings));
     return -1;
 }
 
@@ -87,7 +88,7 @@ tell(struct acquirable_object *self, enum given given)
     case GIVEN_INHERITED:
         return raise_inherited(self);
     case GIVEN_NONE:
-        return raise_not_held(self, 1);
+        return raise_too_many(self, 1);
     case GIVEN_ERROR:
         return -1;
     case GIVEN_BACK:
@@ -100,16 +101,15 @@ METHOD_DOC(acquirable_release_doc,
 "release($self, /)\n\
 --\n\
 \n\
-Give it back: at once, whoever holds its page of the cache just then.\n\
+Release it, at once, even if another process holds its page.\n\
 \n\
-A `Lock` or permit can be given back by another thread than the one that got\n\
-it; an `RLock` by who has it only, and it is free after as many times as it\n\
-was taken.\n\
+Any thread of the process may release a `Lock` or permit. Only its holder may\n\
+release an `RLock`, as often as it acquired it.\n\
 \n\
 Raises:\n\
     LockError: It is not held through this object in this process; of an\n\
         `RLock`, by this thread or task.\n\
-    LockLost: It was held, and ended before: it may have been had by others\n\
+    LockLost: It ended before the release: others may have held it\n\
         meanwhile.");
 
 PyObject *
@@ -124,10 +124,10 @@ acquirable_release(PyObject *object, PyObject *Py_UNUSED(ignored))
 }
 
 METHOD_DOC(acquirable_release_some_doc,
-"release($self, /, n=1)\n\
+"_release_some($self, /, n=1)\n\
 --\n\
 \n\
-Give permits back; any thread of the process may, through this object.\n\
+Release permits; any thread of the process may, through this object.\n\
 \n\
 Args:\n\
     n: How many.\n\
@@ -155,7 +155,7 @@ acquirable_release_some(PyObject *object, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (n < 1 || n > held) {
-        raise_not_held(self, n);
+        raise_too_many(self, n);
         return NULL;
     }
     return tell(self, give_back(self, n, false)) < 0 ? NULL
@@ -209,7 +209,7 @@ METHOD_DOC(acquirable_extend_doc,
 "_extend($self, ms, /)\n\
 --\n\
 \n\
-Let the time begin anew; ``None`` for as long as before.");
+Start the time again; ``None`` for as long as before.");
 
 PyObject *
 acquirable_extend(PyObject *object, PyObject *ms)
@@ -223,7 +223,7 @@ acquirable_extend(PyObject *object, PyObject *ms)
     struct holding *holding = holdings_find(self->holdings, caller);
     Py_DECREF(caller);
     if (holding == NULL) {
-        raise_not_held(self, 1);
+        raise_not_held(self);
         return NULL;
     }
     unsigned long long duration_ms = holding->duration_ms;

@@ -115,8 +115,8 @@ METHOD_DOC(cache_remove_doc,
 \n\
 Remove a key, and call ``delete_cb`` unless the store never had its value.\n\
 \n\
-A value that another thread or process is just handing to ``write_cb`` is\n\
-deleted by that one, after it was written.\n\
+If another thread or process is just passing the value to ``write_cb``, that\n\
+one deletes it after writing it.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -213,7 +213,7 @@ METHOD_DOC(cache_expire_doc,
 \n\
 Remove a key as if it had expired: a dirty value goes to ``write_cb`` first.\n\
 \n\
-When ``write_cb`` fails the value stays. ``delete_cb`` is not called.\n\
+If ``write_cb`` fails, the value stays. ``delete_cb`` is not called.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\
@@ -436,7 +436,7 @@ Returns:\n\
 \n\
 Raises:\n\
     KeyError: There is no value and no `default`.\n\
-    Exception: As of ``get``; the value is removed all the same.");
+    Exception: As in ``get``; the value is removed all the same.");
 
 PyObject *
 cache_pop(struct cache_object *self, PyObject *const *values, Py_ssize_t count,

@@ -115,13 +115,14 @@ copy_and_commit(struct resize *r)
     return -1;
 }
 
-/* Follow before the new file is closed: a private one is removed by the last who
- * has it open. */
+/* Attach to the file that has the name, whichever this one is: another thread that
+ * followed an earlier file may have brought back the one before. */
 static int
-follow(struct resize *r)
+follow(struct cache_object *self)
 {
-    struct cache_object *self = r->self;
-    return self->map == r->map ? cache_reattach(self, true) : 0;
+    return self->map != NULL && fmm_replaced(self->map->cache)
+               ? cache_reattach(self, true)
+               : 0;
 }
 
 /* Code that holds a page, or was called by the cache, would wait for itself. */
@@ -169,7 +170,8 @@ resize(struct resize *r)
 {
     struct cache_object *self = r->self;
     struct op op;
-    if (op_begin(self, &op) < 0 || refuse_sections(self) < 0) {
+    if (op_begin(self, &op) < 0 || refuse_sections(self) < 0 ||
+        follow(self) < 0) {
         return -1;
     }
     if (self->map == NULL) {
@@ -180,7 +182,9 @@ resize(struct resize *r)
     r->map = mapping_pin(self->map);
     int outcome = copy_and_commit(r);
     if (outcome == 0) {
-        outcome = follow(r);
+        /* Before the new file is closed: a private one is removed by the last
+         * who has it open. */
+        outcome = follow(self);
     }
     Py_BEGIN_ALLOW_THREADS
     step_end(r);

@@ -114,7 +114,7 @@ Py_ssize_t
 cache_length(PyObject *object)
 {
     struct cache_object *self = (struct cache_object *)object;
-    struct scan_walk walk = {.page = 0};
+    struct scan_walk walk = {.scan.found = true};
     struct scan_row record;
     Py_ssize_t length = 0;
     int more;
@@ -351,7 +351,7 @@ PyType_Spec scanner_spec = {
 };
 
 static PyObject *
-scanner_new(struct cache_object *cache, enum scan_mode mode)
+scanner_new(struct cache_object *cache, enum scan_mode mode, bool found)
 {
     struct op op;
     PyTypeObject *type = cache->state->scanner_type;
@@ -366,6 +366,7 @@ scanner_new(struct cache_object *cache, enum scan_mode mode)
         self->walk.scan.values =
             mode >= SCAN_VALUE_DICTS && mode != SCAN_RECORDS;
         self->walk.scan.groups = mode == SCAN_GROUPS;
+        self->walk.scan.found = found;
     }
     return (PyObject *)self;
 }
@@ -373,7 +374,7 @@ scanner_new(struct cache_object *cache, enum scan_mode mode)
 PyObject *
 cache_iter(PyObject *self)
 {
-    return scanner_new((struct cache_object *)self, SCAN_KEYS);
+    return scanner_new((struct cache_object *)self, SCAN_KEYS, true);
 }
 
 METHOD_DOC(cache_scan_doc,
@@ -389,5 +390,7 @@ cache_scan(PyObject *self, PyObject *mode)
     if (number < SCAN_KEYS || number > SCAN_GROUPS) {
         return PyErr_Format(PyExc_ValueError, "no such scan");
     }
-    return scanner_new((struct cache_object *)self, (enum scan_mode)number);
+    bool found = number == SCAN_ITEMS || number == SCAN_VALUES;
+    return scanner_new((struct cache_object *)self, (enum scan_mode)number,
+                       found);
 }

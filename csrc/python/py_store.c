@@ -172,7 +172,7 @@ Args:\n\
     expire_time: Lifetime: seconds (int or float), a timedelta, or text\n\
         such as \"10s\" or \"now\"; 0 is never, ``None`` the default.\n\
     expire_on: Seconds since 1970, 0 for never; wins over `expire_time`.\n\
-    modseq: Refuse to replace a value or tombstone with a greater number.\n\
+    modseq: Do not replace a value or tombstone with a greater number.\n\
     tags: An iterable of 16 str or bytes at most; ``invalidate_tag`` of one\n\
         of them makes the value void.\n\
 \n\
@@ -183,7 +183,7 @@ Returns:\n\
 Raises:\n\
     TypeError: An argument is of another type.\n\
     ValueError: An argument is out of its range.\n\
-    LockTimeout: The page was not to be had within ``lock_timeout``.\n\
+    LockTimeout: The page was held for all of ``lock_timeout``.\n\
     LockError: Called by code that the cache called.");
 
 PyObject *
@@ -317,7 +317,7 @@ METHOD_DOC(cache_setdefault_doc,
 "setdefault($self, /, key, default=None)\n\
 --\n\
 \n\
-Return the value of a key, after storing `default` where none can be read.\n\
+Return the value of a key; store `default` first if none can be read.\n\
 \n\
 Args:\n\
     key: str or bytes.\n\

@@ -136,21 +136,21 @@ METHOD_DOC(cache_invalidate_tag_doc,
 "invalidate_tag($self, tag, /)\n\
 --\n\
 \n\
-Drop all values with a tag, at once and however many they are.\n\
+Drop all values with a tag, at once, however many there are.\n\
 \n\
-A value is dropped, too, that is being stored or computed meanwhile by who\n\
-named the tag before. Changed values are still written back. The space is\n\
-reclaimed when others need it.\n\
+This includes values being stored or computed by callers that named the tag\n\
+before. Changed values are still written back. The space is reclaimed when\n\
+needed.\n\
 \n\
 Args:\n\
-    tag: str or bytes. A namespace has tags of its own.\n\
+    tag: str or bytes. Each namespace has separate tags.\n\
 \n\
 Returns:\n\
-    True: values may have had it. Which ones is not kept.\n\
+    True: values may have had it; which ones is not recorded.\n\
 \n\
 Raises:\n\
     TypeError: The tag is neither str nor bytes.\n\
-    LockTimeout: The page was not to be had within ``lock_timeout``.");
+    LockTimeout: The page was held for all of ``lock_timeout``.");
 
 PyObject *
 cache_invalidate_tag(PyObject *object, PyObject *tag)

@@ -100,7 +100,7 @@ FMM_COLD static int
 drop_unreadable(struct cache_object *self, const struct reading *seen,
                 PyObject *key, const void *bytes)
 {
-    if (unreadable_tell(self, key, "made anew") <= 0) {
+    if (unreadable_tell(self, key, "computed again") <= 0) {
         return -1;
     }
     PyObject *error = error_take();
@@ -137,7 +137,7 @@ FMM_COLD static int
 read_again(struct cache_object *self, PyObject *key, PyObject **value)
 {
     struct reading reading;
-    if (unreadable_tell(self, key, "made anew") <= 0) {
+    if (unreadable_tell(self, key, "computed again") <= 0) {
         return -1;
     }
     PyErr_Clear();

@@ -1,7 +1,7 @@
 """The worker processes: what each does, and how all of them are run.
 
-Every worker wants every module, in an order of its own and twice, as the
-workers of a web server all want the same pages.
+Every worker needs every module twice, each in another order, as the workers of a
+web server all need the same pages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +38,7 @@ class Work(NamedTuple):
     """What one worker did in one phase."""
 
     computed: int
-    shared: int
+    cached: int
     seconds: float
 
 
@@ -63,37 +64,33 @@ def key_of(path: Path) -> str:
     return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
 
 
-def cached_outline(cache: FastMmap, path: Path) -> tuple[Outline, bool]:
-    """Return the outline, and whether it came out of the cache."""
-    key = key_of(path)
-    found: Outline | None = cache.get(key)
-    if found is not None:
-        return found, True
-    computed = outline(path)
-    cache.set(key, computed)
-    return computed, False
-
-
 def shuffled(paths: list[Path], seed: int) -> list[Path]:
-    """Return the paths of all rounds, each round in an order of its own."""
+    """Return the paths of all rounds, each round in another order."""
     rng = random.Random(seed)
     return [path for _ in range(ROUNDS) for path in rng.sample(paths, len(paths))]
 
 
 def work(number: int, paths: list[Path], cache: FastMmap | None, team: Team) -> None:
-    """Outline all paths, with the cache if there is one."""
+    """Outline all paths, with the shared cache or else a private ``lru_cache``."""
     todo = shuffled(paths, number)
-    hits = 0
+    computed = 0
+
+    def compute(path: Path) -> Outline:
+        nonlocal computed
+        computed += 1
+        return outline(path)
+
+    private = lru_cache(maxsize=None)(compute)
     team.barrier.wait(START_LIMIT)
     start = time.perf_counter()
     for path in todo:
         if cache is None:
-            outline(path)
+            private(path)
         else:
-            hits += cached_outline(cache, path)[1]
+            cache.get_or_set(key_of(path), partial(compute, path))
         team.done[number] += 1
     seconds = time.perf_counter() - start
-    team.answers.put(Work(len(todo) - hits, hits, seconds))
+    team.answers.put(Work(computed, len(todo) - computed, seconds))
 
 
 def read_warm(number: int, paths: list[Path], cache: FastMmap, team: Team) -> None:

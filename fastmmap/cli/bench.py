@@ -11,9 +11,9 @@ from fastmmap.cli.opening import opened
 from fastmmap.cli.output import print_facts, print_json
 
 BENCH = """\
-Say what a get and a set cost here: of values of bytes, in a cache of its own beside
-FILE, with the same pages. FILE is only looked at. The file of that cache has no name
-that anybody else would use, and goes at the end.
+Measure a get and a set of bytes on this machine, in a temporary cache beside FILE,
+with the same pages. FILE itself is only read. The temporary file has a unique name
+and is removed at the end.
 """
 _KEYS, _ROUNDS, _MOST = 10_000, 5, 64 << 20
 

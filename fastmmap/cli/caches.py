@@ -27,13 +27,13 @@ _COMMAND_MAX = 80
 
 LIST = """\
 Print the caches of this host: files that a process maps, and those in the
-directories for caches without a name. Nothing else is looked through. A line for
-each, then one for each process that has it open.
+directories for caches without a name. It searches nowhere else. One line for each
+cache, then one for each process that has it open.
 """
 
 
 def describe(place: Place) -> dict[str, Any]:
-    """Return what is known of a cache, for machines; "problem" says what is not."""
+    """Return the facts about a cache, for programs; "problem" names missing ones."""
     told: dict[str, Any] = {
         "path": place.path,
         "problem": place.reason or None,
@@ -56,7 +56,7 @@ def _named(counts: Optional[tuple[int, ...]]) -> dict[str, int]:
 
 
 def _contents(path: str) -> tuple[dict[str, Any], dict[int, tuple[int, ...]]]:
-    """Return what a file says of itself, and what was counted of each process."""
+    """Return the facts and counters of a file, and the counts of each process."""
     with opened(path) as cache:
         info, stats = cache._info(), stats_of(cache)
         contents = {

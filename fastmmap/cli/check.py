@@ -7,21 +7,20 @@ from fastmmap.cli.command import FINE, FOUND, Command, add_file, add_json, secon
 
 EPILOG = """\
 exit status:
-  0  the file is sound; with --repair: it is by now
-  1  check found a problem, or a page that it could not look at
-  2  there is no such file, it is no cache file of this version and machine, it
-     is truncated, it cannot be opened, or the command line is wrong
+  0  the file is sound; with --repair: it is now
+  1  check found a problem, or a page that it could not check
+  2  there is no such file, it is not a cache file of this version and machine,
+     it is truncated, it cannot be opened, or the command line is wrong
 """
 
 CHECK = """\
-Verify every page of a cache file, also while it is in use. Nothing is changed
-but the lock of a page while that page is looked at, and the counters of a page
-whose holder died. A file that nobody has open since the boot, or a copy of one,
-is looked at in a private copy.
+Verify every page of a cache file, even while it is in use. This changes only the
+lock of a page while it is read, and the counters of a page whose holder died. A
+file that nobody has opened since the boot, or a copy of one, is checked in a
+private copy.
 
-With --repair a damaged page keeps what is sound in it. It is emptied only when
-the chain of its entries is broken, for then nothing in it can be told from
-noise.
+With --repair a damaged page keeps its sound entries. It is emptied only when the
+chain of its entries is broken, for then nothing in it can be told from noise.
 """
 
 
@@ -39,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     add_json(parser)
     parser.add_argument(
-        "--repair", action="store_true", help="mend what is damaged, keep the rest"
+        "--repair", action="store_true", help="repair damaged pages, keep the rest"
     )
     parser.add_argument(
         "--wait",
         type=seconds,
         default=5.0,
         metavar="SECONDS",
-        help="how long to wait for a page that somebody holds (default: 5)",
+        help="seconds to wait for a page that is held (default: 5)",
     )
 
 

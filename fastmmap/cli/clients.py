@@ -1,7 +1,7 @@
-"""Who has a cache open, and what they do with it, from the table in the file.
+"""The processes that have a cache open, and what they do, from the table in the file.
 
-What is counted there is what each client did since it opened the file. A look takes
-no lock.
+It counts the operations of each client since it opened the file. Reading it takes no
+lock.
 """
 
 import os
@@ -24,7 +24,7 @@ def clients_of(cache: _core.Cache) -> list[Client]:
 
 
 def counts_of(client: Client) -> tuple[int, ...]:
-    """Return what was counted of a client, as of `COUNTED`."""
+    """Return the counts of a client, in the order of `COUNTED`."""
     return client.reads, client.hits, client.stores, client.waits
 
 
@@ -43,7 +43,7 @@ def row(client: Client, counts: Sequence[float]) -> tuple[str, ...]:
 
 
 def by_process(clients: Sequence[Client]) -> dict[int, tuple[int, ...]]:
-    """Return what was counted of each process; one may have a file open twice."""
+    """Return the counts of each process; one may have a file open twice."""
     sums: dict[int, tuple[int, ...]] = {}
     for client in clients:
         counts = counts_of(client)

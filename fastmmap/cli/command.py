@@ -12,8 +12,8 @@ EXITS = """\
 exit status:
   0    done
   1    there was nothing to show or to change, or only a part was done
-  2    there is no such file, it is no cache file of this version and machine, it
-       is truncated, it cannot be opened, or the command line is wrong
+  2    there is no such file, it is not a cache file of this version and machine,
+       it is truncated, it cannot be opened, or the command line is wrong
   130  interrupted
 """
 
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         self._mixing = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse what is known; return that and the rest."""
+        """Parse the known arguments; return these and the rest."""
         if self._mixing or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
         self._mixing = True  # it comes back here, by some versions of Python
@@ -91,8 +91,7 @@ def add_file(parser: argparse.ArgumentParser) -> None:
         "file",
         metavar="FILE",
         nargs="?",
-        help="path of the cache file (default: the only one that a process of this "
-        "host has open)",
+        help="path of the cache file (default: the only one open on this host)",
     )
 
 
@@ -102,7 +101,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="*",
-        help="path of a cache file (default: all that are found on this host)",
+        help="path of a cache file (default: all found on this host)",
     )
 
 
@@ -118,7 +117,7 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="use the keys of this namespace; given again, of one inside it",
+        help="use the keys of this namespace; repeat for one inside it",
     )
 
 
@@ -150,5 +149,5 @@ def add_interval(parser: argparse.ArgumentParser, default: float) -> None:
         type=interval,
         default=default,
         metavar="SECONDS",
-        help=f"how long to wait between two looks (default: {default:g})",
+        help=f"seconds between two updates (default: {default:g})",
     )

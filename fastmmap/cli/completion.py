@@ -5,7 +5,7 @@ import argparse
 from fastmmap.cli.command import FINE, Command
 
 COMPLETION = """\
-Print what a shell has to read to complete command lines. It needs the extra
+Print a script that completes command lines in your shell. It needs the extra
 fastmmap[cli]. For bash, in ~/.bashrc:
 
   eval "$(fastmmap completion bash)"

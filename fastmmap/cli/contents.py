@@ -59,7 +59,7 @@ class Tally:
         ]
 
     def contents(self) -> Contents:
-        """Return what was found."""
+        """Return the findings."""
         moments = sorted(self._moments)
         prefixes = self._groups(lambda name, size: name)
         return Contents(

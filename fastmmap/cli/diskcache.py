@@ -12,20 +12,20 @@ from fastmmap.cli.opening import opened
 from fastmmap.cli.output import Progress, print_facts, progress_bar
 
 IMPORT = """\
-Bring what a directory of diskcache holds into a cache file. The directory is
-only read, and may be in use. The file is made when it is not there. Entries keep
-the moment when they expire; what the file has, stored no earlier than the entry
-of the directory, stays.
+Copy a directory of diskcache into a cache file. The directory is only read, and
+may be in use. The file is created if it does not exist. Entries keep their expiry.
+A value of the file stays if it was stored no earlier than the entry of the
+directory.
 
-An import that was interrupted goes on where it was when it is started again.
+An interrupted import continues when you start it again.
 """
 
 EPILOG = """\
 exit status:
-  0    everything is in the file that is worth having
+  0    everything worth keeping is in the file
   1    entries were left out: the report counts them, --verbose names them
   2    the directory or the file cannot be used, or the command line is wrong
-  130  interrupted: start it again to go on
+  130  interrupted: start it again to continue
 """
 
 
@@ -68,11 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``import-diskcache``."""
     parser.add_argument(
-        "directory", metavar="DIRECTORY", help="of a diskcache Cache or FanoutCache"
+        "directory",
+        metavar="DIRECTORY",
+        help="directory of a diskcache Cache or FanoutCache",
     )
     parser.add_argument("file", metavar="FILE", help="path of the cache file")
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace newer values of the file, too"
+        "--overwrite", action="store_true", help="also replace newer values of the file"
     )
     parser.add_argument(
         "--verbose", action="store_true", help="name each key that is left out"
@@ -80,12 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache-size",
         metavar="SIZE",
-        help="of a new file, such as 64m (default: what the directory needs)",
+        help="size of a new file, such as 64m (default: as the directory needs)",
     )
     parser.add_argument(
         "--page-size",
         metavar="SIZE",
-        help="of a new file (default: what the directory needs)",
+        help="page size of a new file (default: as the directory needs)",
     )
 
 

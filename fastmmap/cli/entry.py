@@ -21,19 +21,17 @@ from fastmmap.cli.output import json_text
 from fastmmap.types import Entry, Key
 
 GET = """\
-Print the value of a key. It is a read like any other to the cache, but calls no
-callback. Text that a terminal would obey is escaped, unless --raw is given: then
-the bytes of a text or of bytes are written as they are.
+Print the value of a key. It counts as a read, but calls no callback. Control
+characters are escaped; with --raw, text and bytes are written unchanged.
 
-Values of plain types are shown, and those in JSON; of others their size.
+Values of plain types and JSON are shown, others by their size.
 """
 SET = """\
-Store a value: a text, or with --json whatever JSON can say, or with --bytes bytes.
-VALUE - reads it from standard input. No callback is called. Exit status 1: it was
-refused.
+Store a value: text, with --json a JSON value, or with --bytes bytes. VALUE - reads
+standard input. No callback is called. Exit status 1: it was refused.
 """
-DELETE = "Remove keys. No callback is called. Exit status 1: one was not there."
-TOUCH = "Change the lifetime of keys. Exit status 1: one was not there."
+DELETE = "Remove keys. No callback is called. Exit status 1: one did not exist."
+TOUCH = "Change the lifetime of keys. Exit status 1: one did not exist."
 
 
 # ------------------------------------------------------------------------- get
@@ -51,7 +49,7 @@ def _write_raw(value: object) -> None:
     if isinstance(value, values.Stored):
         value = value.data
     if not isinstance(value, (bytes, str)):
-        raise ValueError("--raw is for text and bytes, and this is neither")
+        raise ValueError("--raw is for text and bytes, and this value is neither")
     data = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
@@ -79,7 +77,7 @@ def add_get_arguments(parser: argparse.ArgumentParser) -> None:
     add_keys(parser)
     add_json(parser)
     parser.add_argument(
-        "--raw", action="store_true", help="write the bytes as they are"
+        "--raw", action="store_true", help="write text and bytes unchanged"
     )
     add_pickle(parser, "run the serializer of the file, also pickle")
 
@@ -104,7 +102,7 @@ def set_(arguments: argparse.Namespace) -> int:
         space = space_of(cache, arguments.namespace)
         stored = space.set(key, value, arguments.ttl, tags=arguments.tag)
     if not stored:
-        print("fastmmap: it was not stored: too large, or refused", file=sys.stderr)
+        print("fastmmap: not stored: too large, or refused", file=sys.stderr)
     return FINE if stored else FOUND
 
 

@@ -25,21 +25,21 @@ from fastmmap.cli.output import (
 )
 
 NAMESPACES = """\
-Count the keys and bytes of namespaces, beside those of no namespace: of those that
-are named, or of all whose names the file has. It has those of the namespaces in use,
-as far as a five-hundredth of it takes them; what is in others is counted together, with
-whatever has expired or was dropped and is not reclaimed yet.
+Count the keys and bytes of the namespaces that you name, or of all whose names the
+file knows, and of keys without a namespace. The file keeps names of namespaces in
+use, in at most a five-hundredth of its bytes. All others are counted together, with
+values that have expired or were dropped and are not reclaimed yet.
 """
 TAGS = """\
-Count the values with each tag, and their bytes: of the cache and of all namespaces
-that are known. The file has the names of the tags in use, as far as a
-five-hundredth of it takes them.
+Count the values with each tag, and their bytes, in the cache and in all known
+namespaces. The file keeps the names of tags in use, in at most a five-hundredth
+of its bytes.
 """
 CLEAR = """\
 Drop all keys of a namespace, and of those inside it, for all users of the cache.
 It asks first, unless --yes is given.
 """
-INVALIDATE = "Drop all values that have a tag, for all users of the cache."
+INVALIDATE = "Drop all values with a tag, for all users of the cache."
 
 
 def _group(path: census.Path, amount: census.Amount) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _tag_row(group: dict[str, Any]) -> tuple[str, ...]:
 
 def _tell_nameless(found: census.Census) -> None:
     if found.nameless_tags:
-        print(f"and {found.nameless_tags} tags whose names the file does not have")
+        print(f"and {found.nameless_tags} tags whose names the file does not know")
 
 
 def add_tags_arguments(parser: argparse.ArgumentParser) -> None:

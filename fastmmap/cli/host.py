@@ -1,7 +1,6 @@
-"""The caches of this host: who maps them, and what lies in the default places.
+"""The caches of this host: mapped files, and those in the default directories.
 
-Nothing else is looked through. What the system does not let this user see is
-counted, not hidden.
+Nothing else is searched. Processes that this user may not see are counted.
 """
 
 import contextlib
@@ -42,7 +41,7 @@ class Place(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What was found on this host."""
+    """The caches found on this host."""
 
     places: list[Place]
     hidden: int  #: processes that this user may not look at
@@ -51,7 +50,7 @@ class Survey(NamedTuple):
         """Say what is not shown; "" where all is."""
         if not self.hidden:
             return ""
-        return f"{self.hidden} processes of other users were not looked at"
+        return f"{self.hidden} processes of other users could not be inspected"
 
 
 def survey() -> Survey:
@@ -74,7 +73,9 @@ def only_open() -> str:
     if len(found) == 1:
         return found[0].path
     if not found:
-        raise ValueError("no process of this host has a cache open: name a file")
+        raise ValueError(
+            "no process on this host has a cache open: give the path of a file"
+        )
     names = ", ".join(printable(place.path) for place in found)
     raise ValueError(f"several caches are open: name one of {names}")
 
@@ -111,14 +112,14 @@ class File:
         return None
 
     def place(self) -> Optional[Place]:
-        """Return what can be said of it; None when it is no cache."""
+        """Return its description; None when it is not a cache."""
         name = self.name()
         if name is not None:
             return Place(name, self.clients) if _magic(name) == MAGIC else None
         for client in self.clients:
             # It may be in another root, such as that of a container.
             if _magic(f"/proc/{client.pid}/root{self.path}") == MAGIC:
-                return Place(self.path, self.clients, "not to be reached by that path")
+                return Place(self.path, self.clients, "not reachable by that path")
         return None
 
 

@@ -26,9 +26,9 @@ from fastmmap.errors import LockTimeout
 from fastmmap.types import Client, Stats
 
 INFO = """\
-Print what a cache file is like, its counters, how large its entries are, and who has
-it open. The pages are walked one by one; no value is read. Keys in namespaces are
-counted with the rest of the file, and not walked.
+Print the properties of a cache file, its counters, the sizes of its entries, and who
+has it open. Pages are visited one by one; no value is read. Keys in namespaces are
+counted with the rest of the file, but not visited.
 """
 
 
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print(facts, stats, contents)
         _print_clients(users)
     if problem:
-        print(f"fastmmap: entries not looked at: {harmless(problem)}", file=sys.stderr)
+        print(f"fastmmap: entries not visited: {harmless(problem)}", file=sys.stderr)
     return FOUND if problem else FINE
 
 
@@ -135,7 +135,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_separator,
         default=":",
         metavar="CHARACTER",
-        help='what ends the prefix of a key (default: ":")',
+        help='separator that ends the prefix of a key (default: ":")',
     )
 
 

@@ -28,19 +28,18 @@ from fastmmap.cli.records import Record
 from fastmmap.types import Key
 
 KEYS = """\
-Print the keys of a cache, one to a line, as they come, or the first ones by an
-order: the largest, the oldest, those that expire soonest, those that were used
-last. Keys that a terminal would obey are escaped; bytes are written as b'..'.
-With --json each line is an object.
+Print the keys of a cache, one per line, unsorted, or first the largest, the oldest,
+the next to expire, the last used or the most used. Control characters are escaped;
+bytes are written as b'..'. With --json each line is an object.
 
-Values of plain types are shown, and those in JSON; of others their size.
+Values of plain types and JSON are shown, others by their size.
 """
 
 _HEAD = ("SIZE", "STORED", "USED", "EXPIRES IN", "KEY")
 
 
 def chosen(space: _core.Keyspace, arguments: argparse.Namespace) -> list[Record]:
-    """Return what is known of the keys that are asked for."""
+    """Return the records of the requested keys."""
     found = records.matching(records.scan(space), arguments.prefix, arguments.match)
     return list(records.first(found, arguments.sort, arguments.limit))
 
@@ -48,7 +47,7 @@ def chosen(space: _core.Keyspace, arguments: argparse.Namespace) -> list[Record]
 def values_of(space: _core.Keyspace, found: list[Record]) -> dict[Key, Any]:
     """Return the values of keys; one that has gone by now is left out.
 
-    They are read page by page: to the cache that is no use of them.
+    They are read page by page, which does not count as a use.
     """
     wanted = {record[records.KEY] for record in found}
     return {key: value for key, value in space._scan(_core.SCAN_ITEMS) if key in wanted}
@@ -91,7 +90,7 @@ def _print(found: list[Record], read: Optional[dict[Key, Any]], detailed: bool) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the keys of a cache, and what is known of them."""
+    """Print the keys of a cache and their properties."""
     with opened(arguments.file, decode=arguments.pickle) as cache:
         space = space_of(cache, arguments.namespace)
         found = chosen(space, arguments)
@@ -114,9 +113,13 @@ def _count(text: str) -> int:
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add which keys are meant."""
     add_namespace(parser)
-    parser.add_argument("--prefix", metavar="TEXT", help="keys that begin with it")
     parser.add_argument(
-        "--match", metavar="PATTERN", help="keys of a shell pattern: * ? [..]"
+        "--prefix", metavar="TEXT", help="only keys that begin with this"
+    )
+    parser.add_argument(
+        "--match",
+        metavar="PATTERN",
+        help="only keys that match a shell pattern: * ? [..]",
     )
 
 
@@ -126,11 +129,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add_selection(parser)
     parser.add_argument(
-        "--sort", choices=[*records.ORDERS], help="what comes first; implies --long"
+        "--sort", choices=[*records.ORDERS], help="what to list first; implies --long"
     )
     parser.add_argument("--limit", type=_count, metavar="N", help="no more than N")
-    parser.add_argument("--long", action="store_true", help="size, age, expiry too")
-    parser.add_argument("--values", action="store_true", help="the values too")
+    parser.add_argument(
+        "--long", action="store_true", help="also show size, age, expiry"
+    )
+    parser.add_argument("--values", action="store_true", help="also show the values")
     add_pickle(parser, "with --values: run the serializer of the file, also pickle")
 
 

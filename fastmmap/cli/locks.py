@@ -1,4 +1,4 @@
-"""``fastmmap locks``: who has a lock, or computes a key."""
+"""``fastmmap locks``: the holder of a lock, or the process that computes a key."""
 
 import argparse
 import time
@@ -20,11 +20,11 @@ from fastmmap.sync.naming import key_of
 from fastmmap.types import Key
 
 LOCKS = """\
-Print who has the locks that are named, since when and until when. With --key, who
-computes these keys at the moment. Exit status 1: nobody has any of them.
+Print who holds the named locks, since when and until when. With --key, who computes
+these keys now. Exit status 1: nobody holds any of them.
 
-With --break, those that are held are ended, for whatever their holders do: others may
-have them then. It asks first, unless --yes is given. The holders hear of it when they
+With --break, held locks end, whatever their holders are doing: others can acquire
+them then. It asks first, unless --yes is given. The holders get an error when they
 release their locks.
 """
 
@@ -46,7 +46,7 @@ def _row(told: dict[str, Any]) -> tuple[str, ...]:
 def _keys(arguments: argparse.Namespace) -> dict[str, Key]:
     """Return the keys of what is named.
 
-    Locks lie in the cache itself, under keys that name their namespaces.
+    Locks are in the cache itself, under keys that name their namespaces.
     """
     if arguments.key:
         return {name: name for name in arguments.name}
@@ -63,7 +63,7 @@ def _print(told: list[dict[str, Any]], as_json: bool) -> None:
 def _break(space: _core.Keyspace, held: dict[str, Key], yes: bool) -> bool:
     """End locks, whoever has them, if that is meant."""
     names = ", ".join(map(printable, held))
-    if not confirm(f"End {names}, whatever the holders are at?", yes):
+    if not confirm(f"End {names}, whatever the holders are doing?", yes):
         return False
     for key in held.values():
         space.remove(key)
@@ -89,12 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``locks``."""
     add_file(parser)
-    parser.add_argument("name", metavar="NAME", nargs="+", help="of a lock, or a key")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="+", help="name of a lock, or a key"
+    )
     add_json(parser)
     add_namespace(parser)
     parser.add_argument("--key", action="store_true", help="the names are keys")
     parser.add_argument(
-        "--break", action="store_true", dest="end", help="end the locks that are held"
+        "--break", action="store_true", dest="end", help="end held locks"
     )
     add_yes(parser)
 

@@ -14,8 +14,8 @@ from fastmmap.types import Stats
 
 METRICS = """\
 Print the metrics of caches in the text format of Prometheus; with --output, replace
-a file for the textfile collector of the node exporter. Without FILE, those of all
-caches of this host that can be opened. It needs the extra fastmmap[prometheus].
+a file for the textfile collector of the node exporter. Without FILE, it covers all
+caches of this host that it can open. It needs the extra fastmmap[prometheus].
 """
 
 
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``metrics``."""
     add_files(parser)
     parser.add_argument(
-        "--output", metavar="FILE", help="write there, by a rename at the end"
+        "--output", metavar="FILE", help="write to this file, by a rename at the end"
     )
 
 

@@ -32,7 +32,7 @@ def opened(
             is refused then.
 
     Raises:
-        FormatError: It is no whole cache file.
+        FormatError: It is not a complete cache file.
         OSError: There is none, or it cannot be opened.
     """
     _refuse_empty(path)
@@ -58,7 +58,7 @@ def open_to_look(path: str) -> _core.Cache:
     read. Closing it is the caller's.
 
     Raises:
-        FormatError: It is no whole cache file.
+        FormatError: It is not a complete cache file.
         OSError: There is none, or it cannot be opened.
     """
     _refuse_empty(path)
@@ -78,7 +78,7 @@ def open_to_look(path: str) -> _core.Cache:
 
 def _refuse_empty(path: str) -> None:
     if os.path.getsize(path) == 0:  # which would become a new cache
-        raise FormatError(f"{path}: the file is empty: it is no cache")
+        raise FormatError(f"{path}: the file is empty: it is not a cache")
 
 
 def _open(path: str, **options: Any) -> _core.Cache:
@@ -123,5 +123,5 @@ def _literal(text: str) -> Key:
     except SyntaxError:
         value = None
     if not isinstance(value, bytes):
-        raise ValueError(f"{text!r} is no bytes of Python")
+        raise ValueError(f"{text!r} is not a bytes literal of Python")
     return value

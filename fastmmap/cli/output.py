@@ -1,4 +1,4 @@
-"""What is printed: tables, JSON, sizes, ages, and keys that may be hostile."""
+"""Output: tables, JSON, sizes, ages, and keys that may be hostile."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def from_json_text(value: Any) -> Union[str, bytes]:
         return value
     if isinstance(value, dict) and isinstance(value.get("base64"), str):
         return base64.b64decode(value["base64"], validate=True)
-    raise ValueError(f"{value!r} is no key")
+    raise ValueError(f"{value!r} is not a key")
 
 
 def size_text(size: float) -> str:
@@ -85,7 +85,7 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows below their head: handsome on a terminal where rich is there."""
+    """Print rows below their head, on a terminal with rich if it is installed."""
     texts = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and _print_rich(head, texts):
         return
@@ -125,7 +125,7 @@ def confirm(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ValueError(f"{question} Nobody can be asked here: say --yes")
+        raise ValueError(f"{question} There is no terminal to ask: give --yes")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -21,6 +21,7 @@ from fastmmap.cli import (
     keys,
     locks,
     metrics,
+    monitor,
     redis_listener,
     resize,
     top,
@@ -39,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     *info.COMMANDS,
     *top.COMMANDS,
     *watch.COMMANDS,
+    *monitor.COMMANDS,
     *web.COMMANDS,
     *check.COMMANDS,
     *keys.COMMANDS,
@@ -67,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     result = Parser(
         prog="fastmmap",
-        description="Look at cache files, and look after them.",
+        description="Inspect and maintain cache files.",
         epilog=EXITS,
     )
     result.add_argument("--version", action="version", version=__version__)

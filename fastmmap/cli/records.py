@@ -1,4 +1,4 @@
-"""What is known of the entries of a cache beside their values."""
+"""The properties of the entries of a cache, without their values."""
 
 import fnmatch
 import heapq
@@ -63,7 +63,7 @@ def flags_of(bits: int) -> list[str]:
 
 
 def as_json(record: Record) -> dict[str, Any]:
-    """Return what is known of an entry, for machines."""
+    """Return the properties of an entry, for programs."""
     key, size, expire_on, stored_on, last_access, bits, credit = record
     return {
         "key": json_text(key),

@@ -10,9 +10,9 @@ from fastmmap.cache import FastMmap
 from fastmmap.cli.command import FINE, Command, interval
 
 LISTENER = """\
-Listen to what changes on a Redis or Valkey server, for all processes with a RedisTier
-on FILE, until it is ended. URL, prefixes and max_lag have to be those of the tiers,
-which may have listen=False then. It waits while another process of the host listens.
+Listen to changes on a Redis or Valkey server, for all processes with a RedisTier on
+FILE, until stopped. URL, prefixes and max_lag must be those of the tiers, which may
+then have listen=False. It waits while another process of the host listens.
 """
 
 
@@ -37,22 +37,20 @@ def run(arguments: argparse.Namespace) -> int:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``redis-listener``."""
     parser.add_argument("cache", metavar="FILE", help="path of the cache file")
-    parser.add_argument(
-        "url", metavar="URL", help="of the server, as the tiers have it"
-    )
+    parser.add_argument("url", metavar="URL", help="URL of the server, as in the tiers")
     parser.add_argument(
         "--prefix",
         action="append",
         required=True,
         metavar="TEXT",
-        help="of keys to listen to; may be given again",
+        help="prefix of keys to listen to; can be repeated",
     )
     parser.add_argument(
         "--max-lag",
         type=interval,
         default=1.0,
         metavar="SECONDS",
-        help="that of the tiers (default: 1)",
+        help="max_lag of the tiers (default: 1)",
     )
 
 

@@ -10,10 +10,10 @@ from fastmmap.options import parse_count, parse_size, parse_timeout
 from fastmmap.types import ResizeReport
 
 RESIZE = """\
-Put a file of another size in the place of a cache that is in use. What lives in it
-goes along, and what is stored meanwhile is not lost; all who have it open follow.
-The old file stays until the new one is whole: there has to be room for both. Locks
-that are held are lost, and so the command refuses unless --break-locks is given.
+Change the size of a cache in use. Its values move along, values stored meanwhile are
+not lost, and everyone who has it open follows. Both files need space until the new
+one is complete. Held locks would be lost, so the command refuses then, unless
+--break-locks is given.
 """
 
 
@@ -25,7 +25,7 @@ def _sizes(arguments: argparse.Namespace) -> tuple[int, int, int]:
         parse_count("--entry-size", arguments.entry_size),
     )
     if not any(sizes):
-        raise ValueError("say what is to change, such as --cache-size 256m")
+        raise ValueError("give an option to change, such as --cache-size 256m")
     return sizes
 
 
@@ -41,7 +41,7 @@ def _resize(arguments: argparse.Namespace) -> tuple[dict[str, Any], ResizeReport
 def _left_out(report: ResizeReport) -> str:
     reasons = [
         (report.no_room, "values found no room"),
-        (report.no_page, "values of multi_set, whose page cannot be told"),
+        (report.no_page, "values of multi_set, whose page is unknown"),
         (report.locks, "locks were held"),
     ]
     return ", ".join(f"{count} {why}" for count, why in reasons if count) or "nothing"
@@ -70,23 +70,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``resize``."""
     add_file(parser)
     add_json(parser)
-    parser.add_argument("--cache-size", metavar="SIZE", help="of all, such as 256m")
-    parser.add_argument("--page-size", metavar="SIZE", help="of each page")
     parser.add_argument(
-        "--entry-size", metavar="BYTES", type=int, help="expected, of key and value"
+        "--cache-size", metavar="SIZE", help="bytes of all pages, such as 256m"
+    )
+    parser.add_argument("--page-size", metavar="SIZE", help="bytes of each page")
+    parser.add_argument(
+        "--entry-size",
+        metavar="BYTES",
+        type=int,
+        help="expected bytes of key and value",
     )
     parser.add_argument(
         "--sparse", action="store_true", help="do not reserve the space of the file"
     )
     parser.add_argument(
-        "--break-locks", action="store_true", help="even if locks are held"
+        "--break-locks", action="store_true", help="resize even if locks are held"
     )
     parser.add_argument(
         "--wait",
         type=seconds,
         default=PATIENCE,
         metavar="SECONDS",
-        help=f"for pages that are held (default: {PATIENCE:g})",
+        help=f"seconds to wait for pages that are held (default: {PATIENCE:g})",
     )
 
 

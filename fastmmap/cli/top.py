@@ -1,4 +1,4 @@
-"""``fastmmap top``: what goes on in a cache, live."""
+"""``fastmmap top``: what happens in a cache, live."""
 
 import argparse
 import curses
@@ -18,9 +18,9 @@ from fastmmap.types import Client
 
 TOP = """\
 Show what happens in a cache, once a second: gets, hits, sets, evictions and waits,
-and what of it each process does that has the file open. Keys: q ends, p pauses, s
-sorts the processes by the next column. Where there is no terminal it prints lines, as
-`watch` does. A look takes no lock.
+in total and for each process that has the file open. Keys: q quits, p pauses, s
+sorts the processes by the next column. Without a terminal it prints lines, as
+`watch` does. It takes no lock.
 """
 
 _BARS = " ▁▂▃▄▅▆▇█"

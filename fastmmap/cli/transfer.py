@@ -34,23 +34,22 @@ FORMAT = 1
 
 EXPORT = """\
 Write the entries of a cache to standard output, as lines of JSON, while it is in
-use. Keys in namespaces are left out, but for --namespace, which writes those of one.
-Values that were pickled, or serialized by other means than JSON, are written only
-with --pickle, as bytes: they are not unpickled. Nor are tags written: the file knows
-them by numbers only. What was left out is counted at the end, on standard error.
+use. Keys in namespaces are left out; --namespace writes those of one. Pickled values,
+and those of serializers other than JSON, are written only with --pickle, as bytes:
+they are not unpickled. Tags are not written: the file knows them only by number.
+Standard error counts the entries left out, at the end.
 """
 IMPORT = """\
-Store what `export` wrote, from a file or from standard input. A key that the cache
-has stays as it is, unless --overwrite is given: an import that was interrupted goes
-on when it is started again. Pickles are stored only with --pickle: whoever reads
-the cache will unpickle them.
+Store what `export` wrote, from a file or from standard input. Existing keys stay
+unchanged, unless --overwrite is given, so you can start an interrupted import again.
+Pickles are stored only with --pickle: whoever reads the cache will unpickle them.
 """
 IMPORT_EPILOG = """\
 exit status:
-  0    every entry is in the cache that has not expired
+  0    every unexpired entry is in the cache
   1    entries were left out: the report counts them
   2    the input or the cache cannot be used, or the command line is wrong
-  130  interrupted: start it again to go on
+  130  interrupted: start it again to continue
 """
 
 
@@ -67,7 +66,7 @@ def _entry(key: Key, value: object, expire_on: Optional[float]) -> dict[str, Any
 def _export(
     space: _core.Keyspace, arguments: argparse.Namespace, progress: Progress
 ) -> Counter[str]:
-    """Write the entries; count them, and what was left out."""
+    """Write the entries; count them and those left out."""
     counts: Counter[str] = Counter()
     total = None if arguments.prefix or arguments.match else len(space)
     found = watched(records.entries(space), progress, total)
@@ -107,7 +106,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     add_selection(parser)
     parser.add_argument(
-        "--pickle", action="store_true", help="write pickles too, as bytes"
+        "--pickle", action="store_true", help="also write pickles, as bytes"
     )
 
 
@@ -117,7 +116,7 @@ _Store = Callable[..., bool]
 
 
 def _broken(number: int, why: object) -> NoReturn:
-    raise ValueError(f"line {number} is none of an export: {why}")
+    raise ValueError(f"line {number} is not from an export: {why}")
 
 
 def _head(line: str) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _head(line: str) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError) as error:
         _broken(1, error)
     if not isinstance(head, dict):
-        _broken(1, "it is no object")
+        _broken(1, "it is not an object")
     return head
 
 
@@ -185,7 +184,7 @@ def _source(path: str) -> Iterator[TextIO]:
 
 
 def import_(arguments: argparse.Namespace) -> int:
-    """Store what was exported."""
+    """Store exported entries."""
     source = arguments.source
     arguments.size = None if source == "-" else os.path.getsize(source)
     with (
@@ -217,9 +216,9 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_json(parser)
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace what the cache has"
+        "--overwrite", action="store_true", help="replace existing values"
     )
-    parser.add_argument("--pickle", action="store_true", help="store pickles too")
+    parser.add_argument("--pickle", action="store_true", help="also store pickles")
 
 
 COMMANDS = (

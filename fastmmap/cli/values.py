@@ -43,8 +43,8 @@ def codec(serializer: str, decode: bool) -> tuple[Function, Function]:
         return serializer_named(serializer)[1:]
     except LookupError:
         raise ValueError(
-            "the file's serializer is a pair of functions of its application, which "
-            "are not known here"
+            "the file's serializer is a pair of functions, known only to its "
+            "application"
         ) from None
 
 

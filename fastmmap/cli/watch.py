@@ -10,8 +10,8 @@ from fastmmap.cli.output import percent_text
 from fastmmap.cli.rates import RATES, Look, Watch
 
 WATCH = """\
-Print a line at each interval: what happened a second, how many entries there are and
-how full the file is. Reads and hits are those of caches with enable_stats.
+Print a line at each interval: operations per second, the number of entries, and how
+full the file is.
 """
 
 

@@ -7,10 +7,10 @@ from fastmmap.cli.command import FINE, Command, add_files
 from fastmmap.cli.opening import open_to_look
 
 WEB = """\
-Serve a page that shows caches, live, to the browsers of this host, until it is
-interrupted. It prints the address of the page. That has a token in it: who has it,
-sees the keys and the values of plain types. It takes no page of a file, and changes
-none, unless --write is given.
+Serve a page that shows caches, live, to browsers of this host, until interrupted. It
+prints the address of the page, which contains a token: whoever has it sees the keys
+and the values of plain types. It locks no page of a file and changes nothing, unless
+--write is given.
 """
 
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write",
         action="store_true",
-        help="let the page drop keys, namespaces, tags and whole caches",
+        help="let the page delete keys, namespaces, tags and whole caches",
     )
     parser.add_argument("--open", action="store_true", help="open it in a browser")
 

@@ -9,9 +9,9 @@ from fastmmap.cli.output import confirm, print_json, printable
 
 CLEAR = """\
 Drop everything in a cache, for all its users. It asks first, unless --yes is given.
-No callback is called: values that were yet to be written back are lost.
+No callback is called: values that were not written back yet are lost.
 """
-PURGE = "Drop what has expired. No callback is called."
+PURGE = "Drop expired values. No callback is called."
 
 
 def clear(arguments: argparse.Namespace) -> int:

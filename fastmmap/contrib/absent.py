@@ -16,8 +16,8 @@ _RETRY = 1.0
 class AbsentCache(FastMmap):
     """A cache without a file, for a second: nothing is found in it, nothing kept.
 
-    What stores, says that it did, as the dummy caches of Django and cachelib do:
-    their users go on as if the value had been evicted at once.
+    Storing reports success, as the dummy caches of Django and cachelib do: their users
+    continue as if the value had been evicted at once.
 
     Args:
         share_file: Path of the file that could not be opened.

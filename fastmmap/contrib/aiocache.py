@@ -45,7 +45,7 @@ class FastMmapCache(BaseCache):
     """A cache of aiocache on one shared cache file.
 
     No call leaves the thread of the event loop: each takes microseconds. While
-    somebody else holds a page that it needs, the loop goes on.
+    somebody else holds a page that it needs, the loop continues.
     Objects with the same path and options share one open `FastMmap`, which
     the first use opens and which stays open until the process ends; ``close()``
     does nothing.
@@ -125,7 +125,7 @@ class FastMmapCache(BaseCache):
         return await super().get(key, **named, _conn=_conn, **timeout)
 
     def _is_plain(self) -> bool:
-        """Tell whether aiocache does nothing of its own at a get."""
+        """Tell whether aiocache itself does nothing at a get."""
         return not (
             self.plugins
             or os.getenv("AIOCACHE_DISABLE") == "1"

@@ -141,7 +141,7 @@ class FastMmapCache(BaseCache):
     def inc(self, key: str, delta: int = 1) -> int:
         """Add to a value in one step, keeping its lifetime; return the sum.
 
-        A new one gets the default lifetime. TypeError for what is no int.
+        A new one gets the default lifetime. TypeError unless the value is an int.
         """
         lifetime = self._lifetime(None)
         return self._cache.incr(self.key_prefix + key, delta, expire_time=lifetime)

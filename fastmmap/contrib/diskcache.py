@@ -43,11 +43,11 @@ Progress = Callable[[int, int], object]
 
 
 class ImportReport(NamedTuple):
-    """What became of the entries of a directory.
+    """The results of an import.
 
-    Each is counted once, but for ``tags``, which are those among ``imported``
-    that had a tag. ``evicted`` are values, of whatever origin, that the cache
-    dropped for want of room since the import began.
+    Each entry is counted once, except in ``tags``, which are those of ``imported``
+    that had a tag. ``evicted`` are values, of any origin, that the cache dropped for
+    lack of room since the import began.
     """
 
     imported: int = 0
@@ -119,7 +119,7 @@ class _Shard:
     def listed(self, after: _Position) -> Iterator[tuple[float, int]]:
         """List the rows after a position in the order in which they were stored.
 
-        That order goes on to hold while others write: what they store comes
+        That order stays valid while others write: their entries come
         last. No transaction stays open for longer than the listing takes.
         """
         rows = self._connection.execute(
@@ -179,7 +179,7 @@ class _Journal:
     """How far an import has come, kept in the cache that it fills.
 
     What happens to the cache happens to the journal as well: when it is lost,
-    the import starts anew, and finds what is there already.
+    the import starts again, and finds the values it has stored.
     """
 
     def __init__(self, cache: FastMmap, directory: Path) -> None:
@@ -277,9 +277,9 @@ def import_directory(
     """Bring the entries of a diskcache directory into a cache.
 
     The directory is only read, and may be in use. Entries keep the moment when
-    they expire. An import that was interrupted, by SIGKILL too, goes on where
-    it was when it is started again with the same cache and directory; what it
-    noted for that is removed at its end.
+    they expire. An import that was interrupted, even by SIGKILL, continues when you
+    start it again with the same cache and directory; its notes for that are removed
+    at the end.
 
     Args:
         cache: An open cache, without callbacks.

@@ -37,7 +37,7 @@ Timeout = Union[int, float, None, object]
 #: What may be found in OPTIONS, but is said in another way.
 _ELSEWHERE = {
     "MAX_ENTRIES": 'the size is in bytes, the option "cache_size"',
-    "CULL_FREQUENCY": "a full cache evicts what is least wanted, one by one",
+    "CULL_FREQUENCY": "a full cache evicts the least wanted values, one by one",
     "share_file": "the path is LOCATION",
     "expire_time": "the default lifetime is TIMEOUT",
 }
@@ -111,7 +111,7 @@ class _AsyncMethods(Keys):
     """The asynchronous methods, which go through no thread.
 
     Handing a call to a thread and back takes a hundred times longer than the
-    call itself. While somebody else holds a page that it needs, the loop goes on.
+    call itself. While somebody else holds a page that it needs, the loop continues.
     """
 
     async def aadd(
@@ -137,7 +137,7 @@ class _AsyncMethods(Keys):
         timeout: Timeout = DEFAULT_TIMEOUT,
         version: Optional[int] = None,
     ) -> Any:
-        """See `get_or_set`; what the default returns may be there to be awaited."""
+        """See `get_or_set`; the default may return an awaitable."""
         return await self.get_or_set(key, _as_async(default), timeout, version)
 
     async def aset(

@@ -1,6 +1,7 @@
 """A backend for dogpile.cache, registered there as ``fastmmap``."""
 
 import inspect
+import pickle
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,8 +11,9 @@ from fastmmap.contrib.requirement import require
 
 require("dogpile.cache", "1.1.2", extra="dogpile")
 
-from dogpile.cache.api import NO_VALUE, BytesBackend
+from dogpile.cache.api import NO_VALUE, BytesBackend, CantDeserializeException
 
+from fastmmap import unreadable
 from fastmmap.cache import FastMmap
 from fastmmap.contrib.absent import AbsentCache
 from fastmmap.contrib.shared import Opening, OpensAtFirstUse, store, store_many
@@ -23,8 +25,8 @@ _OPTIONS = {*inspect.signature(FastMmap).parameters, "ignore_exceptions"}
 class KeyMutex:
     """A lock by key, for all processes of the host, that ends with its holder.
 
-    One that was lost, say because the file was emptied, costs a value that is made
-    twice: it is no error.
+    If it is lost, for instance because the file was emptied, a value is computed twice:
+    that is not an error.
     """
 
     def __init__(self, cache: FastMmap, key: str) -> None:
@@ -40,7 +42,7 @@ class KeyMutex:
         return made
 
     def acquire(self, wait: bool = True) -> bool:
-        """Take the lock; with ``wait`` when it is free, else only if it is."""
+        """Acquire the lock; without ``wait`` only if it is free."""
         return self._lock.acquire(wait)
 
     def release(self) -> None:
@@ -56,22 +58,22 @@ class KeyMutex:
 class FastMmapBackend(BytesBackend):
     """A backend on one shared cache file.
 
-    The region serializes; the file holds bytes. The region also looks after
-    expiration, and wants to see values that have expired: give ``expire_time``
-    only to drop them for good, later than ``expiration_time`` of the region.
+    The region serializes; the file holds bytes. The region also handles expiration, and
+    needs values that have expired: give ``expire_time`` only to drop them for good,
+    later than ``expiration_time`` of the region.
 
-    The creator of a value holds a lock by key that excludes all processes of
-    the host, and that ends with the process.
+    The creator of a value holds a lock by key that excludes all processes of the host
+    and ends with its process.
 
     Args:
         arguments: Options of `FastMmap`. ``serializer`` is ``"raw"`` unless
-            given. With ``ignore_exceptions`` all is missing while the file cannot
-            be opened, and an error is logged once a minute. What is no option is
-            left alone, with a warning.
+            given. With ``ignore_exceptions`` all keys are missing while the file
+            cannot be opened, and an error is logged once a minute. Unknown options are
+            ignored, with a warning.
 
     Raises:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.
-            The first use raises what else it raises.
+            The first use raises its other errors.
     """
 
     _cache = OpensAtFirstUse()
@@ -84,6 +86,20 @@ class FastMmapBackend(BytesBackend):
             )
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
         self._opening = Opening(**{"serializer": "raw", **known})
+        self.deserializer = self._loads
+
+    def _loads(self, data: bytes) -> Any:
+        """Return the value of such bytes; of those that cannot be read there is none.
+
+        The region makes it again. It does not tell the key.
+        """
+        try:
+            return pickle.loads(data)
+        except Exception as error:
+            path = self._cache.share_file
+            if not unreadable.tell("made again", "(unknown)", path, error):
+                raise
+            raise CantDeserializeException from error
 
     def get_mutex(self, key: str) -> Optional[KeyMutex]:
         """Return a lock by key for all processes of the host.

@@ -167,7 +167,7 @@ class FastMmapStorage(
     ``fastmmap:///dev/shm/limits.cache?cache_size=16m`` names the path and options
     of `FastMmap`; without a path the file is private to the process and those that
     it forks. Each hit is one step for all processes. Counters may be evicted when
-    the file is full: give them a file of their own.
+    the file is full: give them a separate file.
 
     Args:
         uri: The URI; options after ``?`` are numbers, flags or text.
@@ -246,7 +246,7 @@ class AsyncFastMmapStorage(
     """The same for event loops: `FastMmapStorage` has the arguments.
 
     No call leaves the thread of the loop: each takes microseconds. While somebody
-    else holds a page that it needs, the loop goes on.
+    else holds a page that it needs, the loop continues.
     """
 
     STORAGE_SCHEME = ["async+fastmmap"]  # noqa: RUF012  (as its base declares it)

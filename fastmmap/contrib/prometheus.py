@@ -2,7 +2,7 @@
 
 The numbers are those of the file, of all processes together: whichever process
 answers says the same. So a collector belongs in the registry that is scraped, also
-in the multi-process mode of prometheus_client, where it stands beside the
+in the multi-process mode of prometheus_client, together with the
 ``MultiProcessCollector``.
 """
 
@@ -30,7 +30,7 @@ _METRICS: tuple[tuple[str, _Family, str, _Read], ...] = (
     (
         "entries",
         GaugeMetricFamily,
-        "Values in the cache, with what has expired and is not reclaimed yet.",
+        "Values in the cache, including expired ones that are not reclaimed yet.",
         lambda stats: stats.entries,
     ),
     (
@@ -42,38 +42,38 @@ _METRICS: tuple[tuple[str, _Family, str, _Read], ...] = (
     (
         "used_bytes",
         GaugeMetricFamily,
-        "Bytes of entries, and of what waits to be reclaimed.",
+        "Bytes of entries and of those that wait to be reclaimed.",
         lambda stats: stats.bytes_used,
     ),
     (
         "size_bytes",
         GaugeMetricFamily,
-        "Bytes of the file, but for the table of its clients.",
+        "Bytes of the file, without the table of its clients.",
         lambda stats: stats.bytes_total,
     ),
     (
         "reads",
         CounterMetricFamily,
-        "Reads by caches with enable_stats.",
+        "Reads of values, by all processes.",
         lambda stats: stats.reads,
     ),
     (
         "hits",
         CounterMetricFamily,
-        "Those reads that found a value.",
+        "Reads that found a value.",
         lambda stats: stats.hits,
     ),
     ("stores", CounterMetricFamily, "Values stored.", lambda stats: stats.stores),
     (
         "evictions",
         CounterMetricFamily,
-        "Values dropped for want of room, of index slots too.",
+        "Values evicted for lack of room or index slots.",
         lambda stats: stats.evictions,
     ),
     (
         "slot_evictions",
         CounterMetricFamily,
-        "Values dropped for want of an index slot.",
+        "Values evicted for lack of an index slot.",
         lambda stats: stats.slot_evictions,
     ),
     (
@@ -85,13 +85,13 @@ _METRICS: tuple[tuple[str, _Family, str, _Read], ...] = (
     (
         "moved_bytes",
         CounterMetricFamily,
-        "Bytes copied to keep values that are wanted.",
+        "Bytes copied to keep values in use.",
         lambda stats: stats.bytes_moved,
     ),
     (
         "lock_waits",
         CounterMetricFamily,
-        "How often somebody had to wait for a page.",
+        "Waits for a page.",
         lambda stats: stats.lock_waits,
     ),
     (

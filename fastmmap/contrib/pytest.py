@@ -54,7 +54,7 @@ class FactoryError(Exception):
     """Where a factory failed, in another worker maybe: its traceback, as text."""
 
     def __str__(self) -> str:
-        """Return the traceback on lines of its own."""
+        """Return the traceback on separate lines."""
         return f"\n{self.args[0]}"
 
 
@@ -131,18 +131,18 @@ class Once:
     def __call__(self, key: str, factory: Callable[[], _Value]) -> _Value:
         """Return what ``factory()`` made; the first who asks for the key calls it.
 
-        The others wait. When its worker dies, another calls its own factory.
-        Each call returns a copy of its own, by pickle.
+        The others wait. If its worker dies, another calls its own factory.
+        Each call returns a separate copy, by pickle.
 
         Args:
-            key: What names the value, for all workers.
+            key: The name of the value, for all workers.
             factory: Makes it, in one of them.
 
         Returns:
             The value.
 
         Raises:
-            TypeError: The key is no str, or the value does not pickle.
+            TypeError: The key is not a str, or the value does not pickle.
             RuntimeError: The factory asks for its own key.
             Whatever the factory raised: in every worker that asks, a skip too.
         """

@@ -74,7 +74,7 @@ def _shared(options: Options) -> FastMmap:
 
 
 def _shared_or_absent(options: Options, ignored: _Errors) -> FastMmap:
-    """Return this process's cache, or what stands in for one that cannot be opened."""
+    """Return this process's cache, or a stand-in for one that cannot be opened."""
     wanted = {"ignored": ignored, **options}
     with _lock:
         absent = _find(_absent, wanted)
@@ -110,8 +110,8 @@ class Opening:
 
     Args:
         share_file: Path of the file; empty for a private one.
-        ignore_exceptions: Go on without a cache while it cannot be opened, and log
-            that once a minute.
+        ignore_exceptions: Continue without a cache while it cannot be opened, and
+            log that once a minute.
         options: Options of `FastMmap`.
 
     Raises:
@@ -134,7 +134,7 @@ class Opening:
         return os.fsdecode(self._options.get("share_file") or self.open().share_file)
 
     def open(self) -> FastMmap:
-        """Return the cache, or what stands in for it; raises what `FastMmap` does."""
+        """Return the cache, or a stand-in; raises what `FastMmap` does."""
         return _shared_or_absent(self._options, self._ignored)
 
 
@@ -167,8 +167,8 @@ def add(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> boo
 def store(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> bool:
     """Store a value; one that does not fit is logged, and the key removed.
 
-    Returns whether it was stored. For frameworks whose callers take no notice:
-    what is left of an older value would be a wrong one.
+    Returns whether it was stored. For frameworks whose callers ignore that: an older
+    value would be wrong.
     """
     if cache.set(key, value, lifetime):
         return True

@@ -1,7 +1,7 @@
 """The cache of a host in front of Redis or Valkey, coherent by one listener.
 
-`RedisTier` reads what this host knows already, nanoseconds away, and asks the server
-for the rest; one listener per host is told of every change. ``docs/redis.rst`` says
+`RedisTier` reads known values from this host, nanoseconds away, and asks the server
+for the rest; one listener per host learns of every change. ``docs/redis.rst`` says
 how old a value can be, and why.
 """
 

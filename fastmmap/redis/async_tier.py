@@ -22,10 +22,10 @@ _Async = Callable[_P, Awaitable[_R]]
 
 
 class AsyncRedisTier(Tier):
-    """`RedisTier`, whose methods are to be awaited.
+    """`RedisTier` with asynchronous methods.
 
-    What the cache has comes without a wait; the event loop goes on while the server is
-    asked. Both kinds of tiers share what they read, in one cache.
+    Values in the cache are returned without waiting; the event loop continues while the
+    server is asked. Both kinds of tiers share one cache.
 
     Args:
         cache: An open `FastMmap`.
@@ -33,7 +33,7 @@ class AsyncRedisTier(Tier):
             for the listener.
         client: An asynchronous client of the same server; it can be left out with a
             URL. Like that, a tier belongs to one event loop.
-        options: As of `RedisTier`.
+        options: As in `RedisTier`.
 
     Raises:
         ImportError, ValueError, TypeError: As `RedisTier` does.
@@ -53,7 +53,7 @@ class AsyncRedisTier(Tier):
         value = await patiently(self._find, key, ABSENT)
         if value is not ABSENT and until > moment():
             return default if value is None else value
-        value = await self._get(text_of(key))
+        value = self._require_readable(await self._get(text_of(key)))
         return default if value is ABSENT else value
 
     async def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
@@ -63,7 +63,8 @@ class AsyncRedisTier(Tier):
         missing = [name for name in names if name not in found]
         if missing:
             found.update(await self._get_missing(missing))
-        return {names[n]: value for n, value in found.items() if value is not ABSENT}
+        there = {name: self._if_readable(name, found[name]) for name in found}
+        return {names[n]: value for n, value in there.items() if value is not ABSENT}
 
     async def set(self, key: Key, value: Any, ttl: Lifetime = None) -> bool:
         """Store a value on the server; return whether it was stored."""
@@ -110,10 +111,10 @@ class AsyncRedisTier(Tier):
         A default that is callable is called, by one caller of this host; what it
         returns may have to be awaited. The others wait for its value.
         """
-        value = await self.get(key, ABSENT)
+        name = text_of(key)
+        value = await self._seek(name)
         if value is not ABSENT:
             return value
-        name = text_of(key)
         terms = single_flight.terms(single_flight.LEASE_TIME, None)
         lease = single_flight.Lease(self._computing, name, terms)
         with lease:
@@ -220,9 +221,17 @@ class AsyncRedisTier(Tier):
             return {name: self._instead(name) for name in names}
         return {name: answer.value for name, answer in answers.items()}
 
+    async def _seek(self, name: str) -> Any:
+        """Return the value of a key, or ABSENT, also where it cannot be read."""
+        until = self._until
+        value = await patiently(self._find_readable, name)
+        if value is not ABSENT and until > moment():
+            return ABSENT if value is None else value
+        return self._if_readable(name, await self._get(name))
+
     async def _find_or_make(self, name: str, default: Any, ttl: Lifetime) -> Any:
         """Return the value of the server, or make it and store it there."""
-        value = await self._get(name)
+        value = self._if_readable(name, await self._get(name))
         if value is ABSENT:
             value = default() if callable(default) else default
             if inspect.isawaitable(value):

@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final, Union
 
-from fastmmap import durations, single_flight
+from fastmmap import durations, single_flight, unreadable
 from fastmmap.keyspace import Keyspace
 from fastmmap.redis.circuit import Circuit
 from fastmmap.redis.client import client_of, is_away
 from fastmmap.redis.codec import codec_of
-from fastmmap.redis.commands import Answer, Command
+from fastmmap.redis.commands import Answer, Command, Unreadable
 from fastmmap.redis.listener import Listener, Space
 from fastmmap.redis.names import prefixes_of
 from fastmmap.redis.pulse import Pulse, moment
@@ -54,7 +54,7 @@ class Tier:
         self._open(cache, listened, max_lag)
 
     def _open(self, cache: Keyspace, client: Any, max_lag: float) -> None:
-        """Make what stands in the cache."""
+        """Make the parts in the cache."""
         space = Space(cache, client, self._prefixes)
         self._values, self._computing = space.values, space.computing
         self._pulse = Pulse(space.state, max_lag)
@@ -76,7 +76,7 @@ class Tier:
         return self._until
 
     def _covers(self, name: str) -> bool:
-        """Tell whether the listener is told of a key."""
+        """Tell whether the listener learns of changes of a key."""
         return name.startswith(self._prefixes)
 
     def _ttl(self, ttl: Lifetime) -> Lifetime:
@@ -89,10 +89,10 @@ class Tier:
 
     def _refused(self) -> Exception:
         """Return the error of a call that the circuit refuses."""
-        return self._away[0]("the server was away a moment ago: not asked again yet")
+        return self._away[0]("the server was down a moment ago: not asked again yet")
 
     def _instead(self, name: str) -> Any:
-        """Return what stands in for the answer of a server that is away.
+        """Return a substitute for the answer of a server that is down.
 
         It is called while that error is handled, and raises it on.
         """
@@ -102,17 +102,40 @@ class Tier:
         return ABSENT if value is None else value
 
     def _changed(self, command: Command) -> Any:
-        """Return what stands in for the answer to a change; raise like `_instead`."""
+        """Return a substitute for the answer to a change; raise like `_instead`."""
         if self._on_down == "raise" or command.away is ABSENT:
             raise
         return command.away
 
     def _drop(self, command: Command) -> None:
-        """Forget what was changed: who reads it asks the server, and sees the change.
+        """Forget the changed key: the next reader asks the server, and sees the change.
 
         Whoever is asking just now stores nothing.
         """
         self._values.delete_many(command.names)
+
+    def _require_readable(self, value: Any) -> Any:
+        """Return a value; raise what kept it from being read."""
+        if isinstance(value, Unreadable):
+            raise value.error
+        return value
+
+    def _if_readable(self, name: str, value: Any) -> Any:
+        """Return a value; ABSENT for one that cannot be read, which is logged."""
+        if not isinstance(value, Unreadable):
+            return value
+        unreadable.tell("taken for missing", name, self._values.share_file, value.error)
+        return ABSENT
+
+    def _find_readable(self, name: str) -> Any:
+        """Return what this host has of a key; ABSENT, too, if it cannot be read."""
+        try:
+            return self._find(name, ABSENT)
+        except Exception as error:
+            path = self._values.share_file
+            if not unreadable.tell("asked for again", name, path, error):
+                raise
+            return ABSENT
 
     def _local(self, names: Iterable[str]) -> dict[str, Any]:
         """Return what may be believed of some keys; ABSENT where there is nothing."""

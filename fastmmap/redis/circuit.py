@@ -4,10 +4,10 @@ from fastmmap import _core
 
 
 class Circuit:
-    """Lets calls through, until one finds that the server is away.
+    """Lets calls through, until one finds that the server is down.
 
-    After that all are refused, but for one each ``retry_after`` seconds; the first
-    that succeeds lets all through again. One process has one circuit.
+    After that all are refused, except one every ``retry_after`` seconds; the first that
+    succeeds lets all through again. One process has one circuit.
     """
 
     def __init__(self, retry_after: float) -> None:

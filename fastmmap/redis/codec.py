@@ -18,7 +18,7 @@ class Codec:
     server can count with. The others write it in their own way.
 
     Args:
-        serializer: As of `FastMmap`: a name, or a pair of functions.
+        serializer: As in `FastMmap`: a name, or a pair of functions.
     """
 
     def __init__(self, serializer: Any) -> None:
@@ -63,7 +63,7 @@ def codec_of(name: str, serializer: Optional[Any]) -> Codec:
         return Codec(serializer)
     if name == CUSTOM:
         raise ValueError(
-            "the cache has a serializer without a name: give RedisTier its own one, "
+            "the cache has a serializer without a name: give RedisTier its own, "
             "serializer=(dumps, loads)"
         )
     known: Serializer = serializer_named(name)

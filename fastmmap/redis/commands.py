@@ -6,7 +6,7 @@ A pipeline is filled alike, and executed by one who waits or one who awaits.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from fastmmap import durations
+from fastmmap import durations, unreadable
 from fastmmap.redis.codec import Codec
 from fastmmap.redis.names import bytes_of
 from fastmmap.redis.pulse import moment
@@ -26,26 +26,44 @@ class Command(NamedTuple):
     atomic: bool = False
 
 
+class Unreadable(NamedTuple):
+    """Stands for a value that the server has and nobody here can read."""
+
+    error: Exception
+
+
 class Answer(NamedTuple):
     """What the server has of one key."""
 
-    value: Any  #: ABSENT: nothing
+    value: Any  #: ABSENT: nothing; or an `Unreadable`
     ttl_ms: int
     asked: float
 
     @property
     def kept(self) -> Any:
         """What the cache keeps of it: None says that the server has nothing."""
-        return None if self.value is ABSENT else self.value
+        gone = self.value is ABSENT or isinstance(self.value, Unreadable)
+        return None if gone else self.value
 
     def lifetime(self, _: object = None) -> Lifetime:
         """Return how long it is true, from now on; "now" for not at all."""
-        if self.value is None:
+        if self.value is None or isinstance(self.value, Unreadable):
             return "now"  # it would look like nothing
         if self.value is ABSENT or self.ttl_ms == _NO_EXPIRY:
             return "never"
         left = self.ttl_ms / 1000 - (moment() - self.asked)
         return left if left > 0.001 else "now"
+
+
+def _read(data: Any, codec: Codec) -> Any:
+    if data is None:
+        return ABSENT
+    try:
+        return codec.loads(data)
+    except Exception as error:
+        if not unreadable.is_of_value(error):
+            raise
+        return Unreadable(error)
 
 
 def fetch(names: Sequence[str], codec: Codec) -> Command:
@@ -60,10 +78,7 @@ def fetch(names: Sequence[str], codec: Codec) -> Command:
 
     def read(replies: list[Any]) -> list[Answer]:
         pairs = zip(replies[::2], replies[1::2], strict=True)
-        return [
-            Answer(ABSENT if data is None else codec.loads(data), ms, asked[0])
-            for data, ms in pairs
-        ]
+        return [Answer(_read(data, codec), ms, asked[0]) for data, ms in pairs]
 
     return Command((), queue, read)
 

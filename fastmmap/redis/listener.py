@@ -128,8 +128,8 @@ class Listener:
     def _listen(self) -> None:
         """Connect, begin an epoch, and drop what changes.
 
-        The order matters. What was read before the server tells of changes may have
-        changed unheard: the epoch begins after that.
+        The order matters. Values read before the server pushes changes may have changed
+        unnoticed: the epoch begins after that.
         """
         self._stream = Stream(self._client, self._patience)
         try:

@@ -9,10 +9,10 @@ from fastmmap.types import Key
 
 
 def text_of(key: Key) -> str:
-    """Return a key as it stands in the cache.
+    """Return a key as the cache has it.
 
-    One key of the server has one there, whether it is given as str or as bytes.
-    Raises TypeError for what is neither.
+    A key of the server has one form there, whether it is given as str or as bytes.
+    Raises TypeError for other types.
     """
     if isinstance(key, str):
         return key

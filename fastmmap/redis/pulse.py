@@ -1,8 +1,8 @@
-"""The pulse of a listener: how long the cache may be believed.
+"""The pulse of a listener: how long the cache can be trusted.
 
-A listener stores the moment of its last proof that it was told of everything;
-readers add ``max_lag`` to it. The clock goes on while the host is suspended, and a
-moment says which boot it belongs to.
+A listener stores the moment of its last proof that it had received everything; readers
+add ``max_lag`` to it. The clock also runs while the host is suspended, and a moment
+names its boot.
 """
 
 import os

@@ -41,7 +41,7 @@ class Parser:
     def feed(self, data: bytes) -> list[Any]:
         """Return the messages that these bytes complete.
 
-        Raises ValueError for what is no RESP3.
+        Raises ValueError for bytes that are not RESP3.
         """
         data, at = self._rest + data, 0
         messages: list[Any] = []
@@ -90,7 +90,7 @@ def _simple(kind: bytes, line: bytes) -> Any:
         return None
     if kind in (b"+", b"#", b",", b"("):
         return line
-    raise ValueError(f"no RESP3: {kind!r}")
+    raise ValueError(f"not RESP3: {kind!r}")
 
 
 def encode(*words: bytes) -> bytes:

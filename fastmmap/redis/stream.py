@@ -38,7 +38,7 @@ class Stream:
     def receive(self, seconds: float) -> list[Any]:
         """Return the messages that are there, or come within that time.
 
-        Raises OSError when the connection ended, ValueError for what is no RESP3.
+        Raises OSError when the connection ended, ValueError for other than RESP3.
         """
         self._socket.settimeout(max(seconds, 0.001))
         try:

@@ -21,9 +21,9 @@ _R = TypeVar("_R")
 class RedisTier(Tier):
     """The cache of this host in front of Redis or Valkey.
 
-    All processes that have the cache open share what was read. One of them listens
-    to what changes on the server. While it does, a value is at most ``max_lag`` old;
-    while it does not, the server is asked. It is not for locks, nor for money.
+    All processes that have the cache open share the values that one has read. One of
+    them listens to changes on the server. While it does, a value is at most
+    ``max_lag`` old; otherwise the server is asked. Do not use it for locks or money.
 
     Args:
         cache: An open `FastMmap`.
@@ -31,18 +31,18 @@ class RedisTier(Tier):
         prefixes: Only keys that begin with one of these are kept on this host; ""
             stands for all keys.
         max_lag: Seconds that a value of the cache may lag behind the server.
-        default_ttl: Lifetime on the server of what is stored without one; ``None``
-            is for ever.
-        serializer: Of values on the server, as of `FastMmap`; that of the cache when
-            it is left out.
-        on_down: What to do when the server is away: "raise"; "miss", nothing is found
-            and changes get lost; or "stale", what the cache has is good enough.
-        retry_after: Seconds until a server that was away is asked again.
-        listen: Whether this process may listen; if not, others have to, see
+        default_ttl: Lifetime on the server of values stored without one; ``None`` means
+            for ever.
+        serializer: Of values on the server, as in `FastMmap`; that of the cache by
+            default.
+        on_down: What to do when the server is down: "raise"; "miss": nothing is found
+            and changes are lost; or "stale": the cache's values are returned.
+        retry_after: Seconds until a server that was down is asked again.
+        listen: Whether this process may listen; if not, another must, see
             ``fastmmap redis-listener``.
 
     Raises:
-        ImportError: There is no redis-py.
+        ImportError: redis-py is not installed.
         ValueError, TypeError: An argument is out of its range.
     """
 
@@ -56,17 +56,18 @@ class RedisTier(Tier):
         value = self._find(key, ABSENT)
         if value is not ABSENT and until > moment():
             return default if value is None else value
-        value = self._get(text_of(key))
+        value = self._require_readable(self._get(text_of(key)))
         return default if value is ABSENT else value
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
-        """Return the values of those keys that there are."""
+        """Return the values of the keys that exist."""
         names = {text_of(key): key for key in keys}
         found = self._local(names)
         missing = [name for name in names if name not in found]
         if missing:
             found.update(self._get_missing(missing))
-        return {names[n]: value for n, value in found.items() if value is not ABSENT}
+        there = {name: self._if_readable(name, found[name]) for name in found}
+        return {names[n]: value for n, value in there.items() if value is not ABSENT}
 
     def set(self, key: Key, value: Any, ttl: Lifetime = None) -> bool:
         """Store a value on the server; return whether it was stored."""
@@ -83,7 +84,7 @@ class RedisTier(Tier):
         return bool(self._change(commands.store(data, self._ttl(ttl))))
 
     def delete(self, *keys: Key) -> int:
-        """Remove keys; return how many there were."""
+        """Remove keys; return how many existed."""
         names = [text_of(key) for key in keys]
         return int(self._change(commands.remove(names))) if names else 0
 
@@ -93,15 +94,15 @@ class RedisTier(Tier):
         """Add to an int in one step; return the sum.
 
         Args:
-            key: Of the int. One that is not there begins with ``initial``.
-            delta: What to add.
-            initial: See above.
-            ttl: Lifetime of an int that was not there; others keep theirs.
+            key: Key of the int.
+            delta: Number to add.
+            initial: Number that a missing key starts from.
+            ttl: Lifetime of a new int; existing ones keep theirs.
 
         Raises:
             TypeError: The serializer writes an int in a way the server cannot count.
-            Exception: What the client raises for a value that is not an int. When the
-                server is away, the client's error is raised whatever ``on_down`` is.
+            Exception: The client's error for a value that is not an int, and, whatever
+                ``on_down`` is, when the server is down.
         """
         self._require_counting()
         command = commands.increase(text_of(key), delta, initial, self._ttl(ttl))
@@ -119,15 +120,15 @@ class RedisTier(Tier):
             self._values.clear()
 
     def get_or_set(self, key: Key, default: Any, ttl: Lifetime = None) -> Any:
-        """Return the value of a key; where there is none, store the default.
+        """Return the value of a key; if there is none, store the default.
 
-        A default that is callable is called, by one caller of this host; the others
-        wait for its value.
+        One caller of this host calls a callable default; the others wait for its
+        value.
         """
-        value = self.get(key, ABSENT)
+        name = text_of(key)
+        value = self._seek(name)
         if value is not ABSENT:
             return value
-        name = text_of(key)
         terms = single_flight.terms(single_flight.LEASE_TIME, None)
         lease = single_flight.Lease(self._computing, name, terms)
         with lease:
@@ -143,7 +144,7 @@ class RedisTier(Tier):
         Args:
             ttl: Lifetime of the results on the server.
             prefix: What the keys begin with; the first of the tier's prefixes.
-            naming: ``key``, ``ignore``, ``typed``, ``name`` and ``version``, as of
+            naming: ``key``, ``ignore``, ``typed``, ``name`` and ``version``, as in
                 `FastMmap.memoize`.
 
         Returns:
@@ -246,9 +247,17 @@ class RedisTier(Tier):
             return {name: self._instead(name) for name in names}
         return {name: answer.value for name, answer in answers.items()}
 
+    def _seek(self, name: str) -> Any:
+        """Return the value of a key, or ABSENT, also where it cannot be read."""
+        until = self._until  # as in get()
+        value = self._find_readable(name)
+        if value is not ABSENT and until > moment():
+            return ABSENT if value is None else value
+        return self._if_readable(name, self._get(name))
+
     def _find_or_make(self, name: str, default: Any, ttl: Lifetime) -> Any:
         """Return the value of the server, or make it and store it there."""
-        value = self._get(name)
+        value = self._if_readable(name, self._get(name))
         if value is ABSENT:
             value = default() if callable(default) else default
             self.set(name, value, ttl)

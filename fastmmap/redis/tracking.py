@@ -1,8 +1,8 @@
-"""What the server tells a listener: which keys have changed.
+"""The pushes of the server to a listener: which keys have changed.
 
-``CLIENT TRACKING ON BCAST`` makes it tell of all keys with certain prefixes, whoever
-changes them and whatever was read. A connection that has proven to be told of a
-change of its own is trusted; until it ends, or an answer stays away.
+``CLIENT TRACKING ON BCAST`` makes it push all keys with certain prefixes, whoever
+changes them and whatever was read. A connection that has received the push of a test
+key is trusted until it ends or an answer is missing.
 """
 
 import secrets
@@ -31,7 +31,7 @@ def changes(messages: Iterable[Any]) -> list[Changed]:
 
 
 class Tracking:
-    """A stream that tells of changes, and proves that it does.
+    """A stream of changed keys, proven to work.
 
     Args:
         stream: The connection; it gets no other commands from now on.
@@ -53,7 +53,7 @@ class Tracking:
         self._prove({one + PROBE for one in prefixes})
 
     def _prove(self, probes: set[str]) -> None:
-        """Write keys, and see that the server tells of them."""
+        """Write keys, and check that the server pushes them."""
         messages: list[Any] = []
         for probe in probes:
             value = secrets.token_bytes(8)
@@ -67,7 +67,7 @@ class Tracking:
                 return
             if _core.monotonic() > end:
                 raise StreamError(
-                    f"the server does not tell of changes of {sorted(probes)}: may the "
+                    f"the server does not push changes of {sorted(probes)}: may the "
                     "listener's user read these keys, and does a proxy drop pushes?"
                 )
             messages = self._stream.receive(self._patience)

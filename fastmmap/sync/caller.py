@@ -1,4 +1,4 @@
-"""Who is running: the task of an event loop, or else the thread."""
+"""The running caller: the task of an event loop, otherwise the thread."""
 
 import threading
 
@@ -6,6 +6,6 @@ from fastmmap.tasks import running_task
 
 
 def caller() -> object:
-    """Return who is running: the task, or else the identity of the thread."""
+    """Return the running task, otherwise the identity of the thread."""
     task = running_task()
     return threading.get_ident() if task is None else task

@@ -6,19 +6,19 @@ from fastmmap.types import Lifetime
 
 
 class Counter:
-    """A number by its name, which begins at 0 and which all processes change.
+    """A number by name that begins at 0 and that all processes can change.
 
-    Each change is one step in the cache, so none is lost. When its key is evicted,
+    Each change is one step in the cache, so none is lost. If its key is evicted,
     expires or is cleared, it begins at 0 again.
 
     Args:
-        cache: The cache that all who share the counter have open.
-        name: What it is called; any text.
+        cache: The cache that all processes sharing the counter have open.
+        name: Its name; any text.
         expire_time: How long it lasts from its first change on, for example to
             count what happens in a minute; ``None`` is the cache's default.
 
     Raises:
-        TypeError: The name is no str.
+        TypeError: The name is not a str.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Counter:
         """Add to it, a negative number too.
 
         Returns:
-            What it is then.
+            The new number.
 
         Raises:
             OverflowError: Beyond 64 bits; it stays as it is.
@@ -44,15 +44,15 @@ class Counter:
         return self._cache.incr(self._key, delta, expire_time=self._expire_time)
 
     def value(self) -> int:
-        """Return what it is."""
+        """Return the number."""
         value: int = self._cache.get(self._key, 0)
         return value
 
     def reset(self) -> int:
-        """Let it begin at 0 again.
+        """Start at 0 again.
 
         Returns:
-            What it was.
+            The old number.
         """
         value: int = self._cache.get_and_remove(self._key, 0).value
         return value

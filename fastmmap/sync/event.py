@@ -11,7 +11,7 @@ from fastmmap.types import KEEP, Entry, Keep, Key, Store
 
 
 class Event:
-    """A flag by its name that all processes can set, clear and wait for.
+    """A flag by name that all processes can set, clear and wait for.
 
     It is like `threading.Event` for all processes that have the cache open. It is
     a number in the cache, of its changes, and odd when it is set: so one who waits
@@ -20,11 +20,11 @@ class Event:
     evicted or cleared, it is not set any more.
 
     Args:
-        cache: The cache that all who share the event have open.
-        name: What it is called; any text.
+        cache: The cache that all processes sharing the event have open.
+        name: Its name; any text.
 
     Raises:
-        TypeError: The name is no str.
+        TypeError: The name is not a str.
     """
 
     def __init__(self, cache: Keyspace, name: str) -> None:
@@ -49,16 +49,16 @@ class Event:
         stored = self._cache.get_and_set(self._key, step).stored
         if due and not stored:
             raise LockError(
-                f"{self._cache.share_file}: no room for {self!r}: give it a cache file "
-                "of its own"
+                f"{self._cache.share_file}: no room for {self!r}: give it a separate "
+                "cache file"
             )
 
     def set(self) -> None:
-        """Set it, and let all who wait for it go on. LockError: there is no room."""
+        """Set it, and wake all waiters. LockError: there is no room."""
         self._change(was_set=False)
 
     def clear(self) -> None:
-        """Let it be not set; who waits from now on waits for the next `set`."""
+        """Clear it; from now on, waiters wait for the next `set`."""
         self._change(was_set=True)
 
     def _look(self) -> int:
@@ -97,7 +97,7 @@ class Event:
         return waiting.run(self._steps(timeout))
 
     async def wait_async(self, timeout: Union[int, float, None] = None) -> bool:
-        """Wait like `wait`, and let the event loop go on meanwhile.
+        """Wait like `wait`; the event loop continues meanwhile.
 
         Returns:
             Whether it was set in that time.

@@ -9,7 +9,7 @@ from fastmmap.types import Lifetime
 
 
 class Exclusive(Leased):
-    """Something that one has at a time, by its name; arguments as of `Lock`."""
+    """Something that one caller has at a time, by name; arguments as in `Lock`."""
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ def wait_for_key(
 async def wait_for_key_async(
     cache: Keyspace, key: Key, timeout: Union[int, float, None] = None
 ) -> Any:
-    """Wait like `wait_for_key`, and let the event loop go on meanwhile.
+    """Wait like `wait_for_key`; the event loop continues meanwhile.
 
     Returns:
         The value.

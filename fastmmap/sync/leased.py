@@ -14,7 +14,7 @@ from fastmmap.types import Lifetime
 
 
 class Holder(NamedTuple):
-    """Who has a lock: the id of the process, since when, and until when at most.
+    """The holder of a lock: its process id, since when, and until when at most.
 
     Both moments are seconds since 1970; ``since`` is a whole second.
     """
@@ -25,17 +25,17 @@ class Holder(NamedTuple):
 
 
 class Leased(_core.Acquirable):
-    """Something that is to be had as often as it has keys.
+    """Something that can be held once per key.
 
-    ``_kind`` says so to `_core.Holdings`. The keys of a namespace end when that
-    is cleared, and what is held shall not: the keys are those of the cache, and name
-    the namespace.
+    ``_kind`` says so to `_core.Holdings`. The keys of a namespace end when that is
+    cleared, but held locks must not: the keys are those of the cache, and name the
+    namespace.
 
     Args:
-        cache: The cache that all who share it have open, or a namespace of it.
-        name: What it is called, in messages.
-        keys: One for each time that it is to be had, of the cache.
-        lease_time: How long one may have it, at most; "never" is a day.
+        cache: The cache that all processes sharing it have open, or a namespace of it.
+        name: Its name in messages.
+        keys: One for each time that it can be held, of the cache.
+        lease_time: How long one caller may hold it, at most; "never" is a day.
         timeout: Seconds that `acquire`, ``with`` and ``async with`` wait; ``None``
             for as long as it takes.
     """
@@ -63,7 +63,7 @@ class Leased(_core.Acquirable):
         return _core.Holdings(self._cache, self._keys, self._kind)
 
     def extend(self, lease_time: Lifetime = None) -> None:
-        """Let the time that one may have it begin anew, now.
+        """Start its time again, now.
 
         Args:
             lease_time: How long, instead of the time given to the constructor.

@@ -12,7 +12,7 @@ _DIGEST_SIZE = 20
 def names_of(cache: Keyspace) -> tuple[str, ...]:
     """Return the names of the namespaces that lead from the cache to that one.
 
-    Raises TypeError for what is no cache.
+    Raises TypeError unless it is a cache.
     """
     if not isinstance(cache, Keyspace):
         raise TypeError(
@@ -27,7 +27,7 @@ def key_of(kind: str, *parts: object) -> str:
     The parts are str, bytes or int, the first one the name that a user gave. The key
     is ASCII, the same in every process, and no other parts have it.
 
-    Raises TypeError for a name that is no str, and a part that is neither.
+    Raises TypeError for a name that is not a str, and a part that is neither.
     """
     if not isinstance(parts[0], str):
         raise TypeError(f"a name must be str, not {type(parts[0]).__name__}")

@@ -7,7 +7,7 @@ from fastmmap.types import Key
 
 
 def write(number: int) -> str:
-    """Return what is stored for a number."""
+    """Return the stored form of a number."""
     return str(number)
 
 

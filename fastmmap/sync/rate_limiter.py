@@ -1,4 +1,4 @@
-"""`RateLimiter`: so many in a time, of all processes."""
+"""`RateLimiter`: a number of actions per time, for all processes."""
 
 from contextlib import suppress
 from operator import index
@@ -33,8 +33,8 @@ class RateLimiter(_core.Limiter):
     A bucket that was evicted or cleared is full.
 
     Args:
-        cache: The cache that all who share the limit have open.
-        name: What it is called; any text. Another limit, period or burst is
+        cache: The cache that all processes sharing the limit have open.
+        name: Its name; any text. Another limit, period or burst is
             another bucket.
         limit: How many tokens there are per period.
         period: Any lifetime but "now" and "never".
@@ -101,7 +101,7 @@ class RateLimiter(_core.Limiter):
             )
 
     def _take(self, key: str, tokens: int) -> float:
-        """Take tokens, or return the seconds until there are so many."""
+        """Take tokens, or return the seconds until there are enough."""
         self._check(tokens)
         wait = 0
 
@@ -122,7 +122,7 @@ class RateLimiter(_core.Limiter):
         if wait == 0 and not stored:
             raise LockError(
                 f"{self._cache.share_file}: no room for the state of {self!r}: give it "
-                "a cache file of its own"
+                "a separate cache file"
             )
         return self._seconds(wait)
 
@@ -147,10 +147,10 @@ class RateLimiter(_core.Limiter):
     def acquire(
         self, key: str = "", tokens: int = 1, *, timeout: Union[int, float, None] = None
     ) -> bool:
-        """Take tokens, and wait until they are there.
+        """Take tokens, and wait until there are enough.
 
         Args:
-            key, tokens: As of `take`.
+            key, tokens: As in `take`.
             timeout: Seconds to wait at most; ``None`` for as long as it takes.
 
         Returns:
@@ -161,7 +161,7 @@ class RateLimiter(_core.Limiter):
     async def acquire_async(
         self, key: str = "", tokens: int = 1, *, timeout: Union[int, float, None] = None
     ) -> bool:
-        """Take tokens like `acquire`, and let the event loop go on meanwhile.
+        """Take tokens like `acquire`; the event loop continues meanwhile.
 
         Returns:
             Whether they were taken.
@@ -185,7 +185,7 @@ class RateLimiter(_core.Limiter):
         return self._seconds(self._wait_for(self._look(key), tokens))
 
     def reset(self, key: str = "") -> None:
-        """Fill the bucket, for example of a user who logged in after all."""
+        """Fill the bucket, for example after a user has logged in."""
         self._cache.remove(self._key_of(key))
 
     def __enter__(self: _Self) -> _Self:

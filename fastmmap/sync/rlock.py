@@ -5,16 +5,16 @@ from fastmmap.sync.exclusive import Exclusive
 
 
 class RLock(Exclusive):
-    """A lock by name that the thread or task which has it may take again.
+    """A lock by name that its holder, a thread or task, may acquire again.
 
-    It is like `threading.RLock` for all processes that have the cache open. Only
-    the thread, or the task of asyncio or trio, that has it may release it, and has to
-    as often as it took it. Objects of one name and one cache object nest into each
-    other; the first of them that was taken says how long it may last. A `Lock` of the
-    same name is the same lock, and does not nest.
+    It is like `threading.RLock` for all processes that have the cache open. Only the
+    thread, or the task of asyncio or trio, that holds it may release it, and must do so
+    as often as it acquired it. Objects of one name and one cache object nest; the first
+    one acquired sets the lease time. A `Lock` of the same name is the same lock, and
+    does not nest.
 
     Args:
-        cache, name, lease_time, timeout: As of `Lock`.
+        cache, name, lease_time, timeout: As in `Lock`.
 
     Raises:
         TypeError, ValueError: An argument is out of its range.

@@ -1,4 +1,4 @@
-"""`Semaphore`: so many at a time, of all processes."""
+"""`Semaphore`: a number of holders at a time, in all processes."""
 
 from typing import Union
 
@@ -10,20 +10,20 @@ from fastmmap.types import Lifetime
 
 
 class Semaphore(Leased):
-    """Something that so many may have at a time, of all processes, by its name.
+    """A number of permits, shared by all processes, by name.
 
-    It is like `threading.BoundedSemaphore` for all processes that have the cache
-    open. Each permit is a lease of its own, which ends with the process that has
-    it: so nobody can give back more than was got.
+    It is like `threading.BoundedSemaphore` for all processes that have the cache open.
+    Each permit is a separate lease, which ends with the process that holds it. So
+    nobody can release more than was acquired.
 
-    One who finds none free looks at every permit, again and again: some dozens
+    A waiter looks at every permit, again and again: some dozens
     are fine, thousands are not.
 
     Args:
-        cache: The cache that all who share the semaphore have open.
-        name: What it is called; any text.
+        cache: The cache that all processes sharing the semaphore have open.
+        name: Its name; any text.
         value: The number of permits, the same in every process.
-        lease_time, timeout: As of `Lock`.
+        lease_time, timeout: As in `Lock`.
 
     Raises:
         TypeError, ValueError: An argument is out of its range.
@@ -49,7 +49,7 @@ class Semaphore(Leased):
     release = Leased._release_some
 
     def holders(self) -> list[Holder]:
-        """Return who has the permits: a `Holder` for each that is not free."""
+        """Return the holders of the permits, a `Holder` each."""
         return self._holders()
 
     def free(self) -> int:

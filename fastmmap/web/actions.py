@@ -78,5 +78,5 @@ def said(body: bytes) -> _Said:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Refused(400, "what is to be done is told by an object of JSON")
+        raise Refused(400, "the action must be a JSON object")
     return found

@@ -28,20 +28,20 @@ _TOKEN_HEADER = "x-fastmmap-token"
 
 
 class Pages:
-    """The page and what it asks for, to be served by any framework.
+    """The page and its data, to be served by any framework.
 
     It has no login: whoever reaches it sees the caches. Values with a serializer are
     never unpickled.
 
     Args:
-        files: Paths of caches, or open caches, whose files are looked at apart from
-            them; without any all caches of this host.
-        write: Whether it may also drop keys, namespaces, tags and whole caches.
-        secret: What the token against forged requests is made from; with several
-            worker processes it has to be the same in all. By default it is random.
+        files: Paths of caches, or open caches, whose files it opens separately; by
+            default all caches of this host.
+        write: Whether it may also delete keys, namespaces, tags and whole caches.
+        secret: Makes the token against forged requests; with several worker
+            processes it must be the same in all. By default it is random.
         hosts: Names, without a port, under which browsers reach the page; requests
-            for other hosts are refused. By default any: then the framework, or the
-            server, has to check the host.
+            for other hosts are refused. By default any: then the framework or the
+            server must check the host.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Pages:
         self._whole = page()
 
     def respond(self, request: Request) -> Response:
-        """Answer a request, whatever it is; no exception comes out of it."""
+        """Answer any request; it raises no exception."""
         try:
             self._check_host(request)
             return self._answer(request)
@@ -70,7 +70,7 @@ class Pages:
             return json_response(400, {"problem": harmless(str(error))})
 
     def look(self) -> None:
-        """Look at the caches that somebody looked at, so that their history goes on."""
+        """Update the history of the caches that somebody has looked at."""
         self._caches.look()
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Pages:
     def _check_host(self, request: Request) -> None:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname
         if self._hosts is not None and host not in self._hosts:
-            raise Refused(421, "this page is not to be found under that host")
+            raise Refused(421, "this page is not available under that host name")
 
     def _answer(self, request: Request) -> Response:
         if request.path == "":
@@ -88,13 +88,13 @@ class Pages:
         if request.path == "/":
             return self._page(request)
         if not request.path.startswith(_API):
-            raise Refused(404, "there is nothing")
+            raise Refused(404, "not found")
         _refuse_other_sites(request)
         name = request.path[len(_API) :]
         if name in ACTIONS:
             return json_response(200, self._act(name, request))
         if name not in QUESTIONS:
-            raise Refused(404, "there is nothing")
+            raise Refused(404, "not found")
         _require_method(request, "GET", "HEAD")
         return json_response(200, QUESTIONS[name](self._caches, request.parameters()))
 
@@ -108,9 +108,9 @@ class Pages:
         _require_method(request, "POST")
         self._require_token(request)
         if not request.headers.get("content-type", "").startswith("application/json"):
-            raise Refused(415, "what is to be done is told in JSON")
+            raise Refused(415, "the action must be JSON")
         if len(request.body) > BODY_MAX:
-            raise Refused(413, "that is too long")
+            raise Refused(413, "the request is too long")
         asked = said(request.body)
         watched = self._caches.get(str(asked.get("cache")))
         done = ACTIONS[name](watched.path, asked)
@@ -119,11 +119,11 @@ class Pages:
 
     def _require_token(self, request: Request) -> None:
         if not self._token:
-            raise Refused(403, "this page only looks: it was started without --write")
+            raise Refused(403, "this page is read-only: it was started without --write")
         _require_same_origin(request)
         given = request.headers.get(_TOKEN_HEADER, "").encode()
         if not hmac.compare_digest(given, self._token.encode()):
-            raise Refused(403, "the token is another: load the page again")
+            raise Refused(403, "the token has changed: load the page again")
 
 
 def _path_of(file: "Union[str, os.PathLike[str], Keyspace]") -> str:
@@ -136,13 +136,13 @@ def _digest(key: bytes) -> str:
 
 def _require_method(request: Request, *methods: str) -> None:
     if request.method not in methods:
-        raise Refused(405, f"only {' and '.join(methods)} will do")
+        raise Refused(405, f"use {' or '.join(methods)}")
 
 
 def _refuse_other_sites(request: Request) -> None:
     """Refuse what another site asks for, as browsers tell."""
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        raise Refused(403, "another site may not ask for that")
+        raise Refused(403, "requests from another site are refused")
     if "origin" in request.headers:
         _require_same_origin(request)
 
@@ -151,7 +151,7 @@ def _require_same_origin(request: Request) -> None:
     host = request.headers.get("host", "").lower()
     origin = urlsplit(request.headers.get("origin", "").lower())
     if not host or origin.scheme not in ("http", "https") or origin.netloc != host:
-        raise Refused(403, "another site may not ask for that")
+        raise Refused(403, "requests from another site are refused")
 
 
 def _moved(request: Request) -> Response:

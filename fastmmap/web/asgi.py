@@ -15,8 +15,8 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 class AsgiApplication(Pages):
     """The page as an ASGI application, to be mounted at a path.
 
-    It has no login: whoever reaches it sees the caches. It looks at files in threads,
-    so that the loop goes on. Its arguments are those of `Pages`.
+    It has no login: whoever reaches it sees the caches. It reads files in threads,
+    so the event loop continues. Its arguments are those of `Pages`.
     """
 
     async def __call__(

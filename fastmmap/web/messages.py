@@ -21,10 +21,10 @@ BODY_MAX = 65536
 
 
 class Request(NamedTuple):
-    """What is asked.
+    """A request.
 
-    ``path`` is what follows the place where the page is mounted: "" or "/" is the page
-    itself. The names of ``headers`` are in lower case. ``mount`` is that place.
+    ``path`` is the part after ``mount``, where the page is mounted: "" or "/" is the
+    page itself. The names of ``headers`` are in lower case.
     """
 
     method: str
@@ -40,7 +40,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What is answered."""
+    """A response."""
 
     status: int
     headers: list[tuple[str, str]]

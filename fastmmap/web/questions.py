@@ -31,7 +31,7 @@ def _list(caches: Caches, given: Parameters) -> Any:
 def _live(caches: Caches, given: Parameters) -> Any:
     since = float(_one(given, "since") or 0)
     if not math.isfinite(since):
-        raise Refused(400, "since is no moment")
+        raise Refused(400, "since is not a time")
     return _cache(caches, given).live(since)
 
 
@@ -56,7 +56,7 @@ def _value(caches: Caches, given: Parameters) -> Any:
     key = show.key_of(_one(given, "key"))
     found = space_of(cache, given.get("namespace", [])).get_entry(key)
     if found is None:
-        raise Refused(404, "there is no value any more")
+        raise Refused(404, "the value is gone")
     return show.entry(key, found)
 
 

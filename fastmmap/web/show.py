@@ -15,7 +15,7 @@ KEY_MAX, VALUE_MAX = 1000, 20_000
 
 
 def record(found: Record) -> dict[str, Any]:
-    """Return what is known of an entry."""
+    """Return the properties of an entry."""
     told = records.as_json(found)
     key = found[records.KEY]
     return {
@@ -30,12 +30,12 @@ def _name(key: Key) -> dict[str, str]:
 
 
 def key_of(text: Optional[str]) -> Key:
-    """Return the key that a page was told of. Raises ValueError."""
+    """Return the key that a page sent. Raises ValueError."""
     return from_json_text(json.loads(text or ""))
 
 
 def entry(key: Key, found: Entry) -> dict[str, Any]:
-    """Return a value, and what is known of its entry; nothing is unpickled."""
+    """Return a value and the properties of its entry; nothing is unpickled."""
     kind, text = _text_of(found.value)
     return {
         "key": json_text(key),

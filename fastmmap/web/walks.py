@@ -34,7 +34,7 @@ class Collector(Protocol):
         """Look at some entries; False: no more are wanted."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was found so far."""
+        """Return the findings so far."""
 
 
 class Census:
@@ -57,7 +57,7 @@ class Census:
         return True
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was found."""
+        """Return the findings."""
         found = self._tally.contents()
         prefixes = groups_json("prefix", found.prefixes)
         for group in prefixes:
@@ -106,7 +106,7 @@ class Search:
         return self._order is not None or self._matches <= SEARCHED
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was found."""
+        """Return the findings."""
         return {
             "matches": self._matches,
             "records": list(map(show.record, self._found)),
@@ -137,7 +137,7 @@ class Walk:
         self.done = not self._collector.add(some) or len(some) < AT_ONCE
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was found, and how much was looked at."""
+        """Return the findings, and how much was visited."""
         return {"seen": self._seen, "done": self.done, **self._collector.as_json()}
 
     def patience(self) -> float:
@@ -156,7 +156,7 @@ class Repeated:
         self._told: dict[str, Any] = {"seen": 0, "done": False}
 
     def look(self) -> dict[str, Any]:
-        """Walk on, if it is time; return what is known."""
+        """Continue, if it is time; return the findings."""
         if self._lock.acquire(blocking=False):
             try:
                 self._go_on()

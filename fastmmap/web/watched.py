@@ -141,7 +141,7 @@ class Caches:
             return self._opened(path)
 
     def _opened(self, path: str) -> Watched:
-        """Return an open cache; one that another file took the place of is not."""
+        """Return an open cache, unless another file has replaced it."""
         found = self._open.pop(path, None)
         if found is not None and found.identity != _identity(path):
             found.close()

@@ -15,6 +15,8 @@
 #include "fmm_client.h"
 #include "fmm_platform.h"
 
+#define CHILDREN_OF_SWEEPER 60
+
 /* Shared words: what a child says, and how it is told to go on. */
 enum { OWNER, READY, GO, RESULT, WORDS };
 static fmm_word64 *words;
@@ -283,6 +285,7 @@ leave_a_child(void *body)
     words[OWNER] = owner_of(cache);
     if (fork() == 0) {
         setsid();
+        alarm(60); /* if this test fails, nobody ends it */
         (*(void (**)(void))body)();
         words[READY] = 1;
         await(GO);
@@ -352,6 +355,7 @@ fork_amid_opening(void *fd)
     }
     if (fork() == 0) {
         setsid();
+        alarm(60); /* if this test fails, nobody ends it */
         words[READY] = 1;
         await(GO);
         words[RESULT] = 1;
@@ -375,6 +379,46 @@ a_child_forked_amid_an_opening_does_not_keep_its_parent_alive(void)
     fmm_platform_close(fd);
     words[GO] = 1;
     await(RESULT);
+    end();
+}
+
+static void *
+sweep_until_told(void *path)
+{
+    while (words[READY] == 0) {
+        CHECK(!fmm_sweep(path)); /* it is in use */
+    }
+    return NULL;
+}
+
+static void
+fork_amid_sweeping(void *path)
+{
+    pthread_t sweeper;
+    REQUIRE(pthread_create(&sweeper, NULL, sweep_until_told, path) == 0);
+    for (int i = 0; i < CHILDREN_OF_SWEEPER; i++) {
+        if (fork() == 0) {
+            setsid();
+            await(GO);
+            _exit(0);
+        }
+    }
+    words[READY] = 1;
+    pthread_join(sweeper, NULL);
+}
+
+static void
+a_child_forked_amid_a_sweep_keeps_nobody_from_opening(void)
+{
+    char path[256];
+    begin();
+    snprintf(path, sizeof(path), "%s", scratch("cache"));
+    join(spawn(fork_amid_sweeping, path));
+    int fd = fmm_platform_open(path);
+    bool free = fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_EXCLUSIVE);
+    fmm_platform_close(fd);
+    words[GO] = 1;
+    CHECK(free);
     end();
 }
 
@@ -623,6 +667,7 @@ static const struct check_case cases[] = {
     CASE(who_became_another_program_is_gone),
     CASE(a_child_does_not_keep_its_dead_parent_alive),
     CASE(a_child_forked_amid_an_opening_does_not_keep_its_parent_alive),
+    CASE(a_child_forked_amid_a_sweep_keeps_nobody_from_opening),
     CASE(a_child_is_a_client_of_its_own_with_its_first_need),
     CASE(a_child_that_the_library_knows_nothing_of_is_a_client_of_its_own),
     CASE(vfork_and_spawn_change_nothing),

@@ -166,7 +166,8 @@ def test_the_clients_of_a_second_are_those_of_two_looks() -> None:
     after = before._replace(reads=20, hits=15, stores=4)
     new = before._replace(pid=2)
     ((_, rates), (_, none)) = watch.look([after, new])
-    assert rates[0] == rates[1] == 10 * rates[2] > 0 == rates[3]
+    assert rates[0] == rates[1] == pytest.approx(10 * rates[2])
+    assert rates[2] > 0 == rates[3]
     assert none == (0, 0, 0, 0)
 
 
@@ -227,7 +228,10 @@ def read_until(terminal: int, text: bytes) -> bytes:
 
 
 def test_top_draws_on_a_terminal_and_obeys_keys(cache: FastMmap, path: str) -> None:
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:
+        pytest.skip(str(error))
     process = subprocess.Popen(
         command("top", path, "--interval", "0.2"),
         stdin=theirs,

@@ -73,7 +73,7 @@ def test_the_command_ends_as_the_other_does(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_only_caches_of_ours_will_do() -> None:
-    with pytest.raises(CommandError, match="no cache of fastmmap"):
+    with pytest.raises(CommandError, match="is not a cache of fastmmap"):
         call_command("fastmmap", "--cache", "local", "info")
 
 

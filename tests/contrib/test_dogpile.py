@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import threading
 import time
 import warnings
@@ -225,3 +226,28 @@ def test_a_mutex_may_be_released_by_another_thread(path: str) -> None:
     thread.join()
     assert mutex.acquire(False)
     mutex.release()
+
+
+def test_a_value_that_cannot_be_read_is_made_again(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = region(path)
+    found.set_multi({"key": Broken(), "other": 1})
+    assert found.get_multi(["key", "other"]) == [NO_VALUE, 1]
+    assert found.get_or_create("key", lambda: 2) == found.get("key") == 2
+    assert [record.message for record in caplog.records if "moved" in record.message]
+
+
+def test_an_error_of_the_moment_passes_and_the_value_stays(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(_: bytes) -> object:
+        raise MemoryError
+
+    found = region(path)
+    found.set("key", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(pickle, "loads", no_memory)
+        with pytest.raises(MemoryError):
+            found.get_or_create("key", lambda: 2)
+    assert found.get("key") == 1

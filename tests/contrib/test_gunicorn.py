@@ -14,7 +14,7 @@ from fastmmap.contrib import shared
 from fastmmap.contrib.gunicorn import hooks
 
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another")
+needs_nobody = pytest.mark.usefixtures("nobody")
 ALONE = SimpleNamespace(reexec_pid=0, master_pid=0)
 
 
@@ -97,18 +97,18 @@ def start_for_nobody(path: str, times: int = 2) -> list[object]:
     return [*found, status.st_uid, status.st_gid, os.geteuid(), os.getegid()]
 
 
-@needs_root
+@needs_nobody
 def test_the_file_belongs_to_the_workers_at_each_start(shared_path: str) -> None:
     assert start_for_nobody(shared_path) == [0, 1, NOBODY, NOBODY, 0, 0]
 
 
-@needs_root
+@needs_nobody
 def test_the_file_is_given_to_workers_who_may_make_none(shared_path: str) -> None:
     os.chmod(os.path.dirname(shared_path), 0o755)
     assert start_for_nobody(shared_path) == [0, 1, NOBODY, NOBODY, 0, 0]
 
 
-@needs_root
+@needs_nobody
 def test_a_file_of_root_is_named_to_a_master_with_other_workers(
     shared_path: str,
 ) -> None:

@@ -283,11 +283,13 @@ def open_as_nobody(path: str) -> list[object]:
     return ["opened", None]
 
 
+@pytest.mark.usefixtures("without_rights")
 def test_no_permission_is_a_permission_error(good: str) -> None:
     os.chmod(good, 0o000)
     assert run_scenario(open_as_nobody, good) == ["PermissionError", good]
 
 
+@pytest.mark.usefixtures("without_rights")
 def test_no_permission_on_the_directory_is_a_permission_error(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)

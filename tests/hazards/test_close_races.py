@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -155,6 +157,29 @@ def close_inside(path: str, where: str) -> list[object]:
 )
 def test_close_by_another_thread_during_a_callback(path: str, where: str) -> None:
     assert run_scenario(close_inside, path, where) == [True, True, 0]
+
+
+def close_while_following(path: str) -> str:
+    """Close while another thread waits to open the file that has the name now."""
+    cache = FastMmap(path, **PAGE)
+    FastMmap(path, init_file=True, **PAGE).close()
+    with open(f"{path}.other", "wb") as other:
+        other.write(b"this is no cache")
+        other.flush()
+        fcntl.lockf(other, fcntl.LOCK_EX)  # whoever opens it waits for that
+        os.replace(other.name, path)
+        with ThreadPoolExecutor(1) as pool:
+            heard = pool.submit(repeat_until_closed, cache, OPERATIONS["get"])
+            time.sleep(0.2)
+            cache.close()
+            fcntl.lockf(other, fcntl.LOCK_UN)
+            return heard.result()
+
+
+def test_close_beside_a_failing_look_for_a_new_file_is_a_closed_error(
+    path: str,
+) -> None:
+    assert run_scenario(close_while_following, path) == "closed"
 
 
 def close_beside_iteration(path: str) -> list[object]:

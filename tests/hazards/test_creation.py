@@ -117,6 +117,7 @@ def create_without_reading(folder: str) -> list[object]:
         return [cache.set("key", 1)]
 
 
+@pytest.mark.usefixtures("nobody")
 def test_a_directory_that_cannot_be_read_takes_a_cache(shared_path: str) -> None:
     folder = os.path.dirname(shared_path)
     prefix = in_room(Path(folder))

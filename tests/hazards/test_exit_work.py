@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import util as process_util
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import pytest
@@ -163,6 +164,46 @@ def test_a_cache_stays_open_for_threads_of_a_multiprocessing_child(
     path: str, log: str, method: str
 ) -> None:
     assert run_scenario(run_outlived, path, log, method) == [0, 2, False]
+
+
+def rebuild(value: object) -> object:
+    return value
+
+
+class Late:
+    """Is pickled late, and only then looks what the cache has."""
+
+    def __init__(self, cache: FastMmap) -> None:
+        self.cache = cache
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        while not getattr(process_util, "_exiting", False):
+            time.sleep(0.001)
+        time.sleep(0.2)  # the finalizers of this process run
+        return rebuild, (self.cache.get("key"),)
+
+
+def put_late(queue: Any) -> None:
+    cache = FastMmap(cache_size="512k")
+    cache.set("key", "value")
+    queue.put(Late(cache))
+
+
+def receive_late(method: str) -> object:
+    context: Any = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=put_late, args=(queue,))
+    process.start()
+    process.join()
+    try:
+        return queue.get(timeout=1)
+    except Empty:
+        return "nothing"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_cache_stays_open_for_what_is_put_into_a_queue(method: str) -> None:
+    assert run_scenario(receive_late, method) == "value"
 
 
 def make_in_pool(path: str, log: str) -> list[object]:

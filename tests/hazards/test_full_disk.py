@@ -19,8 +19,8 @@ from fastmmap import CorruptError, FastMmap
 
 
 def limit_size() -> None:
-    """Make every file of this process end at 1 MiB."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    """Make every file of this process end at 2 MiB: the table of clients has one."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 21, 1 << 21))
 
 
 def fill(folder: str, mounted: bool) -> list[object]:

@@ -10,6 +10,7 @@ import struct
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -149,6 +150,30 @@ def test_a_change_that_was_made_while_a_cache_is_resized_is_there_afterwards(
     assert faults == []
     assert sound
     assert resizes > 0
+
+
+def resize_among_threads(path: str) -> int:
+    """Resize by an object that other threads write with; all follow all the time."""
+    cache, end = FastMmap(path, cache_size="256k"), time.monotonic() + SECONDS
+    resizes = 0
+
+    def write() -> None:
+        while time.monotonic() < end:
+            cache.set("key", b"x" * 900)
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write) for _ in range(4)]
+        while time.monotonic() < end:
+            cache.resize(cache_size=("512k", "256k")[resizes % 2])
+            resizes += 1
+        for writer in writers:
+            writer.result()
+    return resizes
+
+
+@pytest.mark.long
+def test_an_object_that_threads_write_with_is_resized(path: str) -> None:
+    assert run_scenario(resize_among_threads, path, timeout=120.0) > 0
 
 
 def resize_for_ever(path: str) -> None:

@@ -16,7 +16,7 @@ from fastmmap import FastMmap
 
 NOBODY = 65534
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another")
+needs_nobody = pytest.mark.usefixtures("nobody")
 
 
 def become_nobody() -> None:
@@ -36,7 +36,7 @@ def refusal(path: str, as_root: bool) -> str:
     return "opened"
 
 
-@needs_root
+@needs_nobody
 def test_a_file_of_root_names_root_and_the_user_of_the_site(shared_path: str) -> None:
     FastMmap(shared_path, cache_size="512k").close()
     message = run_scenario(refusal, shared_path, False)
@@ -54,7 +54,7 @@ def test_a_file_of_ours_is_refused_without_advice_on_its_owner(path: str) -> Non
     assert "belongs to" not in str(caught.value)
 
 
-@needs_root
+@needs_nobody
 def test_a_file_of_the_site_names_its_user_to_root(shared_path: str) -> None:
     FastMmap(shared_path, cache_size="512k").close()
     os.chown(shared_path, NOBODY, NOBODY)
@@ -64,14 +64,14 @@ def test_a_file_of_the_site_names_its_user_to_root(shared_path: str) -> None:
     assert "run this as the owner of the file" in message
 
 
-@needs_root
+@needs_nobody
 def test_a_user_without_a_name_is_a_number(shared_path: str) -> None:
     FastMmap(shared_path, cache_size="512k").close()
     os.chown(shared_path, 54321, 54321)
     assert "belongs to user 54321" in run_scenario(refusal, shared_path, True)
 
 
-@needs_root
+@needs_nobody
 def test_a_directory_in_the_way_is_named_with_its_owner(shared_path: str) -> None:
     os.chmod(os.path.dirname(shared_path), 0o755)
     message = run_scenario(refusal, shared_path, False)
@@ -81,7 +81,7 @@ def test_a_directory_in_the_way_is_named_with_its_owner(shared_path: str) -> Non
     assert "let nobody (65534) write there" in message
 
 
-@needs_root
+@needs_nobody
 def test_a_directory_that_cannot_be_entered_is_named(shared_path: str) -> None:
     locked = os.path.dirname(shared_path)
     os.chmod(locked, 0o700)
@@ -116,7 +116,7 @@ def replaced_by_root(path: str) -> list[object]:
     return [found, cache.set("key", "new"), cache.get("key"), records]
 
 
-@needs_root
+@needs_nobody
 def test_workers_keep_a_file_that_another_user_replaced(shared_path: str) -> None:
     os.chmod(os.path.dirname(shared_path), 0o777)
     found, stored, new, records = run_scenario(replaced_by_root, shared_path)
@@ -126,7 +126,7 @@ def test_workers_keep_a_file_that_another_user_replaced(shared_path: str) -> Non
     assert "belongs to root (0)" in records[0] and "nobody (65534)" in records[0]
 
 
-@needs_root
+@needs_nobody
 def test_the_new_file_is_used_once_it_is_ours(path: str) -> None:
     cache = FastMmap(path, cache_size="512k")
     cache["key"] = "old"
@@ -156,7 +156,7 @@ def emptied_by_its_owner(path: str) -> list[object]:
     return [cache.get("key"), os.stat(path).st_uid]
 
 
-@needs_root
+@needs_nobody
 def test_emptying_a_shared_file_is_followed_at_once(shared_path: str) -> None:
     os.chmod(os.path.dirname(shared_path), 0o777)
     assert run_scenario(emptied_by_its_owner, shared_path) == [None, NOBODY]
@@ -180,7 +180,7 @@ def emptied_by_root(path: str) -> object:
     return [cache.get("key"), cache.set("key", "new"), cache.get("key")]
 
 
-@needs_root
+@needs_nobody
 def test_a_shared_file_that_root_emptied_for_itself_is_kept(shared_path: str) -> None:
     os.chmod(os.path.dirname(shared_path), 0o777)
     assert run_scenario(emptied_by_root, shared_path) == ["old", True, "new"]
@@ -193,7 +193,7 @@ def looked_at(path: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
-@needs_root
+@needs_nobody
 def test_info_looks_at_a_file_of_another_user(shared_path: str) -> None:
     with FastMmap(shared_path, cache_size="512k", permissions=0o644) as cache:
         cache["key"] = "value"

@@ -53,7 +53,7 @@ def test_small_values_are_told_of_and_the_advice_helps(
 ) -> None:
     cache = make_cache(cache_size="256k", serializer="raw", **options)
     (advice,) = use(cache, 6000, size)
-    assert "for want of index slots" in advice
+    assert "for lack of index slots" in advice
     kept = cache.stats().entries
     better = given(advice)
     assert better.keys() == {"entry_size"}

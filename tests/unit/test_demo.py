@@ -32,7 +32,9 @@ def run(program: str, *arguments: str) -> str:
 def test_demo_outlines_some_files(tmp_path: Path) -> None:
     shown = run("demo", "--files", "8", "--plot", str(tmp_path / "plot.png"))
     assert "8 modules" in shown
-    assert "64" in shown  # outlines wanted: 4 workers, 2 rounds, 8 files
+    assert "64" in shown  # outlines needed: 4 workers, 2 rounds, 8 files
+    # Each is computed once, or once by each of 4 workers.
+    assert "(8 instead of 32 with lru_cache)" in " ".join(shown.split())
     assert "hit ratio" in shown
     assert "plot" in shown
 

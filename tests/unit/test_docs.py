@@ -35,6 +35,8 @@ from fastmmap import (
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("moving/*.rst")])
+RST = sorted([*DOCS.glob("**/*.rst"), *ROOT.glob("*.rst")])
+SIMPLE_TABLE = re.compile(r"^=+ +(?:=+ +)*=+\n((?:.+\n)+?)(?==+ [= ]*=\n\n)", re.M)
 WITH_EXAMPLES = [page for page in PAGES if ">>> " in page.read_text("utf-8")]
 ARCHITECTURE = (DOCS / "architecture.rst").read_text("utf-8")
 API = (DOCS / "api.rst").read_text("utf-8")
@@ -151,6 +153,26 @@ def test_every_field_is_in_the_reference(kind: Any) -> None:
 
 def test_what_is_for_tests_is_in_the_reference() -> None:
     assert described("fastmmap.testing.time_travel")
+
+
+def broken_cells(text: str) -> Iterator[str]:
+    """Yield the first cells of simple tables that go on in the next line.
+
+    That line is another row: only later cells may have several lines.
+    """
+    for table in SIMPLE_TABLE.finditer(text):
+        width = table[0].index(" ")
+        for line in table[1].splitlines():
+            first, others = line[:width].strip(), line[width:].strip()
+            if first and (not others or first.endswith(",")):
+                yield first
+
+
+def test_every_first_cell_of_a_simple_table_is_one_line() -> None:
+    table = "===== =====\n%s\n===== =====\n\n"
+    assert [*broken_cells(table % "a     b\n      b\nc     d")] == []
+    assert [*broken_cells(table % "a,    b\na     b\nc")] == ["a,", "c"]
+    assert [c for page in RST for c in broken_cells(page.read_text("utf-8"))] == []
 
 
 def test_the_pictures_are_those_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:

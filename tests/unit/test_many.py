@@ -142,6 +142,24 @@ def test_each_page_key_has_keys_of_its_own(one_page: FastMmap) -> None:
     assert one_page.check().ok
 
 
+@pytest.mark.parametrize("page_key", ["page", b"page", "a", ""])
+@pytest.mark.parametrize("name", ["", "space"])
+def test_mapping_calls_show_only_what_get_finds(
+    one_page: FastMmap, name: str, page_key: str | bytes
+) -> None:
+    space = one_page.namespace(name) if name else one_page
+    assert space.multi_set(page_key, {"a": 1, b"a": 2, "": 3})
+    assert (len(space), list(space), list(space.keys())) == (0, [], [])
+    space["a"] = 4
+    assert (len(space), list(space), list(space.values())) == (1, ["a"], [4])
+    assert list(space.iter_prefix("")) == ["a"]
+    assert space.popitem() == ("a", 4)
+    with pytest.raises(KeyError):
+        space.popitem()
+    assert sorted(map(repr, space.get_keys())) == ["''", "'a'", "b'a'"]
+    assert space.multi_get(page_key, ["a", b"a", ""]) == {"a": 1, b"a": 2, "": 3}
+
+
 def test_multi_set_says_when_not_all_were_stored(one_page: FastMmap) -> None:
     assert one_page.multi_set("p", {"a": 1, "b": b"x" * 65536}) is False
     assert one_page.multi_get("p", ["a", "b"]) == {"a": 1}

@@ -253,6 +253,11 @@ def named(*phases: Phase) -> list[str]:
     return [each.core for each in OPTIONS if each.core and each.phase in phases]
 
 
+#: Spellings of options that only the page on Perl explains.
+PERLS = {"catch_deadlocks", "compress", "raw_values"}
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
 @pytest.mark.quick
 def test_an_option_of_the_signature_has_a_row_in_the_table_and_its_words() -> None:
     names = [each.name for each in OPTIONS]
@@ -260,7 +265,10 @@ def test_an_option_of_the_signature_has_a_row_in_the_table_and_its_words() -> No
     words = inspect.getdoc(FastMmap) or ""
     errors = ["FormatError", "ImportError", "OSError"]
     described = re.findall(r"^    (\w+): ", words, re.MULTILINE)
-    assert sorted(described) == sorted(["share_file", *names, *errors])
+    assert {*described, *PERLS} == {"share_file", *names, *errors}
+    assert len(described) + len(PERLS) == 1 + len(names) + len(errors)
+    page = (DOCS / "perl.rst").read_text("utf-8")
+    assert all(f"``{name}=True``" in page for name in PERLS)
 
 
 def test_the_options_come_in_groups() -> None:

@@ -141,6 +141,7 @@ def test_reading_leaves_no_trace(writer: FastMmap, path: str) -> None:
     assert digest() == before
 
 
+@pytest.mark.usefixtures("without_rights")
 def test_a_file_that_may_only_be_read_can_be_opened(shared_path: str) -> None:
     with FastMmap(shared_path, cache_size="512k") as cache:
         cache["key"] = ["value"]

@@ -154,6 +154,14 @@ def test_everybody_follows(make_cache: MakeCache) -> None:
     assert second.num_pages == first.num_pages
 
 
+def test_who_resizes_next_follows_first(make_cache: MakeCache) -> None:
+    cache, other = make_cache(cache_size="1m"), make_cache()
+    cache["key"] = "value"
+    for one, size in [(cache, "2m"), (other, "3m"), (cache, "4m")]:
+        assert one.resize(cache_size=size).values == 1
+    assert other["key"] == "value"
+
+
 def test_changed_values_are_written_back_after_it(make_cache: MakeCache) -> None:
     store = BackingStore(old=1)
     cache = make_cache(write_action="write_back", **store.options())

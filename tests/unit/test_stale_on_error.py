@@ -58,7 +58,7 @@ def test_an_old_result_is_served_while_the_computation_fails(
         assert (ask(), ask()) == ("new", "new")
     assert [record.message for record in caplog.records] == [
         f"computing key 'source()' of {cache.share_file} failed: "
-        "its old value is served"
+        "its old value is returned"
     ] * 2
     assert all(record.exc_info for record in caplog.records)
 

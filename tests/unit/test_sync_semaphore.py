@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from fastmmap import FastMmap
+from fastmmap import FastMmap, LockError
 from fastmmap.sync import LockLost, Semaphore
 from fastmmap.testing import time_travel
 
@@ -51,6 +51,11 @@ def test_too_many_are_not_given_back_at_all(cache: FastMmap) -> None:
     assert semaphore.free() == 3
     with pytest.raises(ValueError):
         semaphore.release(0)
+
+
+def test_what_is_not_held_is_not_extended(cache: FastMmap) -> None:
+    with pytest.raises(LockError, match="is not held through this object"):
+        Semaphore(cache, "a", 1).extend()
 
 
 def test_another_thread_may_release(cache: FastMmap) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any, Optional
 
 import pytest
 from support import MakeCache
@@ -97,3 +98,64 @@ def test_a_value_that_is_still_to_be_written_has_the_newest_lifetime(
         assert cache.touch("key", expire_on=2**33)
         cache.flush()
     assert calls == [(None, "key", "value", float(2**33))]
+
+
+def written(make_cache: MakeCache, **options: Any) -> tuple[FastMmap, list[Any]]:
+    """Return a cache that writes back, and what its store is told: lifetimes left."""
+    told: list[Any] = []
+
+    def write(_: object, key: str, value: object, expire_on: Optional[float]) -> None:
+        told.append(expire_on and round(expire_on - time.time()))
+
+    options.setdefault("write_cb", write)
+    return make_cache(write_action="write_back", **options), told
+
+
+def test_the_store_is_told_of_the_lifetime_of_a_changed_value(
+    make_cache: MakeCache,
+) -> None:
+    cache, told = written(make_cache)
+    cache.set("key", 1, 100)
+    cache.touch("key", 500)
+    cache.flush()
+    assert told == [500]
+
+
+def test_the_store_is_not_told_of_one_that_it_has(make_cache: MakeCache) -> None:
+    cache, told = written(make_cache)
+    cache.set("key", 1, 100)
+    cache.flush()
+    cache.touch("key", 500)
+    cache.flush()
+    assert told == [100]
+    assert cache.ttl("key") > 400
+
+
+def test_a_changed_value_whose_life_is_ended_is_written(make_cache: MakeCache) -> None:
+    cache, told = written(make_cache)
+    cache.set("key", 1, 100)
+    cache.touch("key", "now")
+    assert cache.get("key") is None
+    cache.flush()
+    assert len(told) == 1
+
+
+def test_a_lifetime_given_while_the_value_is_written_stays_and_is_not_told(
+    make_cache: MakeCache,
+) -> None:
+    told = []
+
+    def write(cache: list[FastMmap], *given: object) -> None:
+        told.append(given)
+        cache[0].touch("key", 500)
+
+    holder: list[FastMmap] = []
+    cache, _ = written(make_cache, context=holder, write_cb=write, allow_recursive=True)
+    holder.append(cache)
+    cache.set("key", 1, 100)
+    cache.flush()
+    cache.flush()
+    entry = cache.get_entry("key")
+    assert entry is not None and not entry.dirty
+    assert len(told) == 1
+    assert cache.ttl("key") > 400

@@ -92,6 +92,11 @@ def test_reading_many_leaves_it_out_and_logs_it_once(
     assert "'moved'" in line and broken.share_file in line and "left out" in line
 
 
+def test_no_value_is_equal_to_it(broken: FastMmap) -> None:
+    assert ("moved", 1) not in broken.items()
+    assert ("fine", [1]) in broken.items()
+
+
 def test_multi_get_leaves_it_out(
     cache: FastMmap, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,7 +133,7 @@ def test_what_can_compute_computes_and_stores_the_new_value(
     assert len(calls) == 1
     assert "new" in repr(broken["moved"])
     (line,) = lines(caplog)
-    assert "'moved'" in line and "made anew" in line
+    assert "'moved'" in line and "computed again" in line
 
 
 def test_an_async_computation_does_too(broken: FastMmap) -> None:

@@ -1,4 +1,4 @@
-"""What Django is told of the application."""
+"""The configuration of the Django application."""
 
 from django.apps import AppConfig
 from django.core.checks import Tags, register

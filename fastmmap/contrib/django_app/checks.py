@@ -62,7 +62,7 @@ def _owner(alias: str, path: str) -> Optional[Warning]:
     if user == os.geteuid():
         return None
     text = f"{path} belongs to the user {user}, and this process runs as {os.geteuid()}"
-    return _warning(1, alias, text, "Run all that use the cache as one user.")
+    return _warning(1, alias, text, "Run all processes that use the cache as one user.")
 
 
 def _room(alias: str, path: str, options: dict[str, Any]) -> Optional[Warning]:
@@ -91,7 +91,7 @@ def _place(alias: str, path: str) -> Optional[Warning]:
     if not any(_inside(folder, place) for place in _TEMPORARY):
         return None
     text = f"{path} is in a temporary directory: it may be cleaned away, and a service "
-    text += "with PrivateTmp has a directory of its own"
+    text += "with PrivateTmp has a separate directory"
     return _warning(4, alias, text, "Use /dev/shm, or a directory of the site.")
 
 

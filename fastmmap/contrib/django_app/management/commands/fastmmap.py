@@ -13,18 +13,20 @@ from fastmmap.contrib.django import FastMmapCache
 class Command(BaseCommand):
     """The command ``fastmmap``, which is told no file, but an alias of CACHES."""
 
-    help = "Look at the file of a cache: info, top, keys, clear, web, and others."
+    help = "Inspect the file of a cache: info, top, keys, clear, web, and others."
     requires_system_checks: Any = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the arguments."""
         names = program.ON_ONE_FILE
         parser.add_argument(
-            "--cache", default="default", metavar="ALIAS", help="which one of CACHES"
+            "--cache", default="default", metavar="ALIAS", help="alias in CACHES"
         )
-        parser.add_argument("name", choices=names, metavar="COMMAND", help="what to do")
         parser.add_argument(
-            "rest", nargs=argparse.REMAINDER, help="what the command is told besides"
+            "name", choices=names, metavar="COMMAND", help="command to run"
+        )
+        parser.add_argument(
+            "rest", nargs=argparse.REMAINDER, help="arguments of the command"
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -38,5 +40,5 @@ class Command(BaseCommand):
 def _path_of(alias: str) -> str:
     backend: Any = caches[alias]
     if not isinstance(backend, FastMmapCache):
-        raise CommandError(f"CACHES[{alias!r}] is no cache of fastmmap")
+        raise CommandError(f"CACHES[{alias!r}] is not a cache of fastmmap")
     return backend._opening.share_file
