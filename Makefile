@@ -11,13 +11,14 @@ ORDER_SECONDS ?= 3600
 CHANGES ?= 100
 SECONDS ?= 60
 EXCEPTIONS ?= 100000
+IMAGES ?= 10000
 RESULTS = benchmarks/results
 BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 .PHONY: help demo test test-all test-quick test-c test-python \
     test-all-pythons bench bench-quick format ci clean \
     instructions instructions-check performance \
-    storm order soak leaks opening exceptions reentry steps mutants fuzz \
+    storm order soak leaks opening exceptions powercut reentry steps mutants fuzz \
     reliability outside wheels release-check report
 
 help:
@@ -31,6 +32,7 @@ help:
 	@echo "make instructions-check  compare with the record"
 	@echo "make storm        kill writers at random; KILLS=20000"
 	@echo "make order        write-back under kills, an hour; ORDER_SECONDS=3600"
+	@echo "make powercut     images of a file after a power cut; IMAGES=10000"
 	@echo "make soak         everything at once; MINUTES=10"
 	@echo "make steps        look at memory after each instruction; CHANGES=100"
 	@echo "make fuzz         all fuzzers; SECONDS=60 each, or RUNS=10000000"
@@ -89,12 +91,13 @@ instructions instructions-check:
 	@python=$$($(ENVIRONMENT)) && $(PYTHON) tools/system.py valgrind && \
 	    "$$python" benchmarks/instructions.py $(if $(findstring check,$@),--check)
 
-LONG = storm order soak leaks opening exceptions
+LONG = storm order soak leaks opening exceptions powercut
 $(LONG): PROGRAM = $(wildcard tests/stress/$@ tests/stress/$@.py)
 storm: OPTIONS = --kills $(KILLS)
 soak: OPTIONS = --minutes $(MINUTES)
 order: OPTIONS = --seconds $(ORDER_SECONDS)
 exceptions: OPTIONS = --operations $(EXCEPTIONS)
+powercut: OPTIONS = --images $(IMAGES)
 $(LONG):
 	@python=$$($(ENVIRONMENT) test) && "$$python" $(PROGRAM) $(OPTIONS) \
 	    --output $(RESULTS)/$@.json

@@ -10,7 +10,7 @@ from typing import Optional
 from fastmmap import FastMmap
 
 VERSION_AT, BYTE_ORDER_AT, UNWRITTEN_AT = 8, 12, 2056
-SEED_AT, SERIALIZER_AT, CHECKSUM_AT = 48, 72, 136
+SEED_AT, SERIALIZER_AT, CHECKSUM_AT = 48, 72, 144
 CLIENTS_SIZE = 2048 * 512  # of the table at the end of each file
 NO_SEED = (0, 0)
 _MASK = 2**64 - 1

@@ -93,7 +93,8 @@ struct fmm_info {
     uint64_t device, inode;
     char serializer[FMM_NAME_SIZE], compressor[FMM_NAME_SIZE];
     bool created;      /* by this call, where nothing had the name */
-    uint32_t repaired; /* pages emptied by `verify` */
+    uint32_t repaired; /* pages emptied, or joined again, when it was opened */
+    uint64_t dropped;  /* entries that were torn by then */
 };
 
 /* Say what is wrong with options, whatever the file is like: FMM_ERR_ARGUMENT

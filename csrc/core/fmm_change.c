@@ -314,6 +314,20 @@ store_result(const struct change *c, struct addition *a,
     return status == FMM_OK ? insert(c, &value, &store, old) : status;
 }
 
+/* The same for one that keeps all but its number. */
+FMM_COLD static enum fmm_status
+renew(const struct change *c, const struct addition *a,
+      const struct fmm_found *found)
+{
+    const struct fmm_value value = {
+        .data = &a->result, .len = sizeof(a->result), .type = FMM_TYPE_INT};
+    struct fmm_store_options store = *a->store;
+    store.expire_at = a->expire_at;
+    store.dirty = store.dirty || (found->word & FMM_SLOT_DIRTY) != 0;
+    store.keep_tags = true;
+    return insert(c, &value, &store, found);
+}
+
 /* Change the integer of an entry, one aligned store; before that it is dirty,
  * and what is being computed from the old number is void. */
 static void
@@ -350,6 +364,10 @@ add_to(const struct change *c, struct addition *a,
     /* A store without a modseq clears it: that takes a new entry. */
     if ((found->entry.flags & FMM_ENTRY_MODSEQ) != 0 || a->store->has_modseq) {
         return store_result(c, a, found);
+    }
+    /* The number is under its seal, and two stores are not one. */
+    if (FMM_UNLIKELY(c->cache->geometry.seal_size != 0)) {
+        return renew(c, a, found);
     }
     add_in_place(c, a, found);
     return FMM_OK;

@@ -10,6 +10,7 @@
 #include "fmm_memory.h"
 #include "fmm_page.h"
 #include "fmm_process.h"
+#include "fmm_seal.h"
 #include "fmm_turn_lock.h"
 
 #define PLACE_SHOWN 60u /* bytes of a long path, from its end */
@@ -144,10 +145,21 @@ reserve(const struct fmm_opening *o, int fd)
                : fmm_error_os(o->error, "cannot reserve space for the file");
 }
 
+/* What may outlive the kernel that wrote it, has to tell what is whole. */
+static void
+choose_seals(struct fmm_opening *o, int fd)
+{
+    struct fmm_geometry *geometry = &o->cache->geometry;
+    if (fmm_filesystem_of(fd) != FMM_FILESYSTEM_MEMORY) {
+        geometry->seal_size = FMM_ENTRY_SEAL;
+    }
+}
+
 /* Write the header of a new file, with its identity. */
 static bool
-fill_new(struct fmm_opening *o, int fd, const struct fmm_geometry *geometry)
+fill_new(struct fmm_opening *o, int fd, struct fmm_geometry *geometry)
 {
+    choose_seals(o, fd);
     if (!fmm_header_make(o->options, geometry, fmm_now_ms(), &o->header) ||
         !fmm_platform_stat(fd, &o->stat) ||
         !fmm_process_identity(&o->header.identity)) {
@@ -157,6 +169,9 @@ fill_new(struct fmm_opening *o, int fd, const struct fmm_geometry *geometry)
     o->header.identity.inode = o->stat.inode;
     if (o->like != NULL) {
         fmm_header_follow(&o->header, o->like);
+    }
+    if (o->header.sealed) {
+        fmm_seal_use(geometry, o->header.seed);
     }
     return fmm_platform_write(fd, &o->header, sizeof(o->header));
 }

@@ -3,6 +3,7 @@
 #include "fmm_ghost.h"
 #include "fmm_grow.h"
 #include "fmm_leave.h"
+#include "fmm_seal.h"
 
 #define BUDGET_MIN (UINT64_C(16) << 10)
 #define STAYS_MAX 256u
@@ -153,6 +154,18 @@ repoint(const struct fmm_page *page, const struct fmm_tail *tail,
     fmm_index_publish(&page->index, found->slot, word | kept);
 }
 
+/* The seal tells where an entry is. */
+FMM_NOINLINE static void
+seal_copy(const struct fmm_page *page, const struct fmm_tail *tail,
+          uint32_t ring_id, uint64_t offset)
+{
+    const struct fmm_found *found = &tail->found;
+    fmm_seal_move(page->ring[ring_id].base + offset, tail->length,
+                  page->geometry->seal_key,
+                  fmm_seal_place(page->number, found->ring, found->offset),
+                  fmm_seal_place(page->number, ring_id, offset));
+}
+
 /* Append a copy to a ring and let the slot name that one. */
 static bool
 tail_copy(struct fmm_work *work, const struct fmm_tail *tail, uint32_t ring_id)
@@ -164,6 +177,9 @@ tail_copy(struct fmm_work *work, const struct fmm_tail *tail, uint32_t ring_id)
     }
     uint64_t offset = fmm_ring_reserve(ring, tail->length);
     fmm_copy_in(ring->base + offset, tail->found.entry.at, tail->length);
+    if (FMM_UNLIKELY(page->geometry->seal_size != 0)) {
+        seal_copy(page, tail, ring_id, offset);
+    }
     fmm_ring_append(ring, tail->length);
     repoint(page, tail, ring_id, offset);
     fmm_entry_follow_lease(&tail->found.entry, ring->base + offset);

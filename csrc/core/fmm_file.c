@@ -52,6 +52,7 @@ fmm_info(const struct fmm_cache *cache, struct fmm_info *info_out)
         .inode = cache->client.inode,
         .created = cache->created,
         .repaired = cache->repaired,
+        .dropped = cache->dropped,
     };
     memcpy(info_out->serializer, cache->serializer, FMM_NAME_SIZE);
     memcpy(info_out->compressor, cache->compressor, FMM_NAME_SIZE);

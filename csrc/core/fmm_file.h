@@ -20,6 +20,7 @@ struct fmm_cache {
     char serializer[FMM_NAME_SIZE], compressor[FMM_NAME_SIZE];
     fmm_word64 tokens; /* how many it made, see fmm_lease.c */
     uint32_t repaired;
+    uint64_t dropped; /* entries that were not whole when it was opened */
     bool created, trapped;
     bool gives_back; /* the memory of what it drops */
 };

@@ -29,7 +29,8 @@
  *   32  `words` extension words u64: [integer] [modseq] [scope]
  *       [tags: id u32 | generation u32] [lease: token, deadline ms, owner]
  *       (integer changed by incr, lease by those who compute)
- *       key | value | up to 7 bytes of padding, counted in the flags
+ *       key | value | up to 7 bytes of padding | in a file that is sealed
+ *       the seal u64; both are counted in the flags
  *
  * Integers are in the byte order of the machine: a file of another order is
  * refused. A change of this page bumps FMM_VERSION,
@@ -46,7 +47,7 @@
     "\x89"        \
     "FMM\r\n\x1a\n"
 #define FMM_MAGIC_SIZE 8u
-#define FMM_VERSION 9u
+#define FMM_VERSION 10u
 #define FMM_BYTE_ORDER 0x01020304u
 #define FMM_HEADER_SIZE 4096u
 #define FMM_CONTROL_SIZE 256u
@@ -97,9 +98,10 @@ struct fmm_header {
     uint64_t created_ms;
     char serializer[FMM_NAME_SIZE];
     char compressor[FMM_NAME_SIZE];
+    uint32_t sealed; /* 1: each entry ends with a seal, see fmm_seal.h */
+    uint32_t sparse; /* 1: its space is not reserved, and may be given back */
     uint64_t checksum; /* of all the above */
-    uint32_t sparse; /* 1: its space was not reserved, and may be given back */
-    unsigned char reserved0[1024 - 148];
+    unsigned char reserved0[1024 - 152];
     /* The rest may change while the file is in use. */
     struct fmm_identity identity;
     unsigned char reserved1[1024 - 32];
@@ -113,8 +115,8 @@ struct fmm_header {
 };
 
 static_assert(sizeof(struct fmm_identity) == 32, "identity");
-static_assert(offsetof(struct fmm_header, checksum) == 136, "header");
-static_assert(offsetof(struct fmm_header, sparse) == 144, "header");
+static_assert(offsetof(struct fmm_header, sparse) == 140, "header");
+static_assert(offsetof(struct fmm_header, checksum) == 144, "header");
 static_assert(offsetof(struct fmm_header, identity) == 1024, "header");
 static_assert(offsetof(struct fmm_header, retired) == 2048, "header");
 static_assert(offsetof(struct fmm_header, turns) == 3072, "header");
@@ -128,10 +130,12 @@ static_assert(sizeof(struct fmm_header) == FMM_HEADER_SIZE, "header");
 /* ---------------------------------------------------------- lock bytes */
 
 /* Bytes that the system locks, whatever is in them: while the file is opened;
- * shared by all who have it open; of client 0, and then of the others. */
+ * shared by all who have it open; while one who opens it verifies all of it; of
+ * client 0, and then of the others. */
 enum fmm_lock_byte {
     FMM_BYTE_OPENING = 0,
     FMM_BYTE_PRESENCE = 1,
+    FMM_BYTE_VERIFYING = 2,
     FMM_BYTE_CLIENTS = 4096
 };
 
@@ -335,14 +339,15 @@ static_assert(sizeof(struct fmm_directory) == 136, "directory");
 
 #define FMM_ENTRY_HEADER 32u
 #define FMM_ENTRY_PADDING_MIN 8u
+#define FMM_ENTRY_SEAL 8u  /* bytes at the end of an entry */
 #define FMM_LEASE_WORDS 3u /* token, deadline, owner */
 /* Integer, modseq, scope, tags, lease. */
 #define FMM_ENTRY_WORDS_MAX (3u + FMM_TAGS_MAX + FMM_LEASE_WORDS)
 #define FMM_TAG_HIGH_SHIFT 32u /* bit 0 of the generation of a tag */
 
 enum fmm_entry_flag {
-    FMM_ENTRY_PAD_BYTES = 7,      /* bits 0-2: bytes after the value */
-    FMM_ENTRY_PADDING = 1 << 3,   /* no entry: skip `total` bytes */
+    FMM_ENTRY_PAD_BYTES = 15,     /* bits 0-3: bytes after the value, */
+                                  /* those of the seal included */
     FMM_ENTRY_TOMBSTONE = 1 << 4, /* no value: removed, or a bare lease */
     FMM_ENTRY_COMPRESSED = 1 << 5,
     FMM_ENTRY_KEY_BYTES = 1 << 6, /* the key is bytes, not text */
@@ -353,7 +358,8 @@ enum fmm_entry_flag {
     FMM_ENTRY_IN_PARTS = 1 << 11, /* the value says where its parts are */
     FMM_ENTRY_TAGGED = 1 << 12,   /* an extension word for each tag */
     FMM_ENTRY_SCOPED = 1 << 13,   /* an extension word, part of the key */
-    FMM_ENTRY_KNOWN = (1 << 14) - 1
+    FMM_ENTRY_PADDING = 1 << 14,  /* no entry: skip `total` bytes */
+    FMM_ENTRY_KNOWN = (1 << 15) - 1
 };
 
 /* The key of a part of a value: `id` of struct fmm_parts, number u32, `listing`

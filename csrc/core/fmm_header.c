@@ -4,6 +4,7 @@
 
 #include "fmm_hash.h"
 #include "fmm_process.h"
+#include "fmm_seal.h"
 
 static uint64_t
 checksum(const struct fmm_header *header)
@@ -36,9 +37,10 @@ fmm_header_make(const struct fmm_options *options,
     out->page_size = geometry->page_size;
     out->num_pages = geometry->num_pages;
     out->buckets = geometry->buckets;
+    out->sealed = geometry->seal_size != 0 ? 1 : 0;
+    out->sparse = options->sparse ? 1 : 0;
     /* Whole seconds: times are kept as seconds since this. */
     out->created_ms = now_ms / 1000 * 1000;
-    out->sparse = options->sparse ? 1 : 0;
     copy_name(out->serializer, options->serializer);
     copy_name(out->compressor, options->compressor);
     bool random = fmm_process_random(out->seed, sizeof(out->seed));
@@ -137,13 +139,16 @@ fmm_header_check(const struct fmm_header *header, uint64_t file_size,
         !name_is_sound(header->compressor) ||
         !fmm_geometry_layout(header->page_size, header->num_pages,
                              header->buckets, geometry_out) ||
-        geometry_out->file_size != header->file_size) {
+        geometry_out->file_size != header->file_size || header->sealed > 1) {
         return fmm_error_set(error, FMM_ERR_FORMAT, 0,
                              "the header is damaged: remove the file, or "
                              "replace it with init_file=True");
     }
     if (file_size != header->file_size) {
         return wrong(error, "the file's size", file_size, header->file_size);
+    }
+    if (header->sealed) {
+        fmm_seal_use(geometry_out, header->seed);
     }
     return FMM_OK;
 }

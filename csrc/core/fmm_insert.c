@@ -6,6 +6,7 @@
 #include "fmm_grow.h"
 #include "fmm_hand.h"
 #include "fmm_manifest.h"
+#include "fmm_seal.h"
 #include "fmm_victim.h"
 
 #define LIVES 3u /* of what is admitted into ring M */
@@ -127,6 +128,14 @@ serving_of(const struct fmm_entry_source *source)
                : FMM_SERVES_NONE;
 }
 
+/* Outlined: files on memory file systems, the usual ones, have none. */
+FMM_NOINLINE static void
+seal(const struct fmm_page *page, uint32_t ring_id, uint64_t offset)
+{
+    fmm_seal_new(page->ring[ring_id].base + offset, page->geometry->seal_key,
+                 fmm_seal_place(page->number, ring_id, offset));
+}
+
 /* Write beyond the head, move the head, store the slot: the commit. */
 static void
 commit(struct fmm_page *page, const struct fmm_entry_source *source,
@@ -139,6 +148,9 @@ commit(struct fmm_page *page, const struct fmm_entry_source *source,
                     state_of(page, source, place);
 
     fmm_entry_write(ring->base + offset, source, length);
+    if (FMM_UNLIKELY(page->geometry->seal_size != 0)) {
+        seal(page, ring_id, offset);
+    }
     fmm_ring_append(ring, length);
     fmm_hand_note(page, source->store->expire_at);
     if (place->same_key) {
@@ -212,12 +224,21 @@ lives_in(const struct fmm_work *work, const struct fmm_key *key, uint32_t ring)
     return LIVES;
 }
 
+uint64_t
+fmm_insert_size(const struct fmm_geometry *geometry,
+                const struct fmm_entry_source *source)
+{
+    uint64_t most = geometry->max_part - geometry->seal_size;
+    uint64_t length = fmm_entry_size(source, most);
+    return length != 0 ? length + geometry->seal_size : 0;
+}
+
 FMM_FLATTEN enum fmm_status
 fmm_insert_entry(struct fmm_page *page, const struct fmm_entry_source *source,
                  const struct fmm_found *old, uint64_t now_ms,
                  struct fmm_ticket *ticket)
 {
-    uint64_t length = fmm_entry_size(source, page->geometry->max_part);
+    uint64_t length = fmm_insert_size(page->geometry, source);
     struct fmm_work work;
     struct fmm_found again;
     struct place place;
@@ -284,20 +305,19 @@ static enum fmm_status
 insert_part(struct fmm_work *work, const struct fmm_part_source *part,
             uint32_t ring, uint64_t *taken_out)
 {
-    const uint64_t around = fmm_align8(PART_AROUND);
     struct fmm_page *page = work->page;
+    const uint64_t around = PART_AROUND + page->geometry->seal_size;
     struct fmm_value value = *part->value;
     struct fmm_entry_source source = {part->key, &value, part->store,
                                       part->stored_at, NULL};
     struct place place;
     uint64_t length;
     uint64_t most =
-        fmm_min(fmm_align8(PART_AROUND + part->left),
+        fmm_min(fmm_align8(around + part->left),
                 fmm_min(fmm_max(fmm_insert_room(page, ring), part->press),
                         page->ring[ring].size / 2)) &
         ~(uint64_t)7;
-    uint64_t least =
-        fmm_min(part->least, fmm_align8(PART_AROUND + part->left));
+    uint64_t least = fmm_min(part->least, fmm_align8(around + part->left));
     if (most < least) {
         return FMM_NO_ROOM;
     }
@@ -310,13 +330,13 @@ insert_part(struct fmm_work *work, const struct fmm_part_source *part,
     if (status != FMM_OK) {
         return status;
     }
-    value.len = fmm_min(part->left, (length & ~(uint64_t)7) - PART_AROUND);
+    value.len = fmm_min(part->left, (length & ~(uint64_t)7) - around);
     take_end(&value, part->left);
     if (place.old != NULL) {
         fmm_entry_displace(&place.old->entry, &work->ticket->displaced);
     }
     place.lives = 0;
-    commit(page, &source, ring, fmm_align8(PART_AROUND + value.len), &place);
+    commit(page, &source, ring, fmm_align8(around + value.len), &place);
     fmm_hint_fill(&page->index.hints[place.slot], part->stored_at);
     *taken_out = value.len;
     return FMM_OK;

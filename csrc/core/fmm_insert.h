@@ -12,6 +12,10 @@
 enum fmm_status fmm_insert_allowed(const struct fmm_found *old,
                                    const struct fmm_store_options *store);
 
+/* Bytes that an entry takes, its seal included; 0: more than there may be. */
+uint64_t fmm_insert_size(const struct fmm_geometry *geometry,
+                         const struct fmm_entry_source *source);
+
 /* Store it, replacing `old`, the key's entry in the page, or NULL. FMM_OK,
  * FMM_NO_ROOM, FMM_DIRTY (fills the ticket), FMM_ERR_CORRUPT (the page
  * must be repaired). */

@@ -49,7 +49,7 @@ insert(struct fmm_hold *hold, const struct fmm_call *call,
     struct fmm_page *page = &hold->page;
     struct fmm_ticket ticket = {.displaced = {.count = 0}};
     struct fmm_found found;
-    uint64_t length = fmm_entry_size(&source, page->geometry->max_entry);
+    uint64_t length = fmm_insert_size(page->geometry, &source);
     if (length == 0 || !has_room(page, key->hash, length) ||
         fmm_page_find(page, key, &found)) {
         return;

@@ -10,6 +10,7 @@
 #include "fmm_map.h"
 #include "fmm_mismatch.h"
 #include "fmm_process.h"
+#include "fmm_reboot.h"
 #include "fmm_verify.h"
 #include "fmm_turn_lock.h"
 
@@ -57,6 +58,16 @@ has_name(const struct fmm_opening *o)
            now.device == o->stat.device && now.inode == o->stat.inode;
 }
 
+/* Where the open file is. */
+static bool
+tell_identity(const struct fmm_opening *o, struct fmm_identity *here)
+{
+    bool known = fmm_process_identity(here);
+    here->device = o->stat.device;
+    here->inode = o->stat.inode;
+    return known;
+}
+
 /* A boot whose id cannot be read may be any. */
 static bool
 is_known(const struct fmm_identity *identity)
@@ -91,6 +102,51 @@ find_it_in_use(const struct fmm_opening *o, const struct fmm_identity *here)
                          "here: give each its own file");
 }
 
+/* Whether pages are sound. In a file that lies in memory no entry is torn. */
+static void
+verify_pages(const struct fmm_opening *o)
+{
+    for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
+        struct fmm_page page;
+        struct fmm_page_report report;
+        fmm_page_view(o->cache->base, &o->cache->geometry, n, &page);
+        atomic_store_explicit(&page.control->lock, 0, memory_order_relaxed);
+        if (!o->options->inspect && fmm_verify_repair(&page, &report)) {
+            o->cache->repaired++;
+        }
+    }
+}
+
+/* Whether each entry is whole. */
+static enum fmm_status
+verify_entries(struct fmm_opening *o)
+{
+    struct fmm_cache *cache = o->cache;
+    struct fmm_reboot found;
+    /* Advisory: without it others wait less long. */
+    (void)fmm_platform_lock_byte(o->fd, FMM_BYTE_VERIFYING, FMM_EXCLUSIVE);
+    enum fmm_status status = fmm_reboot_verify(cache->base, &cache->geometry,
+                                               o->header.seed, &found);
+    (void)fmm_platform_lock_byte(o->fd, FMM_BYTE_VERIFYING, FMM_UNLOCKED);
+    if (status != FMM_OK) {
+        return fmm_error_set(o->error, status, 0, "out of memory");
+    }
+    if (found.dirty != 0) {
+        atomic_store_explicit(&cache->header->unwritten, FMM_UNWRITTEN,
+                              memory_order_relaxed);
+    }
+    cache->repaired = (uint32_t)found.pages;
+    cache->dropped = found.dropped;
+    if (found.dropped != 0) {
+        fmm_error_set(&o->notice, FMM_OK, 0,
+                      "the file is from before the last boot, or a copy: "
+                      "%" PRIu64 " entries were torn, and were dropped, "
+                      "%" PRIu64 " are whole",
+                      found.dropped, found.entries);
+    }
+    return FMM_OK;
+}
+
 /* A file from before the last boot, or the copy of one in use, may have pages
  * that were written in part. Alone with it, look after them; what is left of
  * locks names nobody who lives. */
@@ -98,11 +154,9 @@ static enum fmm_status
 settle_identity(struct fmm_opening *o)
 {
     struct fmm_identity here;
-    if (!fmm_process_identity(&here)) {
+    if (!tell_identity(o, &here)) {
         return fmm_error_os(o->error, "cannot tell which host this is");
     }
-    here.device = o->stat.device;
-    here.inode = o->stat.inode;
     if (memcmp(&here, &o->cache->header->identity, sizeof(here)) == 0) {
         return FMM_OK;
     }
@@ -116,14 +170,13 @@ settle_identity(struct fmm_opening *o)
     }
     o->cache->client.alone = o->options->inspect;
     fmm_turn_lock_reset(o->cache->header);
-    for (uint32_t n = 0; n < o->cache->geometry.num_pages; n++) {
-        struct fmm_page page;
-        struct fmm_page_report report;
-        fmm_page_view(o->cache->base, &o->cache->geometry, n, &page);
-        atomic_store_explicit(&page.control->lock, 0, memory_order_relaxed);
-        if (!o->options->inspect && fmm_verify_repair(&page, &report)) {
-            o->cache->repaired++;
-        }
+    bool sealed = o->cache->geometry.seal_size != 0 && !o->options->inspect;
+    enum fmm_status status = sealed ? verify_entries(o) : FMM_OK;
+    if (status != FMM_OK) {
+        return status;
+    }
+    if (!sealed) {
+        verify_pages(o);
     }
     atomic_thread_fence(memory_order_release);
     o->cache->header->identity = here;
@@ -161,6 +214,28 @@ read_header(struct fmm_opening *o)
     return status == FMM_OK ? fmm_mismatch_settle(o) : status;
 }
 
+/* Who only reads cannot drop what a power cut left. */
+static enum fmm_status
+refuse_torn(const struct fmm_opening *o)
+{
+    const struct fmm_cache *cache = o->cache;
+    struct fmm_identity here;
+    if (cache->geometry.seal_size == 0) {
+        return FMM_OK;
+    }
+    if (!tell_identity(o, &here)) {
+        return fmm_error_os(o->error, "cannot tell which host this is");
+    }
+    if (memcmp(&here, &cache->header->identity, sizeof(here)) == 0 ||
+        fmm_reboot_is_whole(cache->base, &cache->geometry)) {
+        return FMM_OK;
+    }
+    return fmm_error_set(o->error, FMM_ERR_OS, EBUSY,
+                         "the file is from before the last boot, or a copy, "
+                         "and entries of it are torn: open it once without "
+                         "read_only=True, to drop them");
+}
+
 /* The mark may be from before a rename, but stays: whoever follows it, would
  * come back here for ever. */
 static enum fmm_status
@@ -174,7 +249,8 @@ attach_to_read(struct fmm_opening *o)
     if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_SHARED)) {
         return fmm_error_os(o->error, "cannot lock the file");
     }
-    return fmm_create_join(o, &o->cache->client);
+    enum fmm_status status = refuse_torn(o);
+    return status == FMM_OK ? fmm_create_join(o, &o->cache->client) : status;
 }
 
 /* With the opening byte locked. FMM_RETIRED: the name moved on. */
@@ -209,6 +285,22 @@ attach_locked(struct fmm_opening *o)
     return status;
 }
 
+/* Whoever verifies a large file is waited for, however long that takes: the
+ * system drops the lock of one who dies. */
+static bool
+lock_opening(const struct fmm_opening *o, enum fmm_lock_kind kind)
+{
+    bool verifying = true;
+    while (verifying && !fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING,
+                                                     kind, OPENING_WAIT_MS)) {
+        int saved = errno;
+        verifying = (saved == EAGAIN || saved == EACCES) &&
+                    fmm_platform_byte_taken(o->fd, FMM_BYTE_VERIFYING);
+        errno = saved;
+    }
+    return verifying;
+}
+
 /* Attach to the file that is open. FMM_RETIRED: try again. */
 static enum fmm_status
 attach(struct fmm_opening *o)
@@ -225,8 +317,7 @@ attach(struct fmm_opening *o)
     }
     enum fmm_lock_kind kind =
         o->options->read_only ? FMM_SHARED : FMM_EXCLUSIVE;
-    if (!fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING, kind,
-                                     OPENING_WAIT_MS)) {
+    if (!lock_opening(o, kind)) {
         return fmm_create_lock_failed(o, "another process is opening the "
                                          "file and does not finish");
     }

@@ -28,6 +28,10 @@ struct fmm_geometry {
     uint32_t buckets;  /* of 8 slots, per page */
     uint32_t bases;    /* of groups, per page; a power of two */
     uint32_t listings; /* in the directory, the ends of its lists included */
+    /* Of the seals at the end of entries: their key, 0: there are none; and
+     * their bytes. Not of the layout: the header says so. */
+    uint64_t seal_key;
+    uint64_t seal_size;
 };
 
 /* Lay out pages of these sizes. False when they are out of range; any

@@ -22,7 +22,8 @@ fmm_parts_needed(const struct fmm_cache *cache, const struct fmm_key *key,
                  size_t value_len)
 {
     uint64_t most = cache->geometry.max_entry;
-    uint64_t around = FMM_ENTRY_HEADER + 8 * FMM_ENTRY_WORDS_MAX;
+    uint64_t around =
+        FMM_ENTRY_HEADER + 8 * FMM_ENTRY_WORDS_MAX + cache->geometry.seal_size;
     return !fmm_fits(around + key->len, value_len, most) &&
            value_len <= fmm_geometry_max_value(&cache->geometry) &&
            fmm_fits(around + key->len, sizeof(struct fmm_parts), most);

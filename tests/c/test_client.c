@@ -399,7 +399,9 @@ fork_amid_sweeping(void *path)
     for (int i = 0; i < CHILDREN_OF_SWEEPER; i++) {
         if (fork() == 0) {
             setsid();
+            alarm(60); /* if this test fails, nobody ends it */
             await(GO);
+            words[RESULT]++;
             _exit(0);
         }
     }
@@ -418,6 +420,9 @@ a_child_forked_amid_a_sweep_keeps_nobody_from_opening(void)
     bool free = fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_EXCLUSIVE);
     fmm_platform_close(fd);
     words[GO] = 1;
+    while (words[RESULT] < CHILDREN_OF_SWEEPER) {
+        sleep_ms(1); /* until all have seen it */
+    }
     CHECK(free);
     end();
 }

@@ -157,6 +157,9 @@ an_integer_that_changed_in_place_stays_dirty(void)
     CHECK_EQ(add_one(true), FMM_OK);
     CHECK_EQ(done(&ticket), FMM_MISS);
     CHECK(is_dirty("n"));
+    if (cache->geometry.seal_size != 0) { /* it is another entry by now */
+        CHECK_EQ(find("n", &ticket), FMM_OK);
+    }
     CHECK_EQ(fmm_dirty_read(cache, &call, &ticket, buffer, 16, &meta), FMM_OK);
     int64_t found;
     memcpy(&found, buffer + 1, sizeof(found));

@@ -243,7 +243,8 @@ def fuzzer(target: str, length_max: int) -> Catcher:
 
 UNIT = (
     "entry ring header options page index verify cache scan dirty modseq evict lease "
-    "lease_end parts directory groups hand turn victim grow mismatch memory near"
+    "lease_end parts directory groups hand turn victim grow mismatch memory near seal "
+    "reboot"
 )
 CATCHERS = (
     *(c_test(name) for name in UNIT.split()),

@@ -891,7 +891,55 @@ _NEAR = (
     ),
 )
 
-BREAKS = (*_BOUNDS, *_ORDERS, *_RULES, *_NEAR)
+# What is left of a file after a power cut.
+_REBOOT = (
+    _bound(
+        "seal",
+        "fmm_seal.c",
+        "fmm_load_shared(seal_at(entry)) == fmm_seal_of(entry, key, place)",
+        "true",
+    ),
+    _rule(
+        "seal_place", "fmm_seal.c", "return sum ^ place_sum(key, place);", "return sum;"
+    ),
+    _rule(
+        "seal_left_behind", "fmm_evict.c", "seal_copy(page, tail, ring_id, offset);", ""
+    ),
+    _rule(
+        "integer_under_seal",
+        "fmm_change.c",
+        "FMM_UNLIKELY(c->cache->geometry.seal_size != 0)",
+        "false",
+    ),
+    _rule("reboot_twice", "fmm_reboot.c", "is_outdated(v, &found)) {", "false) {"),
+    _bound(
+        "reboot_overlap", "fmm_reboot.c", "item->place < *end || !is_whole", "!is_whole"
+    ),
+    _rule(
+        "reboot_lock",
+        "fmm_reboot.c",
+        "    atomic_store_explicit(&control->lock, 0, memory_order_relaxed);\n",
+        "",
+    ),
+    _rule(
+        "reboot_generation",
+        "fmm_reboot.c",
+        "control->generation += GENERATIONS_LOST;",
+        "",
+    ),
+    _bound("reboot_chain", "fmm_reboot.c", "!is_chain(ring, items, count)", "false"),
+    _bound("reboot_parts", "fmm_reboot.c", "has_all_parts(v, &parts)", "true"),
+    _bound("reboot_listing", "fmm_reboot.c", "v->claimed[number]) {", "false) {"),
+    _rule(
+        "reboot_fresh",
+        "fmm_reboot.c",
+        "spent = FMM_SLOT_PENDING | FMM_SLOT_FRESH;",
+        "spent = FMM_SLOT_PENDING;",
+    ),
+    _rule("reboot_lease", "fmm_reboot.c", "fmm_entry_end_lease(&found->entry);", ""),
+)
+
+BREAKS = (*_BOUNDS, *_ORDERS, *_RULES, *_NEAR, *_REBOOT)
 
 # What is left out here, nothing may depend on.
 HARMLESS = (

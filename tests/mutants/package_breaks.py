@@ -236,9 +236,9 @@ _FILES = (
     _break(
         "copies_pass_for_the_file",
         f"{_CORE}fmm_open.c",
-        "    here.device = o->stat.device;\n    here.inode = o->stat.inode;\n",
-        "    here.device = o->cache->header->identity.device;\n"
-        "    here.inode = o->cache->header->identity.inode;\n",
+        "    here->device = o->stat.device;\n    here->inode = o->stat.inode;\n",
+        "    here->device = o->cache->header->identity.device;\n"
+        "    here->inode = o->cache->header->identity.inode;\n",
         f"{_HAZARDS}test_containers.py::test_a_copy_of_a_file_with_held_locks_is_free",
     ),
     _break(

@@ -101,7 +101,7 @@ def look(path: str) -> str:
     reserved = size - 2048 * 512  # the table of clients has holes
     if size != status.st_size or status.st_blocks * 512 < reserved:
         return f"size {status.st_size}, {status.st_blocks} blocks, not {size}"
-    if not any(header[136:144]) or not any(header[1024:1040]):
+    if not any(header[144:152]) or not any(header[1024:1040]):
         return "no checksum or no identity"
     return "" if status.st_mode & 0o7777 == 0o600 else f"mode {status.st_mode:o}"
 

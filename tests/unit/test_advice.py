@@ -6,6 +6,9 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,14 @@ from support import MakeCache
 from fastmmap import FastMmap
 
 MISSES = "of the reads found nothing"
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a directory in memory: on a disk entries are larger, by their seals."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as path:
+        yield Path(path)
 
 
 def use(cache: FastMmap, keys: int, size: int) -> tuple[str, ...]:

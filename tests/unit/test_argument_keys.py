@@ -262,7 +262,7 @@ def test_a_refusal_names_the_argument_and_the_way_out() -> None:
         keys(1, [object()])
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(TypeError, match="argument 'a' holds itself"):
+    with pytest.raises(TypeError, match="argument 'a' contains itself"):
         keys(endless)
 
 

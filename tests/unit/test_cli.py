@@ -266,7 +266,7 @@ def test_another_format_version_is_named_as_such(
     done = run("check", path, "--repair")
     assert done.returncode == 2
     assert "version" in done.stderr and "77" in done.stderr
-    assert "expected 9" in done.stderr
+    assert "expected 10" in done.stderr
 
 
 def test_a_damaged_header_is_named_as_such(

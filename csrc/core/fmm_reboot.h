@@ -1,0 +1,32 @@
+/* The first look at a sealed file in another boot, or at a copy of one.
+ *
+ * Power may have been cut: then each 4 KiB of the file are those of some moment,
+ * of whatever is in them. Every slot is compared with its entry, and every entry
+ * with its seal; what does not fit is dropped. Where what is left of a ring is
+ * no chain any more, the gaps become padding. Nobody lives who locked anything.
+ *
+ * What comes back may be older than the newest, but was stored under its key,
+ * whole. The caller is alone with the file. */
+#pragma once
+
+#include "fmm_options.h"
+#include "fmm_status.h"
+
+/* What was found. */
+struct fmm_reboot {
+    uint64_t entries; /* that are whole */
+    uint64_t dropped; /* slots that named none */
+    uint64_t pages;   /* whose rings had to be joined again */
+    uint64_t dirty;   /* of the entries those that are to be written back */
+};
+
+/* Verify all pages, then the values in parts. FMM_OK or FMM_ERR_MEMORY. Killed
+ * meanwhile, the next one begins again. */
+enum fmm_status fmm_reboot_verify(unsigned char *base,
+                                  const struct fmm_geometry *geometry,
+                                  const uint64_t seed[2],
+                                  struct fmm_reboot *out);
+/* Whether every slot of the file names an entry that is whole: nothing is
+ * changed. */
+bool fmm_reboot_is_whole(unsigned char *base,
+                         const struct fmm_geometry *geometry);

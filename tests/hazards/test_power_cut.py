@@ -1,0 +1,53 @@
+"""A file on a disk after a power cut: what is torn goes, whoever opens it."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from pathlib import Path
+
+import pytest
+
+from fastmmap import FastMmap
+
+SEALED_AT, BOOT_ID_AT = 136, 1024
+
+
+def cut(path: Path, value: bytes) -> None:
+    """Let the file be of another boot, and a value be torn."""
+    data = bytearray(path.read_bytes())
+    if not data[SEALED_AT]:
+        pytest.skip("the files of tests are on tmpfs")
+    data[BOOT_ID_AT : BOOT_ID_AT + 16] = b"another boot ..."
+    data[data.index(value) + 5] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def torn(tmp_path: Path) -> Path:
+    """Return a file with one value that is torn, and one that is whole."""
+    path = tmp_path / "cache.fmm"
+    with FastMmap(path, cache_size="256k") as cache:
+        cache["torn"] = {"a": "value that is pickled"}
+        cache["whole"] = {"a": "value like that"}
+    cut(path, b"value that is pickled")
+    return path
+
+
+def test_a_torn_value_is_dropped_and_the_log_says_so(
+    torn: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), FastMmap(torn) as cache:
+        assert cache.get("torn") is None
+        assert cache["whole"] == {"a": "value like that"}
+    assert "1 entries were torn, and were dropped, 1 are whole" in caplog.text
+
+
+def test_who_only_reads_is_refused_until_it_is_dropped(torn: Path) -> None:
+    with pytest.raises(OSError, match="entries of it are torn") as info:
+        FastMmap(torn, read_only=True)
+    assert info.value.errno == errno.EBUSY
+    FastMmap(torn).close()
+    with FastMmap(torn, read_only=True) as cache:
+        assert cache.get("torn") is None
+        assert cache["whole"] == {"a": "value like that"}
