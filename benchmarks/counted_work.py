@@ -121,7 +121,7 @@ def operations(
 
 
 def on_disk(cache: FastMmap) -> dict[str, Operation]:
-    """Return what is counted of a file that is sealed, because it may outlive a boot."""
+    """Return what is counted of a file that is sealed: it may outlive a boot."""
     raw = each_with(cache.set, RAW)
     return {
         "get hit, disk": Operation(each(cache.get), raw),
