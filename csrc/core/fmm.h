@@ -200,6 +200,8 @@ struct fmm_value {
     uint8_t type;
     bool compressed;
     bool split; /* `data` is a struct fmm_parts, see fmm_parts_store() */
+    /* With `split`: fmm_serial() of the cache that has the parts. */
+    uint64_t file;
     /* Not NULL: the bytes are those of the pieces, which have as many at least,
      * in turn, from the byte `skip` of them on; `data` is not used. */
     const struct fmm_piece *pieces;

@@ -82,6 +82,9 @@ set(const struct change *c, const struct fmm_value *value,
     const struct fmm_store_options *store)
 {
     struct fmm_found room;
+    if (FMM_UNLIKELY(value->split) && value->file != fmm_serial(c->cache)) {
+        return FMM_NO_ROOM; /* its parts are in the file that was here */
+    }
     fmm_ring_prefetch(&c->page->ring[FMM_RING_S]);
     const struct fmm_found *old = find(c, &room);
     enum fmm_status status =

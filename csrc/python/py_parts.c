@@ -49,6 +49,7 @@ parts_run(struct fmm_cache *cache, struct op *op)
     struct fmm_key *key = &large->key;
     fmm_key_hash(cache, key);
     op->key.hashed_by = fmm_serial(cache);
+    large->head.file = fmm_serial(cache);
     enum fmm_status status =
         fmm_parts_store(cache, &op->call, key, &large->split, &large->ticket);
     op->key.page = large->split.page; /* who waits waits for that one */

@@ -149,9 +149,8 @@ store_by_right(struct cache_object *self, struct store_op *store, op_run run,
                                                                      : status;
 }
 
-/* What was too large for an entry, or found no room. */
-FMM_NOINLINE static int
-store_large(struct cache_object *self, struct store_op *store, op_run run)
+static int
+store_large_once(struct cache_object *self, struct store_op *store, op_run run)
 {
     struct told told = told_of(store);
     struct turn *turn;
@@ -167,6 +166,31 @@ store_large(struct cache_object *self, struct store_op *store, op_run run)
                      ? store_by_right(self, store, run, turn)
                      : FMM_NO_ROOM; /* a newer one must not come first */
     return tell_after(self, &told, NULL, turn) < 0 ? -1 : status;
+}
+
+/* Whether another file than that which had no room is open now. */
+static bool
+has_moved(const struct cache_object *self, uint64_t file)
+{
+    const struct mapping *map = self->root->map;
+    return map != NULL && fmm_serial(map->cache) != file;
+}
+
+/* What was too large for an entry, or found no room. In another file all begins
+ * again: what is large there may be another size, and parts stay where they are. */
+FMM_NOINLINE static int
+store_large(struct cache_object *self, struct store_op *store, op_run run)
+{
+    int status = FMM_NO_ROOM;
+    while (status == FMM_NO_ROOM) {
+        uint64_t file = store->op.key.hashed_by;
+        status = store_large_once(self, store, run);
+        if (status != FMM_NO_ROOM || !has_moved(self, file)) {
+            break;
+        }
+        status = writeback_call(self, &store->op, run, &store->ticket);
+    }
+    return status;
 }
 
 int

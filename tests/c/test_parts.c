@@ -63,7 +63,8 @@ store_head(const struct fmm_parts_job *split, const struct fmm_key *key)
     const struct fmm_value head = {.data = &split->parts,
                                    .len = sizeof(split->parts),
                                    .type = 7,
-                                   .split = true};
+                                   .split = true,
+                                   .file = fmm_serial(cache)};
     const struct fmm_store_options store = {.expire_at = split->expire_at};
     return fmm_set(cache, &call, key, &head, &store, &ticket);
 }
@@ -276,6 +277,25 @@ parts_without_their_key_are_no_value(void)
 }
 
 static void
+parts_are_named_in_their_own_file_only(void)
+{
+    const struct fmm_value value = {.data = sent, .len = 20000};
+    struct fmm_parts_job split = {.value = &value};
+    const struct fmm_store_options store = {.mode = FMM_STORE_SET};
+    begin();
+    CHECK_EQ(set_large("key", 20000, 1), FMM_OK);
+    struct fmm_key key = text_key(cache, "key");
+    CHECK_EQ(store_parts(&split, &key), FMM_OK);
+    const struct fmm_value head = {.data = &split.parts,
+                                   .len = sizeof(split.parts),
+                                   .split = true,
+                                   .file = fmm_serial(cache) + 1};
+    CHECK_EQ(fmm_set(cache, &call, &key, &head, &store, &ticket), FMM_NO_ROOM);
+    CHECK(is_large("key", 20000, 1));
+    end();
+}
+
+static void
 the_page_that_is_held_takes_its_parts_too(void)
 {
     const struct fmm_value value = {.data = sent, .len = LARGEST};
@@ -407,8 +427,10 @@ a_part_of_another_length_is_none(void)
 static void
 set_parts(const struct fmm_parts *parts, size_t length)
 {
-    const struct fmm_value head = {
-        .data = parts, .len = length, .split = true};
+    const struct fmm_value head = {.data = parts,
+                                   .len = length,
+                                   .split = true,
+                                   .file = fmm_serial(cache)};
     const struct fmm_store_options store = {.expire_at = 0};
     struct fmm_key key = text_key(cache, "key");
     CHECK_EQ(fmm_set(cache, &call, &key, &head, &store, &ticket), FMM_OK);
@@ -833,6 +855,7 @@ static const struct check_case cases[] = {
     CASE(a_value_in_parts_counts_as_one),
     CASE(a_buffer_that_is_too_small_is_told_the_whole_length),
     CASE(parts_without_their_key_are_no_value),
+    CASE(parts_are_named_in_their_own_file_only),
     CASE(the_page_that_is_held_takes_its_parts_too),
     CASE(a_store_goes_on_where_busy_pages_stopped_it),
     CASE(with_a_page_held_a_busy_page_is_passed_by),

@@ -333,7 +333,8 @@ store_large(struct fmm_cache *cache, const char *name)
     const struct fmm_value head = {.data = &split.parts,
                                    .len = sizeof(split.parts),
                                    .type = 2,
-                                   .split = true};
+                                   .split = true,
+                                   .file = fmm_serial(cache)};
     CHECK_EQ(fmm_parts_store(cache, &call, &key, &split, &ticket), FMM_OK);
     CHECK_EQ(fmm_set(cache, &call, &key, &head, &plainly, &ticket), FMM_OK);
     fmm_parts_finish(cache, &call, &split, true);
@@ -420,8 +421,11 @@ a_listing_is_of_one_value(void)
     struct fmm_key key = text_key(cache, "two");
     const struct fmm_store_options plainly = {.mode = FMM_STORE_SET};
     struct fmm_ticket ticket;
-    const struct fmm_value head = {
-        .data = &parts, .len = sizeof(parts), .type = 2, .split = true};
+    const struct fmm_value head = {.data = &parts,
+                                   .len = sizeof(parts),
+                                   .type = 2,
+                                   .split = true,
+                                   .file = fmm_serial(cache)};
     CHECK_EQ(fmm_set(cache, &call, &key, &head, &plainly, &ticket), FMM_OK);
     CHECK_EQ(reboot(cache).dropped, 1);
     CHECK_EQ(has(cache, "one") + has(cache, "two"), 1);

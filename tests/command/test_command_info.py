@@ -33,15 +33,15 @@ def test_info_counts_entries_by_size_and_prefix(
     cache: FastMmap, path: str, run: Run
 ) -> None:
     for number in range(30):
-        cache[f"user:{number}"] = b"x" * 10
+        cache[f"user:{number}"] = b"x" * 40
     for number in range(5):
         cache[f"page:{number}"] = b"x" * 900
     cache["alone"] = 1
-    cache[b"user:bytes"] = 1
+    cache[b"user:bytes"] = b"x" * 40
     found = told(run, "info", path)
     assert sum(group["entries"] for group in found["sizes"]) == 37
     sizes = {group["below"]: group["entries"] for group in found["sizes"]}
-    assert sizes == {64: 32, 1024: 5}
+    assert sizes == {64: 1, 128: 31, 1024: 5}
     counts = {group["prefix"]: group["entries"] for group in found["prefixes"]}
     assert counts == {"user:": 31, "page:": 5, "": 1}
     assert found["prefixes"][0]["prefix"] == "page:"

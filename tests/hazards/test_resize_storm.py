@@ -61,7 +61,8 @@ def write(path: str, writer: int, known: Acknowledged) -> None:
             known[place] = cache.incr(f"{writer}:{k}")
         else:
             size = 30_000 if k == 3 else choice.randrange(300)
-            cache.set(f"{writer}:{k}", (number, b"x" * size), 1000 + number)
+            value = number, b"x" * size
+            assert cache.set(f"{writer}:{k}", value, 1000 + number)
             known[place] = number
 
 
@@ -209,3 +210,29 @@ def test_a_resizer_that_is_killed_takes_nothing_along(path: str) -> None:
     assert sound
     assert left == [os.path.basename(path)]
     assert still == 2000
+
+
+def store_large(path: str) -> None:
+    """Store a value that is an entry of large pages, and in parts among small ones."""
+    cache, number = FastMmap(path), 0
+    while True:
+        number += 1
+        value = f"{number}".encode() * 6000
+        assert cache.set("key", value[:30_000]), "refused"
+        assert cache.get("key") is not None, "gone"
+
+
+def resize_between_kinds(path: str) -> int:
+    end, resizes = time.monotonic() + SECONDS, 0
+    with FastMmap(path, cache_size="4m", page_size="64k") as cache:
+        pid = start(store_large, path)
+        while time.monotonic() < end:
+            cache.resize(page_size=("1m", "64k")[resizes % 2], cache_size="4m")
+            resizes += 1
+        os.kill(pid, signal.SIGKILL)
+        assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    return resizes
+
+
+def test_a_value_that_is_large_in_one_file_only_is_stored_in_both(path: str) -> None:
+    assert run_scenario(resize_between_kinds, path, timeout=120.0) > 0

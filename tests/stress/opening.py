@@ -95,7 +95,7 @@ def look(path: str) -> str:
     if len(header) != 4096 or not header.startswith(MAGIC):
         return f"no header: {header[:8]!r}"
     version, order, word, length, size = struct.unpack_from("=IIIIQ", header, 8)
-    expected = (9, 0x01020304, struct.calcsize("P"), 4096)
+    expected = (10, 0x01020304, struct.calcsize("P"), 4096)
     if (version, order, word, length) != expected:
         return f"odd header: {(version, order, word, length)}"
     reserved = size - 2048 * 512  # the table of clients has holes
