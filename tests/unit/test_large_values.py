@@ -278,16 +278,19 @@ def test_threads_that_hold_a_page_each_do_not_wait_for_each_other(
 ) -> None:
     """Their values together are more than fits: none may keep what it has so far."""
 
-    def work(name: str) -> None:
-        for n in range(10):
-            value = bytes([n]) * MIB
-            cache.get_and_set(name, lambda *_, value=value: value)
+    def work(name: str) -> list[int]:
+        """Return which values were stored."""
+        return [
+            n
+            for n in range(10)
+            if cache.get_and_set(name, lambda *_, n=n: bytes([n]) * MIB).stored
+        ]
 
     names = [f"key {n}" for n in range(count)]
     with ThreadPoolExecutor(count) as pool:
-        assert list(pool.map(work, names)) == [None] * count
-    for value in cache.get_many(names).values():
-        assert {*value} == {9} and len(value) == MIB
+        stored = dict(zip(names, pool.map(work, names), strict=True))
+    for name, value in cache.get_many(names).items():
+        assert {*value} == {stored[str(name)][-1]} and len(value) == MIB
 
 
 #: Where a file of 128 pages has the lock of each page, and that of the directory.
