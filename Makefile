@@ -23,7 +23,7 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
-	@echo "make test         C tests, then pytest on the CPython in use; under four minutes"
+	@echo "make test         C tests, then pytest on the CPython in use; ten minutes"
 	@echo "make test-quick   a part of pytest's, in a minute"
 	@echo "make test-all     C tests, then pytest on every CPython found"
 	@echo "make bench        all benchmarks beside the peers, and what shows them"
@@ -47,7 +47,7 @@ help:
 	@echo "make release-check  say what is missing for a release"
 	@echo "make report       run all tests on any system; build/report.txt"
 	@echo "make format       clang-format and ruff, in place"
-	@echo "make ci           all that a change must pass; half an hour"
+	@echo "make ci           all that a change must pass; under an hour"
 	@echo "PYTHON=python3.12 picks another Python"
 
 demo:
