@@ -86,7 +86,7 @@ class FastMmapBackend(BytesBackend):
             )
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
         self._opening = Opening(**{"serializer": "raw", **known})
-        self.deserializer = self._loads
+        self.deserializer: Any = self._loads
 
     def _loads(self, data: bytes) -> Any:
         """Return the value of such bytes; of those that cannot be read there is none.
