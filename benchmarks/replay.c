@@ -158,8 +158,10 @@ set_in_parts(struct fmm_cache *cache, const struct fmm_call *call,
              const struct fmm_store_options *store, struct fmm_ticket *ticket)
 {
     struct fmm_parts_job job = {.value = value, .expire_at = store->expire_at};
-    const struct fmm_value manifest = {
-        .data = &job.parts, .len = sizeof(job.parts), .split = true};
+    const struct fmm_value manifest = {.data = &job.parts,
+                                       .len = sizeof(job.parts),
+                                       .split = true,
+                                       .file = fmm_serial(cache)};
     enum fmm_status status = fmm_parts_store(cache, call, key, &job, ticket);
     if (status == FMM_OK) {
         status = fmm_set(cache, call, key, &manifest, store, ticket);

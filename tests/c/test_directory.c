@@ -41,8 +41,10 @@ set(const char *name, size_t length, uint64_t expire_at, bool stored)
 {
     const struct fmm_value value = {.data = bytes, .len = length};
     struct fmm_parts_job job = {.value = &value, .expire_at = expire_at};
-    const struct fmm_value head = {
-        .data = &job.parts, .len = sizeof(job.parts), .split = true};
+    const struct fmm_value head = {.data = &job.parts,
+                                   .len = sizeof(job.parts),
+                                   .split = true,
+                                   .file = fmm_serial(cache)};
     const struct fmm_store_options store = {.expire_at = expire_at};
     struct fmm_key key = text_key(cache, name);
     struct fmm_ticket ticket;

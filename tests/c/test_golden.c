@@ -123,7 +123,8 @@ store_parts(struct fmm_cache *cache)
     const struct fmm_value head = {.data = &split.parts,
                                    .len = sizeof(split.parts),
                                    .type = 5,
-                                   .split = true};
+                                   .split = true,
+                                   .file = fmm_serial(cache)};
     CHECK_EQ(fmm_parts_store(cache, &call, &key, &split, &ticket), FMM_OK);
     CHECK_EQ(fmm_set(cache, &call, &key, &head, &plainly, &ticket), FMM_OK);
     fmm_parts_finish(cache, &call, &split, true);

@@ -388,7 +388,8 @@ values_in_parts_are_not_to_be_seen_again(void)
     const struct fmm_value split = {.data = &job.parts,
                                     .len = sizeof(job.parts),
                                     .type = 2,
-                                    .split = true};
+                                    .split = true,
+                                    .file = fmm_serial(cache)};
     ticket.displaced.count = 0;
     CHECK_EQ(fmm_set(cache, &call, &key, &split, &plainly, &ticket), FMM_OK);
     fmm_parts_finish(cache, &call, &job, true);

@@ -99,8 +99,10 @@ set_manifest(void)
     struct fmm_key key = text_key(cache, "key");
     struct fmm_parts own = own_parts(&key);
     struct fmm_ticket ticket;
-    const struct fmm_value value = {
-        .data = &own, .len = sizeof(own), .split = true};
+    const struct fmm_value value = {.data = &own,
+                                    .len = sizeof(own),
+                                    .split = true,
+                                    .file = fmm_serial(cache)};
     REQUIRE(fmm_set(cache, &call, &key, &value, &store, &ticket) == FMM_OK);
 }
 
