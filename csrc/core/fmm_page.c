@@ -241,6 +241,17 @@ fmm_page_clear_slot(const struct fmm_page *page, const struct fmm_found *found)
     fmm_page_count_out(page, found);
 }
 
+bool
+fmm_page_is_candidate(const struct fmm_page *page,
+                      const struct fmm_found *found)
+{
+    struct fmm_candidates c;
+    uint32_t first = found->slot - found->slot % FMM_BUCKET_SLOTS;
+    fmm_index_candidates(page->index.buckets, found->entry.hash, &c);
+    return (found->word & (FMM_SLOT_USED | FMM_SLOT_TAG)) == c.match &&
+           (first == c.first[0] || first == c.first[1]);
+}
+
 uint64_t
 fmm_page_dead(const struct fmm_page *page, uint32_t ring)
 {

@@ -163,6 +163,9 @@ bool fmm_page_settle(struct fmm_page *page);
 /* Load what a slot names. False: nothing, or nothing sound. */
 bool fmm_page_load_slot(const struct fmm_page *page, uint32_t slot,
                         struct fmm_found *out);
+/* Whether the slot is in a candidate bucket of its entry's hash, with its tag. */
+bool fmm_page_is_candidate(const struct fmm_page *page,
+                           const struct fmm_found *found);
 /* Ask for the lines of what a slot names. */
 void fmm_page_fetch_slot(const struct fmm_page *page, uint32_t slot);
 /* In a walk over all slots: ask for what is next but a few. Entries lie in no

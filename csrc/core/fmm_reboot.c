@@ -81,23 +81,13 @@ collect(struct verifying *v)
 }
 
 static bool
-is_candidate(const struct fmm_page *page, const struct fmm_found *found)
-{
-    struct fmm_candidates c;
-    uint32_t first = found->slot - found->slot % FMM_BUCKET_SLOTS;
-    fmm_index_candidates(page->index.buckets, found->entry.hash, &c);
-    return (found->word & (FMM_SLOT_USED | FMM_SLOT_TAG)) == c.match &&
-           (first == c.first[0] || first == c.first[1]);
-}
-
-static bool
 is_whole(const struct fmm_page *page, uint32_t slot, struct fmm_found *found)
 {
     if (!fmm_page_load_slot(page, slot, found)) {
         return false;
     }
     /* The flags are not those of a removal now: it is the entry that is sealed. */
-    return is_candidate(page, found) &&
+    return fmm_page_is_candidate(page, found) &&
            fmm_seal_holds(
                &found->entry, page->geometry->seal_key,
                fmm_seal_place(page->number, found->ring, found->offset));

@@ -35,22 +35,12 @@ walk_ring(const struct fmm_ring *ring, struct fmm_page_report *report)
     return true;
 }
 
-/* Whether a slot stands in a candidate bucket of its entry's hash. */
-static bool
-is_candidate(const struct fmm_page *page, const struct fmm_found *found)
-{
-    struct fmm_candidates c;
-    uint32_t first = found->slot - found->slot % FMM_BUCKET_SLOTS;
-    fmm_index_candidates(page->index.buckets, found->entry.hash, &c);
-    return (found->word & (FMM_SLOT_USED | FMM_SLOT_TAG)) == c.match &&
-           (first == c.first[0] || first == c.first[1]);
-}
-
 static bool
 slot_is_sound(const struct fmm_page *page, uint32_t slot,
               struct fmm_found *found)
 {
-    if (!fmm_page_load_slot(page, slot, found) || !is_candidate(page, found)) {
+    if (!fmm_page_load_slot(page, slot, found) ||
+        !fmm_page_is_candidate(page, found)) {
         return false;
     }
     const struct fmm_ring *ring = &page->ring[found->ring];

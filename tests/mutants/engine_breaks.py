@@ -220,7 +220,12 @@ _BOUNDS = (
         "false",
     ),
     _bound("chain_within_ring", "fmm_verify.c", "entry.total > left", "false"),
-    _bound("slot_in_bucket", "fmm_verify.c", "!is_candidate(page, found)", "false"),
+    _bound(
+        "slot_in_bucket",
+        "fmm_verify.c",
+        "!fmm_page_is_candidate(page, found)",
+        "false",
+    ),
     _bound("slot_before_head", "fmm_verify.c", "start < ring->head", "true"),
     _bound(
         "slot_within_ring",
