@@ -20,6 +20,7 @@ USUAL = (200, 1200)  # calls of an operation in the two runs that count
 FEW = (10, 60)
 MANY = (2000, 12000)  # many times round a small cache
 KEYS_PER_CALL = 100  # of get_many
+#: Where files carry no seals; None: wherever temporary files are.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 RAW = b"x" * 64
 SMALL = {"id": 1, "name": "some name", "tags": ["a", "b"], "score": 1.5}

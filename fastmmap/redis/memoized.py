@@ -32,7 +32,7 @@ def memoized(
         def invalidate(*args: Any, **kwargs: Any) -> Any:
             return tier.delete(cache_key(*args, **kwargs))
 
-        wrapper.cache_key = cache_key  # type: ignore[attr-defined]  # of a function
+        wrapper.cache_key = cache_key  # type: ignore[attr-defined]  # a function takes attributes
         wrapper.invalidate = invalidate  # type: ignore[attr-defined]  # the same
         return wrapper
 

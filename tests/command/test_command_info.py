@@ -231,7 +231,7 @@ def test_top_draws_on_a_terminal_and_obeys_keys(cache: FastMmap, path: str) -> N
     try:
         ours, theirs = pty.openpty()
     except OSError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"no pseudo terminal can be had: {error}")
     process = subprocess.Popen(
         command("top", path, "--interval", "0.2"),
         stdin=theirs,
