@@ -35,7 +35,7 @@ def early_epoch() -> None:
     def opened(self: Listener) -> None:
         self._stream = Stream(self._client, self._patience)
         begin(self)
-        time.sleep(0.02)  # it is short otherwise
+        time.sleep(0.05)  # it is short otherwise
         try:
             self._serve(Tracking(self._stream, self._prefixes, self._patience))
         finally:

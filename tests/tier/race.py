@@ -221,7 +221,7 @@ class Race:
             fault = self.chance.choice(self.faults)
             self.counts[fault] += 1
             getattr(self, f"_{fault}")()
-            time.sleep(self.chance.uniform(0, 0.01))
+            time.sleep(self.chance.uniform(0, 0.05))
         self.shared.phase.value = REST
         self._until(lambda: all(self.shared.resting), "writers rest")
         self._compare()
