@@ -33,7 +33,14 @@ from fastmmap.options import (
     use_options,
 )
 from fastmmap.serializers import Serializer, serializer_named
-from fastmmap.types import CheckReport, Client, Lifetime, ResizeReport, Stats
+from fastmmap.types import (
+    CheckReport,
+    Client,
+    Lifetime,
+    LifetimeOf,
+    ResizeReport,
+    Stats,
+)
 
 _Self = TypeVar("_Self", bound="FastMmap")
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -102,7 +109,9 @@ class FastMmap(_core.Cache, Keyspace):
 
     Lifetimes:
         expire_time: Default lifetime: seconds, a timedelta, or text such as
-            ``"10s"``, ``"now"``, ``"never"``. 0 is never.
+            ``"10s"``, ``"now"``, ``"never"``. 0 is never. Or a function that takes
+            what ``read_cb`` returned and returns its lifetime; values that you store
+            yourself then have no default lifetime.
         tombstone_expire_time: Lifetime of tombstones. 0 is ``expire_time``.
 
     Callbacks:
@@ -186,7 +195,7 @@ class FastMmap(_core.Cache, Keyspace):
         compressor: object = None,
         compress: Optional[bool] = None,
         compress_min_size: int = 256,
-        expire_time: Lifetime = 0,
+        expire_time: LifetimeOf = 0,
         tombstone_expire_time: Lifetime = 0,
         enable_stats: bool = False,
         near: Optional[Size] = None,

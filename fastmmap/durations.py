@@ -2,7 +2,9 @@
 
 import re
 from datetime import timedelta
-from typing import Optional
+from typing import Any, Optional
+
+from fastmmap.types import Lifetime, LifetimeOf
 
 NEVER = -1  #: no expiry
 NOW = 0  #: expired already
@@ -63,3 +65,13 @@ def lifetime_ms(value: object) -> int:
     if ms == 0 or ms >= _MS_MAX:
         return NEVER
     return max(round(ms), 1)  # the shortest there is must not become "never"
+
+
+def lifetime_of(value: Any, expire_time: LifetimeOf) -> Lifetime:
+    """Return the lifetime of a value. Raises what the function of it raises."""
+    if not callable(expire_time):
+        return expire_time
+    lifetime = expire_time(value)
+    if lifetime is not None:
+        lifetime_ms(lifetime)  # an error of the function, not of storing
+    return lifetime

@@ -100,7 +100,7 @@ class Plan(NamedTuple):
             return self.negative
         if raised and callable(self.expire_time):
             return None  # it is a function of values
-        return single_flight.lifetime_of(value, self.expire_time)
+        return durations.lifetime_of(value, self.expire_time)
 
     def lifetime_ms(self, given: Lifetime) -> int:
         """Return how long a result is fresh."""

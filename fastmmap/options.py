@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Optional, TypeVar, Union, cast
 
 from fastmmap import compressors, durations, serializers, words
 from fastmmap.compressors import Compressor
+from fastmmap.read_through import with_lifetimes
 from fastmmap.serializers import Serializer
 from fastmmap.types import Lifetime
 
@@ -295,6 +296,8 @@ def use_options(given: Mapping[str, Any]) -> Given:
     """Return what `_configure` takes by name."""
     if given["catch_deadlocks"] and given["lock_timeout"] is None:
         given = {**given, "lock_timeout": _DEADLOCK_SECONDS}
+    if callable(given["expire_time"]):
+        given = {**given, "read_cb": with_lifetimes(given), "expire_time": 0}
     return core_options(given, Phase.USE)
 
 

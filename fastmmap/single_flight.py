@@ -80,16 +80,6 @@ def lease_ms(lease_time: Lifetime) -> int:
     return _LEASE_MS_MAX if ms == durations.NEVER else min(ms, _LEASE_MS_MAX)
 
 
-def lifetime_of(value: Any, expire_time: LifetimeOf) -> Lifetime:
-    """Return the lifetime of a value. Raises what the function of it raises."""
-    if not callable(expire_time):
-        return expire_time
-    lifetime = expire_time(value)
-    if lifetime is not None:
-        durations.lifetime_ms(lifetime)  # an error of the function, not of storing
-    return lifetime
-
-
 def terms(
     lease_time: Lifetime,
     timeout: Union[int, float, None],
@@ -338,7 +328,7 @@ def compute(
                 lease.read_tags(terms.tags_of())
                 value = func()
                 refuse_awaitable(value, lease)
-                lease.keep(value, lifetime_of(value, expire_time))
+                lease.keep(value, durations.lifetime_of(value, expire_time))
     finally:
         lease.release()  # an exception may come on the way out of the block
     return value
@@ -362,7 +352,7 @@ async def compute_async(
             with computing(lease):
                 await waiting.patiently(lease.read_tags, terms.tags_of())
                 computed = await func()
-                lifetime = lifetime_of(computed, expire_time)
+                lifetime = durations.lifetime_of(computed, expire_time)
                 await waiting.patiently(lease.keep, computed, lifetime)
     finally:
         lease.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 
 import pytest
@@ -81,6 +82,68 @@ def test_what_was_read_may_say_how_long_it_lives(
     lives = [round(cache.ttl(key) or 0) for key in said]
     assert lives == [10, 10, 100, 100]
     assert cache.get_or_set("short", 1) == "value"
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_function_of_what_was_read_says_how_long_it_lives(
+    make_cache: MakeCache, recursive: bool
+) -> None:
+    said = {"a": 10, "b": 20, "never": 0, "own": Store(1, 30), "absent": None}
+    cache = make_cache(
+        expire_time=lambda value: value,
+        read_cb=lambda context, key: said[key],
+        allow_recursive=recursive,
+    )
+    assert [cache.get(key) for key in said] == [10, 20, 0, 1, None]
+    lives = [round(cache.ttl(key) or 0) for key in ("a", "b", "never", "own")]
+    assert lives == [10, 20, 0, 30]
+    cache.set("set", 10)
+    assert cache.ttl("set") is None
+    assert cache.expire_time == 0
+
+
+def test_a_function_may_say_how_long_nothing_is_remembered(
+    make_cache: MakeCache, store: BackingStore
+) -> None:
+    cache = make_cache(
+        expire_time=lambda value: 100 if value else 10,
+        cache_not_found=True,
+        **store.options(),
+    )
+    assert cache.get("absent", 1) == cache.get("absent", 1) == 1
+    with time_travel(11):
+        assert cache.get("absent", 1) == 1
+    assert store.calls == [("read", "absent")] * 2
+
+
+def test_an_error_of_the_function_of_lifetimes_reaches_the_caller(
+    make_cache: MakeCache, store: BackingStore
+) -> None:
+    cache = make_cache(expire_time=len, **store.options())
+    store["number"] = 1
+    with pytest.raises(TypeError, match="len"):
+        cache.get("number")
+    assert "number" not in cache
+
+
+def test_a_function_of_lifetimes_needs_a_read_cb(make_cache: MakeCache) -> None:
+    with pytest.raises(TypeError, match="read_cb"):
+        make_cache(expire_time=len)
+
+
+def _lifetime(value: object) -> int:
+    return 10
+
+
+def _read(context: None, key: str) -> str:
+    return "value"
+
+
+def test_a_function_of_lifetimes_goes_along_in_a_pickle(make_cache: MakeCache) -> None:
+    cache = make_cache(expire_time=_lifetime, read_cb=_read)
+    with pickle.loads(pickle.dumps(cache)) as again:
+        assert again.get("key") == "value"
+    assert round(cache.ttl("key") or 0) == 10
 
 
 @pytest.mark.parametrize("recursive", [False, True])
