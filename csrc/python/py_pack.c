@@ -10,6 +10,11 @@
 #define GIL_RELEASE_SIZE 8192u /* less is done sooner than it is released */
 /* No compressor here does better: the cap for lengths in a hostile file. */
 #define RATIO_MAX UINT64_C(33000)
+/* From that size on a sample tells whether to compress a value at all. */
+#define SAMPLED_SIZE 1048576u
+#define SAMPLE_PIECES 8u
+#define PIECE_SIZE 8192u
+#define SAMPLE_SIZE ((size_t)SAMPLE_PIECES * PIECE_SIZE)
 
 /* ------------------------------------------------------------------ zlib */
 
@@ -143,7 +148,7 @@ callable_unpack(const struct cache_object *self,
 /* ----------------------------------------------------------------- both */
 
 static bool
-is_worth_it(const struct codec *codec, const struct fmm_value *value)
+may_shrink(const struct codec *codec, const struct fmm_value *value)
 {
     return codec->compressor != COMPRESSOR_NONE &&
            value->len >= codec->compress_min_size &&
@@ -151,16 +156,68 @@ is_worth_it(const struct codec *codec, const struct fmm_value *value)
            value->type != VALUE_FLOAT;
 }
 
+static PyObject *
+pack(const struct cache_object *self, const struct fmm_value *value)
+{
+    return self->codec.compressor == COMPRESSOR_ZLIB
+               ? zlib_pack(value)
+               : callable_pack(self, value);
+}
+
+/* A bytes object: pieces from all over a large value. */
+static PyObject *
+take_sample(const struct fmm_value *value)
+{
+    PyObject *sample =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)SAMPLE_SIZE);
+    if (sample == NULL) {
+        return NULL;
+    }
+    size_t step = value->len / SAMPLE_PIECES;
+    for (size_t i = 0; i < SAMPLE_PIECES; i++) {
+        memcpy(PyBytes_AS_STRING(sample) + i * PIECE_SIZE,
+               (const char *)value->data + i * step, PIECE_SIZE);
+    }
+    return sample;
+}
+
+/* Whether to compress a value. A sample of a large one has to shrink by an
+ * eighth, for compressing all of it takes long; unless the cache could not
+ * take it as it is. Returns 1, 0, or -1 with an exception. */
+static int
+shrinks(const struct cache_object *self, const struct fmm_value *value)
+{
+    if (value->len < SAMPLED_SIZE || value->len > self->root->info.max_value) {
+        return 1;
+    }
+    PyObject *sample = take_sample(value);
+    if (sample == NULL) {
+        return -1;
+    }
+    const struct fmm_value part = {.data = PyBytes_AS_STRING(sample),
+                                   .len = SAMPLE_SIZE};
+    PyObject *packed = pack(self, &part);
+    Py_DECREF(sample);
+    if (packed == NULL) {
+        return -1;
+    }
+    size_t len = (size_t)PyBytes_GET_SIZE(packed);
+    Py_DECREF(packed);
+    return len <= SAMPLE_SIZE - SAMPLE_SIZE / 8;
+}
+
 int
 pack_value(const struct cache_object *self, struct encoded *encoded)
 {
     struct fmm_value *value = &encoded->value;
-    if (!is_worth_it(&self->codec, value)) {
+    if (!may_shrink(&self->codec, value)) {
         return 0;
     }
-    PyObject *packed = self->codec.compressor == COMPRESSOR_ZLIB
-                           ? zlib_pack(value)
-                           : callable_pack(self, value);
+    int worth_it = shrinks(self, value);
+    if (worth_it <= 0) {
+        return worth_it;
+    }
+    PyObject *packed = pack(self, value);
     if (packed == NULL) {
         return -1;
     }

@@ -16,6 +16,7 @@ from support import MakeCache
 from fastmmap import CorruptError, FastMmap, FormatError
 
 LONG = b"the same again and " * 500
+MIB = 1 << 20
 NAMES = ["zlib", "lz4", "zstd", "snappy"]
 
 
@@ -80,6 +81,44 @@ def test_what_does_not_shrink_is_stored_as_it_is(make_cache: MakeCache) -> None:
     cache.set("key", noise)
     assert cache.get("key") == noise
     assert stored_size(cache, "key") < 2100
+
+
+def store_large(
+    make_cache: MakeCache, value: bytes, cache_size: str = "32m"
+) -> tuple[FastMmap, list[int]]:
+    """Store a large value; return its cache, and what the compressor was given."""
+    given: list[int] = []
+
+    def compress(plain: bytes) -> bytes:
+        given.append(len(plain))
+        return zlib.compress(plain, 1)
+
+    cache = make_cache(cache_size=cache_size, compressor=(compress, zlib.decompress))
+    assert cache.set("key", value)
+    assert cache.get("key") == value
+    return cache, given
+
+
+def test_large_random_values_cost_a_sample_only(make_cache: MakeCache) -> None:
+    value = random.Random(1).randbytes(MIB)
+    cache, given = store_large(make_cache, value)
+    assert given == [65536]
+    assert stored_size(cache, "key") >= MIB
+
+
+def test_a_sample_comes_from_all_over_a_large_value(make_cache: MakeCache) -> None:
+    value = random.Random(1).randbytes(2 * MIB) + bytes(MIB)
+    cache, given = store_large(make_cache, value)
+    assert given == [65536, 3 * MIB]
+    assert stored_size(cache, "key") < 2.1 * MIB
+
+
+def test_a_large_value_that_fits_only_compressed_needs_no_sample(
+    make_cache: MakeCache,
+) -> None:
+    value = random.Random(1).randbytes(100_000) + bytes(MIB)
+    _, given = store_large(make_cache, value, cache_size="1m")
+    assert given == [len(value)]
 
 
 def test_a_value_that_fits_only_compressed_is_stored(make_cache: MakeCache) -> None:
