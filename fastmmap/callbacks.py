@@ -7,6 +7,9 @@ from fastmmap import sizes
 
 _logger = logging.getLogger("fastmmap")
 
+#: Seconds that an opening may take before the log says why.
+PROGRESS_AFTER = 1.0
+
 
 def log_failure(callback: str, key: Any, path: str, error: BaseException) -> None:
     """Log that `callback` failed for `key` of the cache at `path`."""
@@ -96,6 +99,18 @@ def log_other_version(path: str, reason: str) -> None:
         path,
         reason,
     )
+
+
+def log_progress(path: str, seconds: float, done: int, total: int) -> None:
+    """Log how far the verification of the file at `path` is, when it takes long."""
+    if seconds >= PROGRESS_AFTER:
+        _logger.warning(
+            "%s is from before the last boot, or a copy: verifying its entries, %d %% "
+            "done after %.1f s",
+            path,
+            100 * done // total,
+            seconds,
+        )
 
 
 def log_notice(path: str, text: str) -> None:

@@ -2,7 +2,7 @@
  *
  * One `struct fmm_cache` is one open cache file. Calls on it may come from
  * many threads at once and go on after fork(); only fmm_close() must be the
- * last call. Nothing here allocates but fmm_open(), nothing calls back.
+ * last call. Nothing here but fmm_open() allocates, or calls back.
  *
  * Time is an argument: every call gets "now" in milliseconds since 1970.
  * A call that needs a page lock tries it once and, if `wait_ms` allows,
@@ -45,6 +45,11 @@ enum fmm_mismatch {
                                 follow */
 };
 
+/* Asked now and then while opening takes long: so many of so many pages are
+ * verified, or 0 of 0 while another process is waited for. False: give up,
+ * with EINTR. */
+typedef bool (*fmm_go_on)(void *context, uint64_t done, uint64_t total);
+
 /* All zero means the default. What is not given follows an existing file;
  * what is given and differs from it is FMM_ERR_FORMAT. A name that only
  * `follows` is recorded in a new file and not compared with an old one. */
@@ -81,6 +86,8 @@ struct fmm_options {
     int64_t turn_wait_ms;
     uint64_t own_turns; /* fmm_turn_bit() of those that the caller itself has,
                            which are not waited for */
+    fmm_go_on go_on;    /* NULL: always */
+    void *go_on_context;
 };
 
 /* What an open file is like; constant while it is open. */

@@ -341,7 +341,11 @@ enum fmm_status
 fmm_create_new(struct fmm_opening *o)
 {
     struct fmm_creator creator;
-    enum fmm_status status = fmm_creator_take(&creator, o->options->path);
+    enum fmm_status status = fmm_creator_take(&creator, o->options);
+    if (status == FMM_ERR_OS) {
+        return fmm_error_set(o->error, status, EINTR,
+                             "interrupted while another process creates it");
+    }
     if (status != FMM_OK) {
         return status;
     }

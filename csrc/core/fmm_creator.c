@@ -1,6 +1,5 @@
 #include "fmm_creator.h"
 
-#include "fmm.h"
 #include "fmm_hash.h"
 #include "fmm_platform.h"
 #include "fmm_process.h"
@@ -37,42 +36,49 @@ take_alone(struct fmm_creator *creator)
     return false;
 }
 
-/* Sleep for a moment, or for longer while another has the right. False: it has
- * it for too long. */
-static bool
-pause_until_free(const struct fmm_creator *creator, const char *path,
-                 uint64_t deadline)
+/* Sleep for a moment, or for longer while another has the right. FMM_BUSY: it
+ * has it for too long; FMM_ERR_OS: give up. */
+static enum fmm_status
+pause_until_free(const struct fmm_creator *creator,
+                 const struct fmm_options *options, uint64_t deadline)
 {
     fmm_word64 nobody = 0;
     struct fmm_file_stat stat;
     do {
         if (fmm_monotonic_ms() >= deadline) {
-            return false;
+            return FMM_BUSY;
+        }
+        if (!fmm_options_go_on(options, 0, 0)) {
+            return FMM_ERR_OS;
         }
         fmm_process_wait(&nobody, 0, CREATOR_PAUSE_US);
     } while (fmm_platform_byte_taken(creator->fd, creator->byte) &&
-             !fmm_platform_stat_path(path, &stat));
-    return true;
+             !fmm_platform_stat_path(options->path, &stat));
+    return FMM_OK;
 }
 
 enum fmm_status
-fmm_creator_take(struct fmm_creator *creator, const char *path)
+fmm_creator_take(struct fmm_creator *creator,
+                 const struct fmm_options *options)
 {
     uint64_t deadline = fmm_monotonic_ms() + CREATOR_WAIT_MS;
+    enum fmm_status status = FMM_OK;
     struct fmm_file_stat stat;
-    creator_open(creator, path);
+    creator_open(creator, options->path);
     while (creator->fd >= 0 && !take_alone(creator)) {
-        if (fmm_platform_stat_path(path, &stat) ||
-            !pause_until_free(creator, path, deadline)) {
+        status = fmm_platform_stat_path(options->path, &stat)
+                     ? FMM_EXISTS
+                     : pause_until_free(creator, options, deadline);
+        if (status != FMM_OK) {
             fmm_platform_close(creator->fd);
             creator->fd = -1;
         }
     }
-    if (fmm_platform_stat_path(path, &stat)) {
+    if (status != FMM_ERR_OS && fmm_platform_stat_path(options->path, &stat)) {
         fmm_creator_release(creator);
         return FMM_EXISTS;
     }
-    return FMM_OK;
+    return status == FMM_ERR_OS ? status : FMM_OK;
 }
 
 void

@@ -16,6 +16,7 @@
 
 #define ATTEMPTS 1000          /* races lost against other openers */
 #define OPENING_WAIT_MS 10000u /* for another opener of the same file */
+#define OPENING_SLICE_MS 50u   /* between two questions whether to go on */
 #define WRITABLE_BY_OTHERS 022u
 
 /* ------------------------------------------------------------- attaching */
@@ -117,6 +118,15 @@ verify_pages(const struct fmm_opening *o)
     }
 }
 
+static enum fmm_status
+verifying_failed(const struct fmm_opening *o, enum fmm_status status)
+{
+    return status == FMM_ERR_MEMORY
+               ? fmm_error_set(o->error, status, 0, "out of memory")
+               : fmm_error_set(o->error, status, EINTR,
+                               "the verification of the file was interrupted");
+}
+
 /* Whether each entry is whole. */
 static enum fmm_status
 verify_entries(struct fmm_opening *o)
@@ -125,11 +135,11 @@ verify_entries(struct fmm_opening *o)
     struct fmm_reboot found;
     /* Advisory: without it others wait less long. */
     (void)fmm_platform_lock_byte(o->fd, FMM_BYTE_VERIFYING, FMM_EXCLUSIVE);
-    enum fmm_status status = fmm_reboot_verify(cache->base, &cache->geometry,
-                                               o->header.seed, &found);
+    enum fmm_status status = fmm_reboot_verify(
+        cache->base, &cache->geometry, o->header.seed, o->options, &found);
     (void)fmm_platform_lock_byte(o->fd, FMM_BYTE_VERIFYING, FMM_UNLOCKED);
     if (status != FMM_OK) {
-        return fmm_error_set(o->error, status, 0, "out of memory");
+        return verifying_failed(o, status);
     }
     if (found.dirty != 0) {
         atomic_store_explicit(&cache->header->unwritten, FMM_UNWRITTEN,
@@ -226,9 +236,13 @@ refuse_torn(const struct fmm_opening *o)
     if (!tell_identity(o, &here)) {
         return fmm_error_os(o->error, "cannot tell which host this is");
     }
-    if (memcmp(&here, &cache->header->identity, sizeof(here)) == 0 ||
-        fmm_reboot_is_whole(cache->base, &cache->geometry)) {
+    if (memcmp(&here, &cache->header->identity, sizeof(here)) == 0) {
         return FMM_OK;
+    }
+    enum fmm_status whole =
+        fmm_reboot_look(cache->base, &cache->geometry, o->options);
+    if (whole != FMM_MISS) {
+        return whole == FMM_OK ? FMM_OK : verifying_failed(o, whole);
     }
     return fmm_error_set(o->error, FMM_ERR_OS, EBUSY,
                          "the file is from before the last boot, or a copy, "
@@ -290,15 +304,20 @@ attach_locked(struct fmm_opening *o)
 static bool
 lock_opening(const struct fmm_opening *o, enum fmm_lock_kind kind)
 {
-    bool verifying = true;
-    while (verifying && !fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING,
-                                                     kind, OPENING_WAIT_MS)) {
+    uint64_t since = fmm_monotonic_ms();
+    while (!fmm_platform_lock_byte_wait(o->fd, FMM_BYTE_OPENING, kind,
+                                        OPENING_SLICE_MS)) {
         int saved = errno;
-        verifying = (saved == EAGAIN || saved == EACCES) &&
-                    fmm_platform_byte_taken(o->fd, FMM_BYTE_VERIFYING);
-        errno = saved;
+        if (fmm_platform_byte_taken(o->fd, FMM_BYTE_VERIFYING)) {
+            since = fmm_monotonic_ms();
+        }
+        errno = fmm_options_go_on(o->options, 0, 0) ? saved : EINTR;
+        if ((errno != EAGAIN && errno != EACCES) ||
+            fmm_monotonic_ms() - since >= OPENING_WAIT_MS) {
+            return false;
+        }
     }
-    return verifying;
+    return true;
 }
 
 /* Attach to the file that is open. FMM_RETIRED: try again. */

@@ -68,6 +68,15 @@ enum fmm_status fmm_geometry_agree(const struct fmm_options *options,
                                    const struct fmm_geometry *file,
                                    struct fmm_error *error);
 
+/* Whether to go on with an opening that takes long. */
+static inline bool
+fmm_options_go_on(const struct fmm_options *options, uint64_t done,
+                  uint64_t total)
+{
+    return options->go_on == NULL ||
+           options->go_on(options->go_on_context, done, total);
+}
+
 /* The largest value: a quarter of all pages when it is in parts. */
 uint64_t fmm_geometry_max_value(const struct fmm_geometry *geometry);
 /* The least entry that is worth a part of a value of `length` bytes. */

@@ -22,6 +22,7 @@ struct verifying {
     unsigned char *base;
     const struct fmm_geometry *geometry;
     const uint64_t *seed;
+    const struct fmm_options *options;
     struct fmm_reboot *found;
     struct fmm_page page;
     struct item *items; /* of the page, by place */
@@ -515,34 +516,43 @@ make_room(struct verifying *v, uint32_t number)
     return v->items != NULL;
 }
 
-static bool
+static enum fmm_status
 verify_all(struct verifying *v)
 {
-    for (uint32_t n = 0; n < v->geometry->num_pages; n++) {
+    uint32_t pages = v->geometry->num_pages;
+    for (uint32_t n = 0; n < pages; n++) {
         if (!make_room(v, n)) {
-            return false;
+            return FMM_ERR_MEMORY;
         }
         verify_page(v, n);
+        if (!fmm_options_go_on(v->options, n + 1, pages)) {
+            return FMM_ERR_OS;
+        }
     }
-    for (uint32_t n = 0; n < v->geometry->num_pages; n++) {
+    for (uint32_t n = 0; n < pages; n++) {
         check_manifests(v, n);
     }
     settle_directory(v);
-    return true;
+    return FMM_OK;
 }
 
 enum fmm_status
 fmm_reboot_verify(unsigned char *base, const struct fmm_geometry *geometry,
-                  const uint64_t seed[2], struct fmm_reboot *out)
+                  const uint64_t seed[2], const struct fmm_options *options,
+                  struct fmm_reboot *out)
 {
-    struct verifying v = {
-        .base = base, .geometry = geometry, .seed = seed, .found = out};
+    struct verifying v = {.base = base,
+                          .geometry = geometry,
+                          .seed = seed,
+                          .options = options,
+                          .found = out};
     *out = (struct fmm_reboot){.entries = 0};
     v.claimed = calloc(geometry->listings, 1);
-    bool done = v.claimed != NULL && verify_all(&v);
+    enum fmm_status status =
+        v.claimed != NULL ? verify_all(&v) : FMM_ERR_MEMORY;
     free(v.claimed);
     free(v.items);
-    return done ? FMM_OK : FMM_ERR_MEMORY;
+    return status;
 }
 
 static bool
@@ -560,15 +570,19 @@ page_is_whole(const struct fmm_page *page)
     return true;
 }
 
-bool
-fmm_reboot_is_whole(unsigned char *base, const struct fmm_geometry *geometry)
+enum fmm_status
+fmm_reboot_look(unsigned char *base, const struct fmm_geometry *geometry,
+                const struct fmm_options *options)
 {
     struct fmm_page page;
     for (uint32_t n = 0; n < geometry->num_pages; n++) {
         fmm_page_view(base, geometry, n, &page);
         if (!page_is_whole(&page)) {
-            return false;
+            return FMM_MISS;
+        }
+        if (!fmm_options_go_on(options, n + 1, geometry->num_pages)) {
+            return FMM_ERR_OS;
         }
     }
-    return true;
+    return FMM_OK;
 }

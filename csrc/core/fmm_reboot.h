@@ -20,13 +20,16 @@ struct fmm_reboot {
     uint64_t dirty;   /* of the entries those that are to be written back */
 };
 
-/* Verify all pages, then the values in parts. FMM_OK or FMM_ERR_MEMORY. Killed
- * meanwhile, the next one begins again. */
+/* Verify all pages, then the values in parts. FMM_OK, FMM_ERR_MEMORY, or
+ * FMM_ERR_OS where the options say to give up. Killed or given up meanwhile,
+ * the next one begins again. */
 enum fmm_status fmm_reboot_verify(unsigned char *base,
                                   const struct fmm_geometry *geometry,
                                   const uint64_t seed[2],
+                                  const struct fmm_options *options,
                                   struct fmm_reboot *out);
 /* Whether every slot of the file names an entry that is whole: nothing is
- * changed. */
-bool fmm_reboot_is_whole(unsigned char *base,
-                         const struct fmm_geometry *geometry);
+ * changed. FMM_OK, FMM_MISS, or FMM_ERR_OS as above. */
+enum fmm_status fmm_reboot_look(unsigned char *base,
+                                const struct fmm_geometry *geometry,
+                                const struct fmm_options *options);

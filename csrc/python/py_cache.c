@@ -58,16 +58,17 @@ cache_tell(const struct cache_object *self, const struct fmm_error *notice)
     return done != NULL ? 0 : -1;
 }
 
-/* Open the path again. NULL as of mapping_open(). What it takes along is its
+/* Open the path again. NULL as mapping_open(). What it takes along is its
  * own: another thread may attach, or open, the object meanwhile. */
 static struct mapping *
 open_again(const struct cache_object *self, bool must_exist,
            struct fmm_error *error)
 {
     const struct fmm_info info = self->info;
-    PyObject *path = Py_NewRef(self->path_bytes);
+    PyObject *path = Py_NewRef(self->path);
+    PyObject *path_bytes = Py_NewRef(self->path_bytes);
     struct fmm_options options = {
-        .path = PyBytes_AS_STRING(path),
+        .path = PyBytes_AS_STRING(path_bytes),
         .serializer = info.serializer,
         .compressor = info.compressor,
         .must_exist = must_exist,
@@ -83,7 +84,8 @@ open_again(const struct cache_object *self, bool must_exist,
         options.num_pages = info.num_pages;
         options.slots = info.slots;
     }
-    struct mapping *map = mapping_open(&options, error);
+    struct mapping *map = mapping_open(self->state, path, &options, error);
+    Py_DECREF(path_bytes);
     Py_DECREF(path);
     return map;
 }

@@ -124,7 +124,8 @@ cache_set_file(struct cache_object *self, struct mapping *map,
  * what is in the old file. Returns NULL as mapping_open(), also with the
  * exception of a signal handler. */
 static struct mapping *
-open_in_turn(const struct fmm_options *options, struct fmm_error *error)
+open_in_turn(const struct module_state *state, PyObject *path,
+             const struct fmm_options *options, struct fmm_error *error)
 {
     int64_t wait_ms = options->turn_wait_ms;
     bool longest = wait_ms < 0 || wait_ms > TURN_WAIT_MS;
@@ -132,7 +133,7 @@ open_in_turn(const struct fmm_options *options, struct fmm_error *error)
     struct fmm_options sliced = *options;
     for (;; left -= TURN_SLICE_MS) {
         sliced.turn_wait_ms = left < TURN_SLICE_MS ? left : TURN_SLICE_MS;
-        struct mapping *map = mapping_open(&sliced, error);
+        struct mapping *map = mapping_open(state, path, &sliced, error);
         if (map != NULL || error->status != FMM_BUSY ||
             left <= TURN_SLICE_MS) {
             return map;
@@ -153,7 +154,7 @@ cache_open(struct cache_object *self, PyObject *path, PyObject *path_bytes,
     struct fmm_error error;
     options->path = PyBytes_AS_STRING(path_bytes);
     options->own_turns = options->init_file ? turn_own(path) : 0;
-    struct mapping *map = open_in_turn(options, &error);
+    struct mapping *map = open_in_turn(self->state, path, options, &error);
     if (map == NULL) {
         return error.status == FMM_OK
                    ? -1

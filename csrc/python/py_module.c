@@ -167,6 +167,7 @@ static const struct import_row imports[] = {
     {"fastmmap.callbacks", "log_failure", PLACE(log_failure)},
     {"fastmmap.callbacks", "log_orphan", PLACE(log_orphan)},
     {"fastmmap.callbacks", "log_nameless", PLACE(log_nameless)},
+    {"fastmmap.callbacks", "log_progress", PLACE(log_progress)},
     {"fastmmap.callbacks", "log_kept", PLACE(log_kept)},
     {"fastmmap.callbacks", "log_other_version", PLACE(log_other_version)},
     {"fastmmap.callbacks", "log_notice", PLACE(log_notice)},

@@ -32,7 +32,7 @@ struct module_state {
     PyObject *dump_int, *load_int;
     PyObject *lifetime_ms;
     PyObject *log_failure, *log_orphan, *log_nameless, *log_kept,
-        *log_other_version;
+        *log_progress, *log_other_version;
     PyObject *log_notice;
     PyObject *unsupported; /* io.UnsupportedOperation */
     PyObject *tell_unreadable, *is_of_signal;

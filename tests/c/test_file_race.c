@@ -260,7 +260,7 @@ who_finds_a_creator_waits_for_it_and_attaches(void)
     struct fmm_creator creator;
     struct plan plan = plan_for(scratch("cache"));
     unlink(plan.options.path);
-    REQUIRE(fmm_creator_take(&creator, plan.options.path) == FMM_OK);
+    REQUIRE(fmm_creator_take(&creator, &plan.options) == FMM_OK);
     for (int i = 0; i < 4; i++) {
         children[i] = spawn(race, &plan);
     }
@@ -281,12 +281,55 @@ who_finds_a_creator_waits_for_it_and_attaches(void)
     fmm_close(other);
 }
 
+static bool
+lose_patience(void *context, uint64_t done, uint64_t total)
+{
+    unsigned *asked = context;
+    CHECK(done == 0 && total == 0);
+    return ++*asked < 3;
+}
+
+/* Open a file that another is about; give up after some questions. */
+static void
+give_up(const char *path)
+{
+    unsigned asked = 0;
+    struct fmm_cache *cache;
+    struct fmm_error error;
+    const struct fmm_options options = {
+        .path = path, .go_on = lose_patience, .go_on_context = &asked};
+    CHECK_EQ(fmm_open(&options, &cache, &error), FMM_ERR_OS);
+    CHECK_EQ(error.errnum, EINTR);
+    CHECK_EQ(asked, 3);
+}
+
+static void
+who_waits_for_another_may_give_up(void)
+{
+    const char *path = scratch("cache");
+    const struct fmm_options options = {.path = path};
+    struct fmm_creator creator;
+    unlink(path);
+    REQUIRE(fmm_creator_take(&creator, &options) == FMM_OK);
+    give_up(path);
+    CHECK(!path_exists(path));
+    fmm_creator_release(&creator);
+    fmm_close(open_cache(&options));
+    int fd = fmm_platform_open(path);
+    REQUIRE(fmm_platform_lock_byte(fd, FMM_BYTE_OPENING, FMM_EXCLUSIVE));
+    give_up(path);
+    fmm_platform_close(fd);
+    fmm_close(open_cache(&options));
+}
+
 static void
 create_for_ever(void *unused)
 {
     struct fmm_creator creator;
     (void)unused;
-    REQUIRE(fmm_creator_take(&creator, scratch("cache")) == FMM_OK);
+    REQUIRE(fmm_creator_take(
+                &creator, &(struct fmm_options){.path = scratch("cache")}) ==
+            FMM_OK);
     words[GO] = 1;
     for (;;) {
         pause();
@@ -317,13 +360,17 @@ a_child_of_a_creator_does_not_keep_its_right(void)
 {
     struct fmm_creator creator;
     unlink(scratch("cache"));
-    REQUIRE(fmm_creator_take(&creator, scratch("cache")) == FMM_OK);
+    REQUIRE(fmm_creator_take(
+                &creator, &(struct fmm_options){.path = scratch("cache")}) ==
+            FMM_OK);
     words[GO] = 1;
     pid_t child = spawn(open_again_and_again,
                         &(struct fmm_options){.path = scratch("odd/path")});
     fmm_creator_release(&creator);
     uint64_t began = fmm_monotonic_ms();
-    REQUIRE(fmm_creator_take(&creator, scratch("cache")) == FMM_OK);
+    REQUIRE(fmm_creator_take(
+                &creator, &(struct fmm_options){.path = scratch("cache")}) ==
+            FMM_OK);
     CHECK(creator.fd >= 0);
     CHECK(fmm_monotonic_ms() - began < 2000);
     fmm_creator_release(&creator);
@@ -384,6 +431,7 @@ static const struct check_case cases[] = {
     CASE(an_opener_that_was_killed_blocks_nobody),
     CASE(an_opener_that_waited_attaches_to_what_has_the_name),
     CASE(who_finds_a_creator_waits_for_it_and_attaches),
+    CASE(who_waits_for_another_may_give_up),
     CASE(a_creator_that_was_killed_is_replaced_at_once),
     CASE(a_child_of_a_creator_does_not_keep_its_right),
     CASE(users_of_a_file_that_is_replaced_go_on_in_the_new_one),

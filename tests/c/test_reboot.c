@@ -16,6 +16,8 @@
 #define BLOCK 4096u
 #define KEYS 300u
 
+static const struct fmm_options patient;
+
 static struct fmm_cache *
 sealed_cache(void)
 {
@@ -28,9 +30,9 @@ static struct fmm_reboot
 reboot(struct fmm_cache *cache)
 {
     struct fmm_reboot found = {.entries = 0};
-    CHECK_EQ(
-        fmm_reboot_verify(cache->base, &cache->geometry, cache->seed, &found),
-        FMM_OK);
+    CHECK_EQ(fmm_reboot_verify(cache->base, &cache->geometry, cache->seed,
+                               &patient, &found),
+             FMM_OK);
     check_pages(cache, true);
     return found;
 }
@@ -117,9 +119,10 @@ a_torn_value_goes_and_no_other(void)
     struct fmm_found found = find(cache, "torn");
     *(unsigned char *)(uintptr_t)found.entry.value ^= 1;
     CHECK(has(cache, "torn"));
-    CHECK(!fmm_reboot_is_whole(cache->base, &cache->geometry));
+    CHECK_EQ(fmm_reboot_look(cache->base, &cache->geometry, &patient),
+             FMM_MISS);
     CHECK_EQ(reboot(cache).dropped, 1);
-    CHECK(fmm_reboot_is_whole(cache->base, &cache->geometry));
+    CHECK_EQ(fmm_reboot_look(cache->base, &cache->geometry, &patient), FMM_OK);
     CHECK(!has(cache, "torn"));
     CHECK_EQ(count_whole(cache, KEYS), before);
     go_on(cache);
@@ -259,9 +262,9 @@ nobody_holds_anything_any_more(void)
     atomic_store(&directory->lock, dead_owner());
     uint64_t generation = page_of(cache, "bare").control->generation;
     struct fmm_reboot found;
-    CHECK_EQ(
-        fmm_reboot_verify(cache->base, &cache->geometry, cache->seed, &found),
-        FMM_OK);
+    CHECK_EQ(fmm_reboot_verify(cache->base, &cache->geometry, cache->seed,
+                               &patient, &found),
+             FMM_OK);
     CHECK_EQ(found.dropped, 0);
     CHECK_EQ(atomic_load(&page_of(cache, "bare").control->lock), 0);
     CHECK_EQ(atomic_load(&directory->lock), 0);
@@ -488,6 +491,44 @@ share(struct fmm_cache *cache)
     return cache;
 }
 
+/* Counts the questions, and answers so many with yes. */
+struct patience {
+    unsigned asked, yes;
+};
+
+static bool
+lose_patience(void *context, uint64_t done, uint64_t total)
+{
+    struct patience *patience = context;
+    CHECK_EQ(total, PAGES);
+    CHECK_EQ(done, ++patience->asked);
+    return patience->asked <= patience->yes;
+}
+
+static void
+who_gives_up_leaves_it_to_the_next(void)
+{
+    for (unsigned yes = 0; yes < PAGES; yes++) {
+        struct fmm_cache *cache = sealed_cache();
+        struct patience patience = {.yes = yes};
+        const struct fmm_options options = {.go_on = lose_patience,
+                                            .go_on_context = &patience};
+        struct fmm_reboot found;
+        store_all(cache, 0, KEYS);
+        CHECK_EQ(fmm_reboot_verify(cache->base, &cache->geometry, cache->seed,
+                                   &options, &found),
+                 FMM_ERR_OS);
+        CHECK_EQ(patience.asked, yes + 1);
+        patience.asked = 0;
+        CHECK_EQ(fmm_reboot_look(cache->base, &cache->geometry, &options),
+                 FMM_ERR_OS);
+        CHECK_EQ(reboot(cache).dropped, 0);
+        CHECK_EQ(count_whole(cache, KEYS), KEYS);
+        go_on(cache);
+        heap_cache_free(cache);
+    }
+}
+
 static void
 who_is_killed_leaves_it_to_the_next(void)
 {
@@ -505,7 +546,7 @@ who_is_killed_leaves_it_to_the_next(void)
         if (child == 0) {
             struct fmm_reboot found;
             fmm_reboot_verify(cache->base, &cache->geometry, cache->seed,
-                              &found);
+                              &patient, &found);
             _exit(0);
         }
         usleep((useconds_t)check_random_below(2000));
@@ -535,6 +576,7 @@ static const struct check_case cases[] = {
     CASE(a_value_goes_with_a_part_of_it),
     CASE(a_listing_is_of_one_value),
     CASE(every_value_of_a_mixture_is_whole),
+    CASE(who_gives_up_leaves_it_to_the_next),
     CASE(who_is_killed_leaves_it_to_the_next),
 };
 
