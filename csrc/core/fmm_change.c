@@ -7,6 +7,7 @@
 #include "fmm_hold.h"
 #include "fmm_parts_evict.h"
 #include "fmm_read.h"
+#include "fmm_seal.h"
 
 /* One change: what all its steps need. */
 struct change {
@@ -331,6 +332,15 @@ renew(const struct change *c, const struct addition *a,
     return insert(c, &value, &store, found);
 }
 
+/* The number is under the seal: a power cut before this store costs both, if
+ * both were on their way to the disk, or the process was killed in between. */
+FMM_COLD static void
+seal_again(const struct fmm_page *page, const struct fmm_found *found)
+{
+    fmm_seal_set(&found->entry, page->geometry->seal_key,
+                 fmm_seal_place(page->number, found->ring, found->offset));
+}
+
 /* Change the integer of an entry, one aligned store; before that it is dirty,
  * and what is being computed from the old number is void. */
 static void
@@ -345,6 +355,9 @@ add_in_place(const struct change *c, const struct addition *a,
     }
     fmm_entry_end_lease(&found->entry);
     fmm_entry_set_integer(&found->entry, a->result);
+    if (FMM_UNLIKELY(page->geometry->seal_size != 0)) {
+        seal_again(page, found);
+    }
     /* Who adds is told the sum: that is a read, too. */
     fmm_hint_hit(&page->index.hints[found->slot],
                  fmm_hold_seconds(c->cache, c->call->now_ms));
@@ -368,8 +381,9 @@ add_to(const struct change *c, struct addition *a,
     if ((found->entry.flags & FMM_ENTRY_MODSEQ) != 0 || a->store->has_modseq) {
         return store_result(c, a, found);
     }
-    /* The number is under its seal, and two stores are not one. */
-    if (FMM_UNLIKELY(c->cache->geometry.seal_size != 0)) {
+    /* Of two blocks, a disk may have one as it was before. */
+    if (FMM_UNLIKELY(c->cache->geometry.seal_size != 0) &&
+        !fmm_seal_is_by_integer(&found->entry)) {
         return renew(c, a, found);
     }
     add_in_place(c, a, found);

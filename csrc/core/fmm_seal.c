@@ -4,6 +4,7 @@
 
 #define LANE_STEP UINT64_C(0x9E3779B97F4A7C15) /* 2^64 / the golden ratio */
 #define LENGTHS_AT 24u /* in an entry, behind its lifetime */
+#define BLOCK_SHIFT 12 /* 4 KiB: what the system writes at once */
 
 __extension__ typedef unsigned __int128 product;
 
@@ -112,6 +113,13 @@ void
 fmm_seal_set(const struct fmm_entry *entry, uint64_t key, uint64_t place)
 {
     fmm_store_shared(seal_at(entry), fmm_seal_of(entry, key, place));
+}
+
+bool
+fmm_seal_is_by_integer(const struct fmm_entry *entry)
+{
+    uintptr_t integer = (uintptr_t)(entry->at + FMM_ENTRY_HEADER);
+    return (integer ^ (uintptr_t)seal_at(entry)) >> BLOCK_SHIFT == 0;
 }
 
 void

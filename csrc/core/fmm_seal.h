@@ -4,7 +4,8 @@
  * such files end with a seal; nobody looks at it but who opens the file first
  * after a boot, see fmm_reboot.h. It covers all that does not change in place,
  * and where the entry lies: not `expire_at` and not the words of a lease. The
- * integer is covered, so that one of a sealed file is changed by a new entry.
+ * integer is covered, and sealed again where both are written to the disk at
+ * once; elsewhere one of a sealed file is changed by a new entry.
  *
  * The key is made of the seed of the file: who chooses values cannot forge the
  * bytes of an entry among them. Knows one entry, no page. */
@@ -30,6 +31,9 @@ uint64_t fmm_seal_of(const struct fmm_entry *entry, uint64_t key,
 void fmm_seal_set(const struct fmm_entry *entry, uint64_t key, uint64_t place);
 /* The same for what has just been written at `at`: its lengths are ours. */
 void fmm_seal_new(unsigned char *at, uint64_t key, uint64_t place);
+/* Whether the integer of an entry lies with its seal in one of the blocks that a
+ * disk is written by. */
+bool fmm_seal_is_by_integer(const struct fmm_entry *entry);
 /* Seal a copy of `total` bytes: it is as whole as the entry that it was made
  * of. */
 void fmm_seal_move(unsigned char *copy, uint64_t total, uint64_t key,

@@ -913,8 +913,14 @@ _REBOOT = (
     _rule(
         "integer_under_seal",
         "fmm_change.c",
-        "FMM_UNLIKELY(c->cache->geometry.seal_size != 0)",
+        "!fmm_seal_is_by_integer(&found->entry)",
         "false",
+    ),
+    _rule(
+        "integer_not_sealed",
+        "fmm_change.c",
+        "        seal_again(page, found);\n",
+        "",
     ),
     _rule("reboot_twice", "fmm_reboot.c", "is_outdated(v, &found)) {", "false) {"),
     _bound(
