@@ -11,9 +11,8 @@ struct mapping {
     bool orphan; /* to be closed with the last pin */
 };
 
-/* Open a file, which is `path` to the log; releases the GIL. While that takes
- * long, handlers of signals run, and the log is told how far it is. NULL:
- * `error` says why, or, when its status is FMM_OK, an exception is set. */
+/* Open a file as opening_run() does. NULL: `error` says why, or, when its status
+ * is FMM_OK, an exception is set. */
 struct mapping *mapping_open(const struct module_state *state, PyObject *path,
                              const struct fmm_options *options,
                              struct fmm_error *error);

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import Scenario, heard, say
 
-from fastmmap import FastMmap, callbacks
+from fastmmap import FastMmap, LockError, callbacks
 
 SEALED_AT, BOOT_ID_AT = 136, 1024
 MANY = 1_000_000  # of small values; looking after them takes half a second
@@ -133,6 +133,26 @@ def test_who_gives_up_verifying_leaves_all_to_the_next(
     with FastMmap(large) as before, FastMmap(copied) as cache:
         assert len(cache) == len(before)
         assert cache["key 999999"] == before["key 999999"]
+
+
+def open_from_the_log(path: str) -> str:
+    """Open the file again while the log is told how far its verification is."""
+    told: list[str] = []
+
+    def again() -> None:
+        try:
+            FastMmap(path)
+        except LockError as error:
+            told.append(str(error))
+
+    open_meanwhile(path, again)
+    return told[0]
+
+
+def test_a_handler_that_opens_the_file_does_not_wait_for_itself(copied: Path) -> None:
+    with Scenario(open_from_the_log, str(copied)) as running:
+        assert "this thread is opening the file" in running.result()
+    FastMmap(copied).close()
 
 
 def interrupt_itself(path: str) -> bool:

@@ -11,8 +11,7 @@ _BY_CATCHER = {
     "reset_leaves_bases bad_slot_leaves_bases records_fill_pages",
     "test_crash_order group 30": "slot_before_base base_before_counter",
     "test_entry@asan": "entry_header",
-    "test_seal": "seal_place seal_left_behind integer_under_seal "
-    "integer_not_sealed",
+    "test_seal": "seal_place seal_left_behind integer_under_seal integer_not_sealed",
     "test_reboot": "seal reboot_twice reboot_overlap reboot_lock reboot_generation "
     "reboot_chain reboot_parts reboot_listing reboot_fresh reboot_lease",
     "test_ring": "position_lap position_place head_of_tail stay_not_finished",
