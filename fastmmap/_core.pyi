@@ -218,6 +218,7 @@ class Cache(Keyspace):
         compressor_follows: bool = False,
         renew_old: bool = False,
         on_mismatch: int = 0,
+        only_whole: bool = False,
     ) -> None: ...
     @property
     def _created(self) -> bool: ...

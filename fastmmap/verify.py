@@ -42,11 +42,14 @@ class FileCheck(NamedTuple):
 
     path: str
     pages: list[PageCheck]
+    torn: int = 0  #: entries that do not match their seals, as after a power cut
+    dropped: bool = False  #: they are out of the file by now
 
     @property
     def sound(self) -> bool:
         """Tell whether nothing is wrong with the file by now."""
-        return all(page.sound for page in self.pages)
+        whole = self.dropped or not self.torn
+        return whole and all(page.sound for page in self.pages)
 
     def as_text(self) -> str:
         """Return a line for each page with a problem, and a summary."""
@@ -61,6 +64,10 @@ class FileCheck(NamedTuple):
             summary += f", {repaired} repaired"
         if held:
             summary += f", {held} pages not checked"
+        if self.torn:
+            summary += f", {self.torn} torn entries: " + (
+                "dropped" if self.dropped else "whoever opens the file next drops them"
+            )
         return "\n".join([*map(str, found), summary])
 
     def as_json(self) -> str:
@@ -70,18 +77,24 @@ class FileCheck(NamedTuple):
             "sound": self.sound,
             "pages": len(self.pages),
             "entries": sum(page.kept for page in self.pages),
+            "torn": self.torn,
             "problems": [page._asdict() for page in self.pages if page.problem],
         }
         return json.dumps(report, indent=2, sort_keys=True)
 
 
-def open_file(path: str, inspect: bool = True) -> _core.Cache:
+def open_file(path: str, inspect: bool = True, only_whole: bool = True) -> _core.Cache:
     """Open a cache file of any user, only to look at it.
 
     Raises FormatError unless it is a complete cache file, OSError.
     """
     return _core.Cache(
-        path, must_exist=True, allow_shared=True, sigbus_guard=True, inspect=inspect
+        path,
+        must_exist=True,
+        allow_shared=True,
+        sigbus_guard=True,
+        inspect=inspect,
+        only_whole=inspect and only_whole,
     )
 
 
@@ -97,7 +110,7 @@ def _check_page(
 
 
 def _check_all(path: str, wait_ms: int) -> list[PageCheck]:
-    cache = open_file(path)
+    cache = open_file(path, only_whole=False)
     try:
         return [
             _check_page(cache, number, False, wait_ms)
@@ -107,8 +120,20 @@ def _check_all(path: str, wait_ms: int) -> list[PageCheck]:
         cache.close()
 
 
+def _count_torn(path: str) -> int:
+    """Return how many entries whoever opens the file next will drop."""
+    cache = open_file(path)
+    try:
+        return cache._info()["torn"]
+    finally:
+        cache.close()
+
+
 def _repair(path: str, pages: list[PageCheck], wait_ms: int) -> list[PageCheck]:
-    """Repair the pages with a problem; return what all of them are like then."""
+    """Repair the pages with a problem; return what all of them are like then.
+
+    What is torn is dropped by the opening.
+    """
     cache = open_file(path, inspect=False)
     try:
         return [
@@ -141,7 +166,7 @@ def check_file(path: str, repair: bool = False, wait_ms: int = 5000) -> FileChec
     A page that is held is given up after `wait_ms`. Raises FormatError unless it is
     a complete cache file of this version and machine, OSError.
     """
-    pages = _check_all(path, wait_ms)
-    if repair and any(page.problem for page in pages):
+    pages, torn = _check_all(path, wait_ms), _count_torn(path)
+    if repair and (torn or any(page.problem for page in pages)):
         pages = _repair(path, pages, wait_ms)
-    return FileCheck(path, pages)
+    return FileCheck(path, pages, torn, dropped=repair)

@@ -73,6 +73,8 @@ struct fmm_options {
     enum fmm_mismatch on_mismatch;
     bool inspect;      /* to look only: see a file of another boot or place
                           as it is, in a private copy, and make none */
+    bool only_whole;   /* with `inspect`: leave out of that copy what a power
+                          cut has torn */
     bool read_only;    /* map it without the right to write: no client, which
                           others see; hints stay as they are; whatever takes a
                           page is FMM_ERR_READ_ONLY. With `inspect` */

@@ -150,9 +150,11 @@ verify_entries(struct fmm_opening *o)
     if (found.dropped != 0) {
         fmm_error_set(&o->notice, FMM_OK, 0,
                       "the file is from before the last boot, or a copy: "
-                      "%" PRIu64 " entries were torn, and were dropped, "
+                      "%" PRIu64 " entries were torn, and were %s, "
                       "%" PRIu64 " are whole",
-                      found.dropped, found.entries);
+                      found.dropped,
+                      o->options->inspect ? "left out" : "dropped",
+                      found.entries);
     }
     return FMM_OK;
 }
@@ -180,7 +182,8 @@ settle_identity(struct fmm_opening *o)
     }
     o->cache->client.alone = o->options->inspect;
     fmm_turn_lock_reset(o->cache->header);
-    bool sealed = o->cache->geometry.seal_size != 0 && !o->options->inspect;
+    bool sealed = o->cache->geometry.seal_size != 0 &&
+                  (!o->options->inspect || o->options->only_whole);
     enum fmm_status status = sealed ? verify_entries(o) : FMM_OK;
     if (status != FMM_OK) {
         return status;

@@ -36,18 +36,20 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
                                        "compressor_follows",
                                        "renew_old",
                                        "on_mismatch",
+                                       "only_whole",
                                        NULL};
     unsigned long long cache_size = 0, page_size = 0;
     long long wait_ms = -1;
-    int flags[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    int flags[13] = {0};
     int on_mismatch = FMM_MISMATCH_ERROR;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "U|$KKIIIzzIpppppppppLpppi:Cache",
+            args, kwargs, "U|$KKIIIzzIpppppppppLpppip:Cache",
             (char **)(uintptr_t)list, path, &cache_size, &page_size,
             &o->num_pages, &o->slots, &o->entry_size, &o->serializer,
             &o->compressor, &o->mode, &flags[0], &flags[1], &flags[2],
             &flags[3], &flags[4], &flags[5], &flags[6], &flags[7], &flags[8],
-            &wait_ms, &flags[9], &flags[10], &flags[11], &on_mismatch)) {
+            &wait_ms, &flags[9], &flags[10], &flags[11], &on_mismatch,
+            &flags[12])) {
         return -1;
     }
     o->cache_size = cache_size;
@@ -65,6 +67,7 @@ parse_options(PyObject *args, PyObject *kwargs, PyObject **path,
     o->serializer_follows = flags[9];
     o->compressor_follows = flags[10];
     o->renew_old = flags[11];
+    o->only_whole = flags[12];
     o->on_mismatch = (enum fmm_mismatch)on_mismatch;
     return 0;
 }
@@ -433,7 +436,7 @@ PyDoc_STRVAR(cache_doc,
  must_exist=False, sparse=False, verify=False, allow_shared=False,\
  allow_network_fs=False, sigbus_guard=False, inspect=False,\
  read_only=False, lock_timeout_ms=-1, serializer_follows=False,\
- compressor_follows=False, renew_old=False, on_mismatch=0)\n\
+ compressor_follows=False, renew_old=False, on_mismatch=0, only_whole=False)\n\
 --\n\
 \n\
 An open cache file: the base of ``fastmmap.FastMmap``, whose options it\n\

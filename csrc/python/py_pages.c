@@ -461,10 +461,11 @@ PyObject *
 cache_info(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     const struct fmm_info *info = &((struct cache_object *)object)->info;
-    return Py_BuildValue("{sKsIsIsKsKsK}", "file_size",
+    return Py_BuildValue("{sKsIsIsKsKsKsK}", "file_size",
                          (unsigned long long)info->file_size, "slots",
                          info->slots, "version", info->version, "created_ms",
                          (unsigned long long)info->created_ms, "max_entry",
                          (unsigned long long)info->max_entry, "max_value",
-                         (unsigned long long)info->max_value);
+                         (unsigned long long)info->max_value, "torn",
+                         (unsigned long long)info->dropped);
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support import Scenario, heard, say
 
-from fastmmap import FastMmap, LockError, callbacks
+from fastmmap import FastMmap, LockError, callbacks, verify
 
 SEALED_AT, BOOT_ID_AT = 136, 1024
 MANY = 1_000_000  # of small values; looking after them takes half a second
@@ -59,6 +59,29 @@ def test_who_only_reads_is_refused_until_it_is_dropped(torn: Path) -> None:
     with FastMmap(torn, read_only=True) as cache:
         assert cache.get("torn") is None
         assert cache["whole"] == {"a": "value like that"}
+
+
+def test_a_look_from_outside_leaves_out_what_is_torn_and_changes_nothing(
+    torn: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = torn.read_bytes()
+    cache = verify.open_file(str(torn))
+    assert cache.get("torn") is None
+    assert not cache.exists("torn") and cache.exists("whole")
+    cache.close()
+    assert torn.read_bytes() == before
+    assert "1 entries were torn, and were left out, 1 are whole" in caplog.text
+
+
+def test_check_tells_what_is_torn_and_repair_drops_it(torn: Path) -> None:
+    found = verify.check_file(str(torn))
+    assert (found.sound, found.torn, found.dropped) == (False, 1, False)
+    assert "1 torn entries: whoever opens the file next" in found.as_text()
+    found = verify.check_file(str(torn), repair=True)
+    assert (found.sound, found.torn, found.dropped) == (True, 1, True)
+    assert "1 torn entries: dropped" in found.as_text()
+    found = verify.check_file(str(torn))
+    assert (found.sound, found.torn) == (True, 0)
 
 
 # ------------------------------------------------- while it takes its time
