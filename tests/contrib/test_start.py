@@ -25,22 +25,15 @@ DJANGO = """
 import django
 from django.conf import settings
 
-from settings import CACHES
+from mysite.settings import CACHES
 
-settings.configure(ROOT_URLCONF="urls", ALLOWED_HOSTS=["testserver"], CACHES=CACHES)
+settings.configure(ROOT_URLCONF="mysite.urls", ALLOWED_HOSTS=["testserver"], CACHES=CACHES)
 django.setup()
 
 from django.test import Client
 
 for _ in range(2):
     print(Client().get("/report").content.decode())
-"""
-URLS = """
-from django.urls import path
-
-from views import show_report
-
-urlpatterns = [path("report", show_report)]
 """
 FASTAPI = """
 import asyncio
@@ -105,10 +98,13 @@ def test_flask_answers_what_the_page_says(folder: Path) -> None:
 
 
 def test_django_computes_the_report_once(folder: Path) -> None:
-    (folder / "urls.py").write_text(URLS)
-    views = folder / "views.py"
+    project = folder / "mysite"
+    project.mkdir()
+    for name in ("settings.py", "urls.py", "views.py"):
+        (folder / name).rename(project / name)
+    views = project / "views.py"
     views.write_text(views.read_text().replace("time.sleep", "print"))
-    report = '{"sales": 14168}'
+    report = shown("start the site", "console").splitlines()[-1]
     assert run(folder, "-c", DJANGO).splitlines() == ["0.01", report, report]
 
 
@@ -123,5 +119,13 @@ def test_every_program_of_the_page_is_run() -> None:
         *plain,
         *sites,
         "settings.py",
+        "urls.py",
         "views.py",
     }
+
+
+def test_all_caches_of_the_page_fit_into_what_docker_gives() -> None:
+    sizes = re.findall(r"cache_size\W+(\d+)m", TEXT)
+    assert len(sizes) == 5
+    beside = 1.25  # MiB: the header and the table of processes, all of it
+    assert sum(int(size) + beside for size in sizes) < 64
