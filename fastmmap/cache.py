@@ -514,7 +514,8 @@ def default_options() -> Given:
 def check_options(share_file: Path, options: Mapping[str, Any]) -> None:
     """Raise what `FastMmap` raises for these options, whatever the file is like."""
     defaults = default_options()
-    words.refuse(FastMmap.__init__.__qualname__, options.keys() - defaults.keys())
+    unexpected = options.keys() - defaults.keys()
+    words.refuse(FastMmap.__init__.__qualname__, unexpected, defaults)
     given = {**defaults, **options}
     check_read_only(given)
     use_options(given)

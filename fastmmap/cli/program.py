@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXITS,
     )
     result.add_argument("--version", action="version", version=__version__)
-    commands = result.add_subparsers(required=True, metavar="COMMAND")
+    commands = result.add_subparsers(metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
     return result
@@ -84,6 +84,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     reader = parser()
     completion.complete(reader)
     given = reader.parse_args(arguments)
+    if "run" not in given:
+        reader.print_help(sys.stderr)
+        return UNUSABLE
     try:
         if "file" in given and given.file is None:
             given.file = host.only_open()

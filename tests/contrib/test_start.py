@@ -27,7 +27,8 @@ from django.conf import settings
 
 from mysite.settings import CACHES
 
-settings.configure(ROOT_URLCONF="mysite.urls", ALLOWED_HOSTS=["testserver"], CACHES=CACHES)
+hosts = ["testserver"]
+settings.configure(ROOT_URLCONF="mysite.urls", ALLOWED_HOSTS=hosts, CACHES=CACHES)
 django.setup()
 
 from django.test import Client
