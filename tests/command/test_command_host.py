@@ -119,6 +119,12 @@ def test_a_list_of_nothing_says_how_to_look_at_a_file(
     assert "has a cache open" in printed.err and "fastmmap info FILE" in printed.err
 
 
+def test_the_list_counts_hidden_processes() -> None:
+    assert host.Survey([], 0).remark() == ""
+    assert host.Survey([], 1).remark().startswith("1 process of other users")
+    assert host.Survey([], 2).remark().startswith("2 processes of other users")
+
+
 def test_without_a_command_the_help_is_printed(run: Run) -> None:
     done = run(status=2)
     assert b"the caches of this host" in done.stderr
