@@ -10,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "start.rst"
-TEXT = PAGE.read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "start.rst").read_text("utf-8")
+OTHERS = [
+    ROOT / "docs" / "redis.rst",
+    *ROOT.glob("docs/integrations/*.rst"),
+    *ROOT.glob("examples/*.py"),
+]
+SIZE = r"cache_size\W+(\d+)m\b"
+#: MiB that a container of Docker has in /dev/shm, and what a file takes besides: a
+#: header, and the table of processes when it is full.
+GIVEN, BESIDE = 64, 1.25
 CAPTIONED = r"code-block:: python\n    :caption: (.+)\n\n((?:    .*\n|\n)+)"
 
 FLASK = """
@@ -126,7 +135,12 @@ def test_every_program_of_the_page_is_run() -> None:
 
 
 def test_all_caches_of_the_page_fit_into_what_docker_gives() -> None:
-    sizes = re.findall(r"cache_size\W+(\d+)m", TEXT)
+    sizes = re.findall(SIZE, TEXT)
     assert len(sizes) == 5
-    beside = 1.25  # MiB: the header and the table of processes, all of it
-    assert sum(int(size) + beside for size in sizes) < 64
+    assert sum(int(size) + BESIDE for size in sizes) < GIVEN
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.name)
+def test_a_cache_of_a_page_or_example_fits_into_it(page: Path) -> None:
+    for size in re.findall(SIZE, page.read_text("utf-8")):
+        assert int(size) + BESIDE < GIVEN
