@@ -17,9 +17,11 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import PlatformError
+from setuptools.errors import CompileError, PlatformError
 
 WARNINGS = "csrc/core/warnings.txt"
+#: Of the C library, Python and zlib; a compiler may come without each.
+HEADERS = ("stdint.h", "Python.h", "zlib.h")
 
 
 def switch(name: str) -> str:
@@ -80,18 +82,44 @@ def link_flags() -> list[str]:
     return flags
 
 
+def missing_headers(folders: list[str]) -> list[str]:
+    """Return the headers that the compiler does not find, of those we need."""
+    search = [f"-I{folder}" for folder in folders]
+    command = [*compiler(), *search, "-E", "-x", "c", "-o", os.devnull, "-"]
+
+    def found(name: str) -> bool:
+        source = f"#include <{name}>\n"
+        done = subprocess.run(
+            command, check=False, input=source, capture_output=True, text=True
+        )
+        return done.returncode == 0
+
+    return [name for name in HEADERS if not found(name)]
+
+
+def cannot_find(what: str) -> PlatformError:
+    """Return the error that says what a build needs and lacks."""
+    return PlatformError(
+        f"fastmmap is written in C, and its build does not find {what}: install a C "
+        "compiler and the headers of Python and zlib (on Debian or Ubuntu: apt-get "
+        "install build-essential zlib1g-dev python3-dev), or let pip take a wheel"
+    )
+
+
 class Build(build_ext):
-    """Compile, where there is a compiler."""
+    """Compile, if everything for that is there."""
 
     def build_extensions(self) -> None:
-        """Say in a sentence when there is none."""
+        """Say in a sentence what is missing."""
         if not has_compiler():
-            raise PlatformError(
-                f"fastmmap is written in C, and the compiler {compiler()[0]!r} is not "
-                "here: install it (on Debian or Ubuntu: apt-get install "
-                "build-essential zlib1g-dev python3-dev), or let pip take a wheel"
-            )
-        super().build_extensions()
+            raise cannot_find(f"the compiler {compiler()[0]!r}")
+        try:
+            super().build_extensions()
+        except CompileError as error:  # flags may bring headers: ask afterwards
+            missing = missing_headers(self.include_dirs)
+            if missing:
+                raise cannot_find(", ".join(missing)) from error
+            raise
 
 
 setup(

@@ -32,7 +32,7 @@ def sold_on(day: int) -> int:
 
 def main() -> None:
     """Ask for each day in two workers."""
-    with FastMmap(cache_size="64m") as shared:
+    with FastMmap(cache_size="32m") as shared:
         with Pool(2, begin, [shared]) as pool:
             print(pool.map(sold_on, range(3)))
         print(shared["tables made"], "table")

@@ -437,7 +437,7 @@ def _has_attached(cache: FastMmap, path: str, file: Given, names: _Names) -> boo
 
 
 def _open_or_explain(cache: FastMmap, path: str, file: Given, names: _Names) -> None:
-    """Do so; an error about permission says what would do."""
+    """Do so; an error about permission or a directory says what would do."""
     try:
         _open(cache, path, file, names)
     except PermissionError as error:
@@ -445,6 +445,8 @@ def _open_or_explain(cache: FastMmap, path: str, file: Given, names: _Names) -> 
     except OSError as error:
         if error.errno == errno.EROFS:
             error.strerror = f"{error.strerror}: read_only=True opens it for reading"
+        if error.errno == errno.ENOENT and not os.path.isdir(os.path.dirname(path)):
+            error.strerror = f"{error.strerror}: make its directory first"
         raise
 
 
@@ -514,7 +516,8 @@ def default_options() -> Given:
 def check_options(share_file: Path, options: Mapping[str, Any]) -> None:
     """Raise what `FastMmap` raises for these options, whatever the file is like."""
     defaults = default_options()
-    words.refuse(FastMmap.__init__.__qualname__, options.keys() - defaults.keys())
+    unexpected = options.keys() - defaults.keys()
+    words.refuse(FastMmap.__init__.__qualname__, unexpected, defaults)
     given = {**defaults, **options}
     check_read_only(given)
     use_options(given)

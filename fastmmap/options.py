@@ -335,7 +335,8 @@ def signature_of(start: Callable[[Any, Any, Given], None]) -> Callable[[_Init], 
 
         @functools.wraps(signature)
         def init(self: Any, share_file: Any = None, **options: Any) -> None:
-            words.refuse(signature.__qualname__, options.keys() - defaults.keys())
+            unexpected = options.keys() - defaults.keys()
+            words.refuse(signature.__qualname__, unexpected, defaults)
             start(self, share_file, {**defaults, **options})
 
         return cast(_Init, init)  # wraps() gives it that signature

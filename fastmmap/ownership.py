@@ -39,11 +39,12 @@ def _nearest_directory(path: str) -> tuple[str, os.stat_result]:
             directory = os.path.dirname(directory)
 
 
-def explain(path: str) -> str:
+def explain(path: str, advice: str = "") -> str:
     """Say whom a file belongs to that is refused, who we are, and what to do.
 
     Args:
         path: The absolute path of a cache that was refused for its permissions.
+        advice: What to do about a file of another user; "" for what a program does.
 
     Returns:
         A sentence, without a full stop; "" where nobody's file or directory is in
@@ -51,12 +52,12 @@ def explain(path: str) -> str:
     """
     status, user = _file_status(path), os.geteuid()
     if status is not None:
-        return _sentence("the file", status, _advice_on_file(user))
+        return _sentence("the file", status, advice or _advice_on_file(user))
     directory, status = _nearest_directory(path)
     if _may(directory, os.W_OK | os.X_OK):
         return ""
-    advice = f"make the cache as its owner, or let {_user(user)} write there"
-    return _sentence(f"the directory {directory}", status, advice)
+    let = f"make the cache as its owner, or let {_user(user)} write there"
+    return _sentence(f"the directory {directory}", status, let)
 
 
 def _sentence(what: str, status: os.stat_result, advice: str) -> str:

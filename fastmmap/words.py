@@ -3,7 +3,10 @@
 Using one of them is an error that names the right one.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, Optional
+
+_ALIKE: Final = 0.75  #: how much two words have in common, at least
 
 
 class Elsewhere:
@@ -74,6 +77,7 @@ KEYWORDS: Final = {
     "xx": "replace()",
     "tag": "tags=[...]",
     "maxsize": "cache_size=, in bytes",
+    "size": "cache_size=, in bytes",
     "size_limit": "cache_size=",
 }
 
@@ -84,11 +88,23 @@ def hint(keyword: str) -> str:
     return "" if right is None else f": here that is {right}"
 
 
-def refuse(function: str, unexpected: Any) -> None:
-    """Raise TypeError when there are unexpected keyword arguments."""
+def near(keyword: str, known: Iterable[str]) -> str:
+    """Return what to add when a keyword argument looks like one of `known`."""
+    import difflib  # slow, and rarely needed
+
+    found = difflib.get_close_matches(keyword, known, 1, _ALIKE)
+    return f": did you mean {found[0]}=?" if found else ""
+
+
+def refuse(function: str, unexpected: Any, known: Iterable[str] = ()) -> None:
+    """Raise TypeError when there are unexpected keyword arguments.
+
+    The message names the right one of another cache's word, and that of `known`
+    which is mistyped.
+    """
     if unexpected:
         keyword = min(unexpected)
         raise TypeError(
             f"{function}() got an unexpected keyword argument {keyword!r}"
-            f"{hint(keyword)}"
+            f"{hint(keyword) or near(keyword, known)}"
         )

@@ -79,7 +79,7 @@ def run_pip(*arguments: str) -> bool:
 
 def install(wishes: list[str]) -> None:
     """Install the checkout in place, with extras and requirement files."""
-    print("installing fastmmap with:", *wishes, file=sys.stderr)
+    print("installing fastmmap, which takes minutes, with:", *wishes, file=sys.stderr)
     extras = ",".join(wish for wish in wishes if not wish.endswith(".txt"))
     arguments = ["--editable", f"{ROOT}[{extras}]" if extras else str(ROOT)]
     for wish in wishes:

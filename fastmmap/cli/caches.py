@@ -24,6 +24,10 @@ from fastmmap.errors import Error
 _HEAD = ("SIZE", "FILL", "HITS", "FORMAT", "CLIENTS", "PATH")
 _CLIENT_HEAD = ("PID", "USER", "AGE", "GETS", "SETS", "CACHE", "COMMAND")
 _COMMAND_MAX = 80
+_NOTHING = (
+    "no process that you may look at has a cache open. To look at a file, name it: "
+    "fastmmap info FILE"
+)
 
 LIST = """\
 Print the caches of this host: files that a process maps, and those in the
@@ -105,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     elif told:
         print_table(_HEAD, map(_row, told))
         _print_clients(told)
+    else:
+        print(f"fastmmap: {_NOTHING}", file=sys.stderr)
     if found.remark():
         print(f"fastmmap: {found.remark()}", file=sys.stderr)
     return FINE if told else FOUND

@@ -50,7 +50,8 @@ class Survey(NamedTuple):
         """Say what is not shown; "" where all is."""
         if not self.hidden:
             return ""
-        return f"{self.hidden} processes of other users could not be inspected"
+        noun = "process" if self.hidden == 1 else "processes"
+        return f"{self.hidden} {noun} of other users could not be inspected"
 
 
 def survey() -> Survey:

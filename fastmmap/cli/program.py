@@ -2,12 +2,13 @@
 
 import argparse
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Optional
 
-from fastmmap import __version__
+from fastmmap import __version__, ownership
 from fastmmap.cli import (
     bench,
     caches,
@@ -33,6 +34,8 @@ from fastmmap.cli import (
 from fastmmap.cli.command import EXITS, INTERRUPTED, UNUSABLE, Command, Parser
 from fastmmap.cli.output import harmless
 from fastmmap.errors import Error
+
+_AS_OWNER = "run the command as its owner, as with sudo -u"
 
 #: What an operator does first comes first.
 COMMANDS: tuple[Command, ...] = (
@@ -73,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXITS,
     )
     result.add_argument("--version", action="version", version=__version__)
-    commands = result.add_subparsers(required=True, metavar="COMMAND")
+    commands = result.add_subparsers(metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
     return result
@@ -84,6 +87,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     reader = parser()
     completion.complete(reader)
     given = reader.parse_args(arguments)
+    if "run" not in given:
+        reader.print_help(sys.stderr)
+        return UNUSABLE
     try:
         if "file" in given and given.file is None:
             given.file = host.only_open()
@@ -100,7 +106,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _told(error: Exception) -> str:
     """Return a message that no terminal obeys; of several lines it stays so."""
-    return "\n".join(map(harmless, str(error).splitlines()))
+    return "\n".join(map(harmless, f"{error}{_owner_of(error)}".splitlines()))
+
+
+def _owner_of(error: Exception) -> str:
+    """Return what to add about a file that this user may not open."""
+    if not isinstance(error, PermissionError) or not os.path.exists(
+        error.filename or ""
+    ):
+        return ""
+    told = ownership.explain(os.path.abspath(error.filename), _AS_OWNER)
+    return told and f"; {told}"
 
 
 def entry_point() -> None:

@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         while left is None or left > 0:
             time.sleep(arguments.interval)
             look = watch.look()
-            print(json.dumps(look.as_json()) if arguments.json else line(look))
+            shown = json.dumps(look.as_json()) if arguments.json else line(look)
+            print(shown, flush=True)  # a log is read while it grows
             left = None if left is None else left - 1
     return FINE
 

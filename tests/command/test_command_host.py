@@ -16,7 +16,7 @@ from commands import Run, command, environment
 from support import Scenario, heard, say
 
 from fastmmap import FastMmap
-from fastmmap.cli import host, program
+from fastmmap.cli import caches, host, program
 
 
 def listed(run: Run, path: str) -> dict[str, Any]:
@@ -106,6 +106,28 @@ def test_the_only_open_cache_needs_no_name(monkeypatch: pytest.MonkeyPatch) -> N
     alone(monkeypatch, "/one", "/two")
     with pytest.raises(ValueError, match="/one, /two"):
         host.only_open()
+
+
+def test_a_list_of_nothing_says_how_to_look_at_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone(monkeypatch)
+    monkeypatch.setattr(caches, "survey", host.survey)
+    assert program.main(["list"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "has a cache open" in printed.err and "fastmmap info FILE" in printed.err
+
+
+def test_the_list_counts_hidden_processes() -> None:
+    assert host.Survey([], 0).remark() == ""
+    assert host.Survey([], 1).remark().startswith("1 process of other users")
+    assert host.Survey([], 2).remark().startswith("2 processes of other users")
+
+
+def test_without_a_command_the_help_is_printed(run: Run) -> None:
+    done = run(status=2)
+    assert b"the caches of this host" in done.stderr
 
 
 def test_a_command_without_a_file_finds_it_or_names_several(

@@ -210,6 +210,17 @@ def test_rates_are_printed_line_by_line(
         assert "sets=" in line and "hit_ratio=100.0%" in line
 
 
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", ["watch", "top"])
+def test_a_line_is_there_to_read_at_once(path: str, name: str) -> None:
+    given = command(name, path, "--interval", "0.05", "--count", "1000")
+    with subprocess.Popen(given, stdout=subprocess.PIPE, env=environment()) as watching:
+        assert watching.stdout is not None
+        first = os.read(watching.stdout.fileno(), 8192)
+        watching.kill()
+    assert first.endswith(b"\n") and len(first) < 2048
+
+
 def test_a_sparkline_is_as_high_as_its_number() -> None:
     assert sparkline([0, 1, 4, 8]) == " ▁▄█"
     assert sparkline([0, 0]) == "  "

@@ -10,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "start.rst"
-TEXT = PAGE.read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "start.rst").read_text("utf-8")
+OTHERS = [
+    ROOT / "docs" / "redis.rst",
+    *ROOT.glob("docs/integrations/*.rst"),
+    *ROOT.glob("examples/*.py"),
+]
+SIZE = r"cache_size\W+(\d+)m\b"
+#: MiB that a container of Docker has in /dev/shm, and what a file takes besides: a
+#: header, and the table of processes when it is full.
+GIVEN, BESIDE = 64, 1.25
 CAPTIONED = r"code-block:: python\n    :caption: (.+)\n\n((?:    .*\n|\n)+)"
 
 FLASK = """
@@ -25,22 +34,16 @@ DJANGO = """
 import django
 from django.conf import settings
 
-from settings import CACHES
+from mysite.settings import CACHES
 
-settings.configure(ROOT_URLCONF="urls", ALLOWED_HOSTS=["testserver"], CACHES=CACHES)
+hosts = ["testserver"]
+settings.configure(ROOT_URLCONF="mysite.urls", ALLOWED_HOSTS=hosts, CACHES=CACHES)
 django.setup()
 
 from django.test import Client
 
 for _ in range(2):
     print(Client().get("/report").content.decode())
-"""
-URLS = """
-from django.urls import path
-
-from views import show_report
-
-urlpatterns = [path("report", show_report)]
 """
 FASTAPI = """
 import asyncio
@@ -105,10 +108,13 @@ def test_flask_answers_what_the_page_says(folder: Path) -> None:
 
 
 def test_django_computes_the_report_once(folder: Path) -> None:
-    (folder / "urls.py").write_text(URLS)
-    views = folder / "views.py"
+    project = folder / "mysite"
+    project.mkdir()
+    for name in ("settings.py", "urls.py", "views.py"):
+        (folder / name).rename(project / name)
+    views = project / "views.py"
     views.write_text(views.read_text().replace("time.sleep", "print"))
-    report = '{"sales": 14168}'
+    report = shown("start the site", "console").splitlines()[-1]
     assert run(folder, "-c", DJANGO).splitlines() == ["0.01", report, report]
 
 
@@ -123,5 +129,18 @@ def test_every_program_of_the_page_is_run() -> None:
         *plain,
         *sites,
         "settings.py",
+        "urls.py",
         "views.py",
     }
+
+
+def test_all_caches_of_the_page_fit_into_what_docker_gives() -> None:
+    sizes = re.findall(SIZE, TEXT)
+    assert len(sizes) == 5
+    assert sum(int(size) + BESIDE for size in sizes) < GIVEN
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.name)
+def test_a_cache_of_a_page_or_example_fits_into_it(page: Path) -> None:
+    for size in re.findall(SIZE, page.read_text("utf-8")):
+        assert int(size) + BESIDE < GIVEN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 from support import run_scenario
 
 from fastmmap import FastMmap
+from fastmmap.cli import program
 
 NOBODY = 65534
 
@@ -44,6 +47,32 @@ def test_a_file_of_root_names_root_and_the_user_of_the_site(shared_path: str) ->
     assert "belongs to root (0), mode 0600" in message
     assert "runs as nobody (65534)" in message
     assert "chown 65534" in message
+
+
+def refusal_of_the_command(path: str) -> str:
+    become_nobody()
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        status = program.main(["info", path])
+    return f"{status} {told.getvalue()}"
+
+
+@needs_nobody
+def test_the_command_says_whose_file_it_may_not_open(shared_path: str) -> None:
+    FastMmap(shared_path, cache_size="512k").close()
+    message = run_scenario(refusal_of_the_command, shared_path)
+    assert message.startswith("2 fastmmap: [Errno 13] ") and shared_path in message
+    assert "belongs to root (0), mode 0600" in message
+    assert "runs as nobody (65534): run the command as its owner" in message
+
+
+def test_a_missing_directory_is_to_be_made_first(path: str) -> None:
+    inside = os.path.join(os.path.dirname(path), "nowhere", "cache")
+    with pytest.raises(FileNotFoundError, match="make its directory first"):
+        FastMmap(inside, cache_size="512k")
+    with pytest.raises(FileNotFoundError) as caught:
+        FastMmap(path, read_only=True)
+    assert "directory first" not in str(caught.value)
 
 
 def test_a_file_of_ours_is_refused_without_advice_on_its_owner(path: str) -> None:

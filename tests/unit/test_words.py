@@ -79,3 +79,15 @@ def test_the_docs_show_the_table() -> None:
     shown = {row[1].rstrip("()="): row[3] for row in rows if len(row) > 3}
     for word, right in {**words.METHODS, **words.KEYWORDS}.items():
         assert right.startswith(shown[word]), word
+
+
+@pytest.mark.parametrize("word", ["cache_sise", "cachesize", "expiretime"])
+def test_a_mistyped_option_names_the_right_one(cache: FastMmap, word: str) -> None:
+    right = "expire_time" if word == "expiretime" else "cache_size"
+    with pytest.raises(TypeError, match=rf"{word}': did you mean {right}=\?$"):
+        FastMmap(cache.share_file, **{word: 60})  # type: ignore[arg-type]
+
+
+def test_an_option_like_no_other_is_only_unexpected(cache: FastMmap) -> None:
+    with pytest.raises(TypeError, match=r"keyword argument 'colour'$"):
+        FastMmap(cache.share_file, colour=1)  # type: ignore[call-arg]
