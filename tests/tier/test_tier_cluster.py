@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -236,6 +238,23 @@ def test_a_replica_that_takes_over_is_heard(
 def follows(node: Node) -> bool:
     """Tell whether a node is a replica that has all of its primary."""
     return bool(node.client.info("replication").get("master_link_status") == "up")
+
+
+def test_the_command_listens_to_a_cluster(
+    site: Cluster, make: Callable[..., RedisTier]
+) -> None:
+    tier = make(live=False, listen=False)
+    url = f"redis://{HOST}:{site.nodes[0].port}"
+    words = (sys.executable, "-m", "fastmmap", "redis-listener", "--cluster")
+    options = ("--prefix", "app:", "--max-lag", str(LAG))
+    process = subprocess.Popen([*words, tier._values.share_file, url, *options])
+    try:
+        assert tier.wait_until_live(LIMIT)
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.filterwarnings("ignore:Call to")
