@@ -136,7 +136,9 @@ tier:
 	@python=$$($(ENVIRONMENT) test) && \
 	    { $(PYTHON) tools/system.py redis namespaces || true; } && \
 	    "$$python" -m pytest -q tests/tier && \
-	    "$$python" tests/tier/race.py --namespaces --faults all --rounds $(ROUNDS)
+	    "$$python" tests/tier/race.py --namespaces --faults all --rounds $(ROUNDS) && \
+	    "$$python" tests/tier/race.py --cluster --faults all \
+	        --rounds $$(( $(ROUNDS) / 10 ))
 
 outside:
 	@python=$$($(ENVIRONMENT) all test) && "$$python" tests/outside/run.py

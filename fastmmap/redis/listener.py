@@ -6,6 +6,7 @@ does; when it dies or is stopped, another takes over, and begins a new epoch.
 
 import logging
 import os
+import re
 import threading
 import weakref
 from contextlib import suppress
@@ -28,6 +29,9 @@ _BEATS: Final = 4
 #: Seconds at least until a connection without an answer is given up, or the place of
 #: a listener without a sign of life.
 _PATIENCE: Final = 1.0
+
+#: Ports and probes differ from one try to the next.
+_NUMBER: Final = re.compile(r"\d+")
 
 _all: "weakref.WeakSet[Listener]" = weakref.WeakSet()
 
@@ -185,12 +189,13 @@ class Listener:
             self._values.delete_many(names)
 
     def _tell(self, error: Exception) -> None:
-        """Log why nobody listens, once for each reason."""
+        """Log why nobody listens, once for each reason, whatever numbers it has."""
         text = f"{type(error).__name__}: {error}"
-        if text != self._told:
+        reason = _NUMBER.sub("", text)
+        if reason != self._told:
             path = self._values.share_file
             _logger.warning("%s: no listener to the server: %s", path, text)
-        self._told = text
+        self._told = reason
 
 
 def listener_for(

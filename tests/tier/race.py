@@ -10,6 +10,7 @@ what is read next.
 
 ``--namespaces`` puts each host into a network namespace, behind a link that can be
 taken down (fault "link") and, if the kernel can, be slow ("delay"); see `namespaces`.
+``--cluster`` puts a cluster into the place of the server; slots move ("reshard").
 ``--leave-out NAME`` takes a protection away: then something has to be found.
 """
 
@@ -45,6 +46,7 @@ WRONG = 3  # exit status
 LIMIT = 60.0  # seconds that a host may take to hear of everything
 FAULTS = ("kill", "stop", "cut", "flush", "server")
 OF_LINKS = ("link", "delay")  # with namespaces
+OF_CLUSTERS = ("reshard",)
 IN_A_NETWORK = (
     *("--bind", "0.0.0.0", "--port", str(namespaces.PORT)),
     *("--protected-mode", "no"),
@@ -100,11 +102,24 @@ class Shared:
         return self.numbers[place] >= number and self.times[place] < when
 
 
+def client_of(url: str) -> Any:
+    """Return a client of a server, or of a cluster."""
+    if url.startswith("cluster"):
+        import tier_cluster
+
+        return tier_cluster.client_of(url)
+    import redis
+
+    return redis.Redis.from_url(url)
+
+
 def write(plan: Plan, shared: Shared, me: int) -> None:
     """Change the keys of one writer; the numbers of each key grow."""
     import redis
 
-    client = redis.Redis.from_url(plan.url)
+    away = redis.exceptions
+    lost = away.ConnectionError, away.TimeoutError, away.ClusterError
+    client = client_of(plan.url)
     chance = random.Random(plan.seed + me)
     mine = range(me, plan.keys, plan.writers)
     numbers = dict.fromkeys(mine, 0)
@@ -117,7 +132,7 @@ def write(plan: Plan, shared: Shared, me: int) -> None:
         if shared.phase.value != STORM:
             continue
         key = chance.choice(mine)
-        with suppress(redis.exceptions.ConnectionError):
+        with suppress(*lost):
             change(client, chance, shared, key, numbers)
 
 
@@ -139,7 +154,7 @@ def open_tier(plan: Plan, host: int, **options: Any) -> RedisTier:
     options.setdefault("prefixes", ("app:",))
     return RedisTier(
         cache,
-        plan.url,
+        client_of(plan.url) if plan.url.startswith("cluster") else plan.url,
         max_lag=plan.max_lag,
         on_down="miss",
         retry_after=0.01,
@@ -202,9 +217,7 @@ def read(tier: RedisTier, keys: list[int]) -> dict[int, int]:
 class Race:
     """The processes of a race, and the rounds."""
 
-    def __init__(
-        self, plan: Plan, server: tier_server.Server, faults: list[str]
-    ) -> None:
+    def __init__(self, plan: Plan, server: Any, faults: list[str]) -> None:
         self.plan, self.server, self.faults = plan, server, faults
         self.shared = Shared(plan)
         self.chance = random.Random(plan.seed)
@@ -265,13 +278,19 @@ class Race:
         names = [key_of(key) for key in range(self.plan.keys)]
         for tier in self.tiers:
             self._until(lambda tier=tier: tier._look() > now, "listeners hear")
-            before = self.client.mget(names)
+            before = self._server_has(names)
             here = [tier.get(name) for name in names]
-            after = self.client.mget(names)
+            after = self._server_has(names)
             for name, value, *there in zip(names, here, before, after, strict=True):
                 if value not in [n if n is None else int(n) for n in there]:
                     self.counts["stale"] += 1
                     print(f"stale: {name} is {value}, not {there}", flush=True)
+
+    def _server_has(self, names: list[str]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.get(name)
+            return list(pipe.execute())
 
     # ----------------------------------------------------------------- faults
 
@@ -307,9 +326,10 @@ class Race:
             one[1]()
 
     def _cut(self) -> None:
-        for one in self.client.client_list():
-            if "t" in one["flags"]:
-                self.client.client_kill_filter(_id=one["id"])
+        for node in self.server.nodes():
+            for one in node.client_list():
+                if "t" in one["flags"]:
+                    node.client_kill_filter(_id=one["id"])
 
     def _link(self) -> None:
         """Take a link down; at times until the listener gives its connection up."""
@@ -328,7 +348,11 @@ class Race:
         return self.plan.network, self.chance.randrange(len(self.plan.files))
 
     def _flush(self) -> None:
-        self.client.flushall()
+        for node in self.server.nodes():
+            node.flushall()
+
+    def _reshard(self) -> None:
+        self.server.reshard(key_of(self.chance.randrange(self.plan.keys)))
 
     def _server(self) -> None:
         self.server.kill()
@@ -351,9 +375,10 @@ def run(
     seed: int = 1,
     workers: int = 4,
     network: namespaces.Network | None = None,
+    cluster: bool = False,
 ) -> dict[str, int]:
     """Run until something is wrong, or so many rounds; return what happened."""
-    server = tier_server.Server(*(IN_A_NETWORK if network else ()))
+    server = server_for(network, cluster)
     url = f"redis://{namespaces.ADDRESS}:{namespaces.PORT}" if network else server.url
     with tempfile.TemporaryDirectory() as folder:
         files = (f"{folder}/one", f"{folder}/other")
@@ -370,10 +395,23 @@ def run(
         return race.found()
 
 
-def faults_of(text: str, network: namespaces.Network | None) -> list[str]:
+def server_for(network: namespaces.Network | None, cluster: bool) -> Any:
+    """Start a server, or a cluster, that the hosts can reach."""
+    if cluster:
+        import tier_cluster
+
+        return tier_cluster.ClusterServer()
+    return tier_server.Server(*(IN_A_NETWORK if network else ()))
+
+
+def faults_of(
+    text: str, network: namespaces.Network | None, cluster: bool
+) -> list[str]:
     """Return the faults that are asked for; "all" is those that there can be."""
     if text != "all":
         return [one for one in text.split(",") if one]
+    if cluster:
+        return [*FAULTS, *OF_CLUSTERS]
     if network is None:
         return list(FAULTS)
     return [*FAULTS, *(OF_LINKS if network.can_delay() else OF_LINKS[:1])]
@@ -382,9 +420,11 @@ def faults_of(text: str, network: namespaces.Network | None) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
-    names = ", ".join((*FAULTS, *OF_LINKS))
+    names = ", ".join((*FAULTS, *OF_LINKS, *OF_CLUSTERS))
     parser.add_argument("--faults", default="", help=f"all, or of {names}")
-    parser.add_argument("--namespaces", action="store_true")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--namespaces", action="store_true")
+    where.add_argument("--cluster", action="store_true")
     parser.add_argument("--leave-out", default="", choices=["", *leave_out.ALL])
     parser.add_argument("--max-lag", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=4, help="of each host")
@@ -404,7 +444,7 @@ def main() -> int:
 
 def report(given: argparse.Namespace, network: namespaces.Network | None) -> int:
     """Run as the command says; print what was found, and return the exit status."""
-    faults = faults_of(given.faults, network)
+    faults = faults_of(given.faults, network, given.cluster)
     print(f"seed {given.seed}, faults {' '.join(faults) or 'none'}", flush=True)
     start = time.monotonic()
     found = run(
@@ -415,6 +455,7 @@ def report(given: argparse.Namespace, network: namespaces.Network | None) -> int
         given.seed,
         given.workers,
         network,
+        given.cluster,
     )
     print(f"{time.monotonic() - start:.0f} s: {found}")
     return WRONG if found["stale"] + found["late"] + found["unseen"] else 0

@@ -38,6 +38,15 @@ def test_a_protection_left_out_is_seen(name: str) -> None:
     assert found["stale"] + found["late"] + found["unseen"] > 0
 
 
+@pytest.mark.long
+def test_two_hosts_show_what_a_cluster_has_while_slots_move() -> None:
+    faults = ["kill", "cut", "flush", "reshard"]
+    found = race.run(8 * LONG, faults, cluster=True)
+    wrong = {name: found[name] for name in ("stale", "late", "unseen")}
+    assert wrong == {"stale": 0, "late": 0, "unseen": 0}
+    assert found["reads"] > 0
+
+
 @pytest.fixture(scope="module")
 def can_have_namespaces() -> None:
     """Skip when namespaces cannot be had; say why."""

@@ -23,6 +23,7 @@ from fastmmap.redis import AsyncRedisTier, RedisTier, cluster
 from fastmmap.redis.cluster import ClusterTracking
 from fastmmap.redis.listener import Listener
 from fastmmap.redis.pulse import moment
+from fastmmap.redis.stream import StreamError
 
 LAG = 0.5
 
@@ -190,6 +191,24 @@ def test_one_primary_that_is_silent_ends_all_trust(
     finally:
         site.nodes[2].signal(signal.SIGCONT)
     assert tier.wait_until_live(LIMIT)
+
+
+def test_why_nobody_listens_is_logged_once(
+    make: Callable[..., RedisTier],
+    site: Cluster,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[object] = []
+
+    def refuse(*_: object) -> object:
+        tries.append(None)
+        raise StreamError(f"SET app:fastmmap.probe.{len(tries)}: CLUSTERDOWN")
+
+    monkeypatch.setattr(cluster, "_ask_for_primaries", refuse)
+    make(live=False).get("app:a")
+    until(lambda: len(tries) >= 3, "it tries again")
+    assert caplog.text.count("CLUSTERDOWN") == 1
 
 
 def no_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -152,3 +154,52 @@ class Cluster:
     def close(self) -> None:
         for node in self.nodes:
             node.kill()
+
+
+class ClusterServer:
+    """A cluster in the place of a `tier_server.Server`."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tier")
+        self._cluster = Cluster(Path(self._folder.name))
+        self._killed = self._cluster.nodes[0]
+        self.url = f"cluster:{self._cluster.nodes[0].port}"
+
+    def client(self) -> Any:
+        return client_of(self.url)
+
+    def nodes(self) -> list[Any]:
+        return [node.client for node in self._cluster.nodes]
+
+    def kill(self) -> None:
+        """Kill one of the nodes."""
+        self._killed = random.choice(self._cluster.nodes)
+        self._killed.kill()
+
+    def start(self) -> None:
+        """Start it again."""
+        self._killed.start()
+        until(self._cluster.is_well, "the cluster is well")
+
+    def reshard(self, key: str) -> None:
+        """Move the slot of a key to another primary."""
+        slot, source = slot_of(key), self._cluster.owner(key)
+        others = [node for node in self._cluster.nodes if node is not source]
+        target = random.choice(others)
+        target.do("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.do("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        while keys := source.do("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source.do("MIGRATE", HOST, target.port, keys[0], 0, 5000)
+        time.sleep(random.uniform(0, 0.02))  # new keys come to the target
+        for node in [target, source, *others]:
+            node.do("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+
+    def close(self) -> None:
+        self._cluster.close()
+        self._folder.cleanup()
+
+
+def client_of(url: str) -> Any:
+    """Return a client of the cluster that such a URL names."""
+    first = ClusterNode(HOST, int(url.partition(":")[2]))
+    return RedisCluster(startup_nodes=[first], socket_timeout=1)
