@@ -63,7 +63,7 @@ def is_away(client: Any) -> tuple[type[Exception], ...]:
     away = known.ConnectionError, known.TimeoutError
     if not is_cluster(client):
         return away
-    return (*away, known.ClusterError, known.SlotNotCoveredError)
+    return (*away, known.ClusterError, known.RedisClusterException)
 
 
 def place_in(client: Any) -> tuple[Any, ...]:

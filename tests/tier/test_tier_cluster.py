@@ -9,6 +9,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -235,6 +236,23 @@ def test_a_primary_that_was_killed_leaves_nothing(
     until(site.is_well, "the cluster is well")
     until(lambda: tier.live, "somebody listens")
     assert (tier.get(key) is None) == (leave_out is nothing)
+
+
+def test_a_cluster_that_is_down_has_nothing(
+    make: Callable[..., RedisTier], site: Cluster
+) -> None:
+    tier, key = make(), site.key_of(site.nodes[0])
+    for node in site.nodes:
+        node.kill()
+    until(lambda: not tier.live, "nothing is believed")
+    for _ in range(3):
+        assert [tier.get(key), tier.set(key, 1)] == [None, False]
+        time.sleep(0.06)  # it is asked again
+    for node in site.nodes:
+        node.start()
+    until(site.is_well, "the cluster is well")
+    until(lambda: tier.set(key, 2), "it comes back by itself")
+    keep(tier, key, 2)
 
 
 def test_a_replica_that_takes_over_is_heard(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import tempfile
@@ -85,7 +84,7 @@ class Node:
         os.kill(self._process.pid, number)
 
     def kill(self) -> None:
-        self.signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
 
 
