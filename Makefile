@@ -42,7 +42,7 @@ help:
 	@echo "make exceptions   let them come anywhere; EXCEPTIONS=100000 of each kind"
 	@echo "make leaks        a million operations, 10,000 opens"
 	@echo "make reentry      callbacks and threads on all objects, under ASan; SECONDS"
-	@echo "make tier         two hosts in front of Redis; ten minutes, ROUNDS=2000"
+	@echo "make tier         two hosts in front of Redis; 15 minutes, ROUNDS=2000"
 	@echo "make outside      test suites of frameworks on our adapters"
 	@echo "make reliability  the tables of the docs from what these recorded"
 	@echo "make wheels       all wheels and the sdist, twice and checked, into dist/"

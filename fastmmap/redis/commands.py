@@ -151,13 +151,14 @@ def touch(name: str, ttl: Lifetime) -> Command:
 def increase(name: str, delta: int, initial: int, ttl: Lifetime) -> Command:
     """Return the command that counts; a new counter begins with the given lifetime."""
     ms, key = _milliseconds(ttl), bytes_of(name)
+    begins = bool(initial or ms > 0)
 
     def queue(pipe: Any) -> None:
-        if initial or ms > 0:
+        if begins:
             pipe.set(key, initial, px=ms if ms > 0 else None, nx=True)
         pipe.incrby(key, delta)
 
-    return Command((name,), queue, _last, away=ABSENT, atomic=True)
+    return Command((name,), queue, _last, away=ABSENT, atomic=begins)
 
 
 def _last(replies: list[Any]) -> int:
