@@ -63,7 +63,16 @@ def is_away(client: Any) -> tuple[type[Exception], ...]:
     away = known.ConnectionError, known.TimeoutError
     if not is_cluster(client):
         return away
-    return (*away, known.ClusterError, known.RedisClusterException)
+    names = "RedisClusterException", "ValkeyClusterException"
+    others = [getattr(known, name) for name in names if hasattr(known, name)]
+    return (*away, known.ClusterError, *others)
+
+
+def client_of_node(client: Any, node: Any) -> Any:
+    """Return the client of one node of a cluster."""
+    if hasattr(client, "get_redis_connection"):
+        return client.get_redis_connection(node)
+    return client.get_valkey_connection(node)
 
 
 def place_in(client: Any) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from binascii import crc_hqx
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, Optional
 
-from fastmmap.redis.client import is_away
+from fastmmap.redis.client import client_of_node, is_away
 from fastmmap.redis.names import bytes_of
 from fastmmap.redis.resp import Push
 from fastmmap.redis.stream import Stream, StreamError
@@ -92,7 +92,7 @@ class Streams:
             near, found = _ask_for_primaries(client, patience)
             for one, places in found.items():
                 host, port = _known_place(client, near, places)
-                pool = client.get_redis_connection(near)
+                pool = client_of_node(client, near)
                 self.by_primary[one] = Stream(pool, patience, host=host, port=port)
         except BaseException:
             self.close()
@@ -117,7 +117,7 @@ def _ask_for_primaries(
     random.shuffle(nodes)
     for node in nodes:
         with contextlib.suppress(OSError, *is_away(client)):
-            stream = Stream(client.get_redis_connection(node), patience)
+            stream = Stream(client_of_node(client, node), patience)
             try:
                 stream.call(b"HELLO", b"3")
                 return node, primaries_in(stream.ask(*_NODES))
