@@ -11,6 +11,7 @@ ORDER_SECONDS ?= 3600
 CHANGES ?= 100
 SECONDS ?= 60
 EXCEPTIONS ?= 100000
+ROUNDS ?= 2000
 IMAGES ?= 10000
 RESULTS = benchmarks/results
 BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
@@ -19,7 +20,7 @@ BENCH_NEEDS = redis memcached perl-peer php apcu uwsgi uwsgi-python wrk
     test-all-pythons bench bench-quick format ci clean \
     instructions instructions-check performance \
     storm order soak leaks opening exceptions powercut reentry steps mutants fuzz \
-    reliability outside wheels release-check report
+    tier reliability outside wheels release-check report
 
 help:
 	@echo "make demo         parse the standard library through one shared cache"
@@ -41,6 +42,7 @@ help:
 	@echo "make exceptions   let them come anywhere; EXCEPTIONS=100000 of each kind"
 	@echo "make leaks        a million operations, 10,000 opens"
 	@echo "make reentry      callbacks and threads on all objects, under ASan; SECONDS"
+	@echo "make tier         two hosts in front of Redis; 15 minutes, ROUNDS=2000"
 	@echo "make outside      test suites of frameworks on our adapters"
 	@echo "make reliability  the tables of the docs from what these recorded"
 	@echo "make wheels       all wheels and the sdist, twice and checked, into dist/"
@@ -128,6 +130,15 @@ fuzz:
 	@$(PYTHON) tools/system.py clang fuzzer
 	@$(MAKE) --no-print-directory -C tests/fuzz run SECONDS=$(SECONDS) \
 	    $(if $(RUNS),RUNS=$(RUNS)) OUTPUT=$(CURDIR)/$(RESULTS)/fuzz.json
+
+# The race needs namespaces, as root; where it cannot have them, it says why.
+tier:
+	@python=$$($(ENVIRONMENT) test) && \
+	    { $(PYTHON) tools/system.py redis namespaces || true; } && \
+	    "$$python" -m pytest -q tests/tier && \
+	    "$$python" tests/tier/race.py --namespaces --faults all --rounds $(ROUNDS) && \
+	    "$$python" tests/tier/race.py --cluster --faults all \
+	        --rounds $$(( $(ROUNDS) / 10 ))
 
 outside:
 	@python=$$($(ENVIRONMENT) all test) && "$$python" tests/outside/run.py

@@ -91,6 +91,7 @@ OPTIONAL = {
     ),
     "bwrap": Need("bubblewrap", "bubblewrap", has_command("bwrap")),
     "redis": Need("Redis", "redis-server", has_command("redis-server")),
+    "namespaces": Need("ip, for network namespaces", "iproute2", has_command("ip")),
     "memcached": Need("memcached", "memcached", has_command("memcached")),
     "php": Need("PHP", "php-cli", has_command("php")),
     "apcu": Need(

@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not os.path.exists(arguments.cache):
         raise FileNotFoundError(errno.ENOENT, "no such cache", arguments.cache)
     prefixes = prefixes_of(arguments.prefix)
-    client = client_of(arguments.url)
+    kind = "RedisCluster" if arguments.cluster else "Redis"
+    client = client_of(arguments.url, kind=kind)
     with FastMmap(arguments.cache, on_mismatch="follow") as cache:
         listener = listener_for(cache, client, prefixes, arguments.max_lag)
         signal.signal(signal.SIGTERM, lambda *_: listener.stop())
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="TEXT",
         help="prefix of keys to listen to; can be repeated",
+    )
+    parser.add_argument(
+        "--cluster", action="store_true", help="URL is a node of a cluster"
     )
     parser.add_argument(
         "--max-lag",

@@ -8,7 +8,7 @@ from fastmmap import single_flight
 from fastmmap.errors import LockTimeout
 from fastmmap.redis import commands
 from fastmmap.redis.base import Fills, Tier
-from fastmmap.redis.client import client_of
+from fastmmap.redis.client import client_of, is_cluster
 from fastmmap.redis.commands import Answer, Command
 from fastmmap.redis.names import text_of
 from fastmmap.redis.pulse import moment
@@ -46,6 +46,8 @@ class AsyncRedisTier(Tier):
             raise TypeError("give a URL, or client= as well: an asynchronous client")
         self._client = client_of(server if client is None else client, ".asyncio")
         super().__init__(cache, server, **options)
+        if is_cluster(self._client) != self._apart:
+            raise TypeError("one of the clients is of a cluster, the other is not")
 
     async def get(self, key: Key, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
@@ -84,7 +86,9 @@ class AsyncRedisTier(Tier):
     async def delete(self, *keys: Key) -> int:
         """Remove keys; return how many there were."""
         names = [text_of(key) for key in keys]
-        return int(await self._change(commands.remove(names))) if names else 0
+        return (
+            int(await self._change(commands.remove(names, self._apart))) if names else 0
+        )
 
     async def incr(
         self, key: Key, delta: int = 1, *, initial: int = 0, ttl: Lifetime = None
@@ -151,14 +155,21 @@ class AsyncRedisTier(Tier):
         if not self._circuit.admits():
             raise self._refused()
         try:
-            async with self._client.pipeline(transaction=command.atomic) as pipe:
-                command.queue(pipe)
-                replies = await pipe.execute()
+            replies = await self._replies(command)
         except self._away:
             self._circuit.failed()
             raise
         self._circuit.succeeded()
         return command.read(replies)
+
+    async def _replies(self, command: Command) -> list[Any]:
+        """Return what the server, or those of a cluster, answer to a command."""
+        if command.everywhere and self._apart:
+            return [await self._client.flushdb(target_nodes="primaries")]
+        async with self._client.pipeline(transaction=command.atomic) as pipe:
+            command.queue(pipe)
+            replies: list[Any] = await pipe.execute()
+            return replies
 
     async def _change(self, command: Command) -> Any:
         """Change the server first, then forget what this host has."""

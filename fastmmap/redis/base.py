@@ -8,7 +8,7 @@ from typing import Any, Final, Union
 from fastmmap import durations, single_flight, unreadable
 from fastmmap.keyspace import Keyspace
 from fastmmap.redis.circuit import Circuit
-from fastmmap.redis.client import client_of, is_away
+from fastmmap.redis.client import client_of, is_away, is_cluster
 from fastmmap.redis.codec import codec_of
 from fastmmap.redis.commands import Answer, Command, Unreadable
 from fastmmap.redis.listener import Listener, Space
@@ -49,6 +49,7 @@ class Tier:
         self._listens = listen
         listened = client_of(server)
         self._away = is_away(listened)
+        self._apart = is_cluster(listened)
         self._codec = codec_of(cache.serializer, serializer)
         self._circuit = Circuit(retry_after)
         self._open(cache, listened, max_lag)

@@ -1,22 +1,24 @@
 """The client library: redis-py, or valkey-py, whose names are the same."""
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 #: Seconds that a server may take, when a URL does not say so.
 _TIMEOUT = 5.0
 
 
-def client_of(where: Any, library: str = "") -> Any:
+def client_of(where: Any, library: str = "", kind: str = "Redis") -> Any:
     """Return a client: the given one, or that of a URL.
 
     Args:
         where: A client, or a URL; its query may have options, see redis-py.
         library: ".asyncio" for one that is to be awaited.
+        kind: "RedisCluster" for the URL of a node of a cluster.
 
     Raises:
         ImportError: There is no redis-py.
-        ValueError: The client decodes what it reads.
+        ValueError: The client decodes what it reads, or reads from replicas.
     """
     client = where
     if isinstance(where, str):
@@ -25,14 +27,65 @@ def client_of(where: Any, library: str = "") -> Any:
         require("redis", "5.0", extra="redis")
         redis = importlib.import_module("redis" + library)
         timeouts = {"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT}
-        client = redis.Redis.from_url(where, **timeouts)
-    if client.connection_pool.connection_kwargs.get("decode_responses"):
+        client = getattr(redis, kind).from_url(where, **timeouts)
+    if _settings(client).get("decode_responses"):
         raise ValueError("the client has decode_responses=True: values are bytes here")
+    if is_cluster(client) and _reads_from_replicas(client):
+        raise ValueError(
+            "the client reads from replicas: they may still have an old value when "
+            "its change was told"
+        )
     return client
+
+
+def is_cluster(client: Any) -> bool:
+    """Tell whether a client is one of a cluster."""
+    return hasattr(client, "nodes_manager")
+
+
+def _settings(client: Any) -> Mapping[str, Any]:
+    """Return how a client connects."""
+    source = client.nodes_manager if is_cluster(client) else client.connection_pool
+    settings: Mapping[str, Any] = source.connection_kwargs
+    return settings
+
+
+def _reads_from_replicas(client: Any) -> bool:
+    names = "read_from_replicas", "load_balancing_strategy"
+    return any(getattr(client, name, None) for name in names)
 
 
 def is_away(client: Any) -> tuple[type[Exception], ...]:
     """Return the exceptions that say that the server cannot be reached."""
-    package = type(client.connection_pool).__module__.partition(".")[0]
-    exceptions = importlib.import_module(f"{package}.exceptions")
-    return exceptions.ConnectionError, exceptions.TimeoutError
+    part = client.nodes_manager if is_cluster(client) else client.connection_pool
+    package = type(part).__module__.partition(".")[0]
+    known = importlib.import_module(f"{package}.exceptions")
+    away = known.ConnectionError, known.TimeoutError
+    if not is_cluster(client):
+        return away
+    names = "RedisClusterException", "ValkeyClusterException"
+    others = [getattr(known, name) for name in names if hasattr(known, name)]
+    return (*away, known.ClusterError, *others)
+
+
+def client_of_node(client: Any, node: Any) -> Any:
+    """Return the client of one node of a cluster."""
+    if hasattr(client, "get_redis_connection"):
+        return client.get_redis_connection(node)
+    return client.get_valkey_connection(node)
+
+
+def place_in(client: Any) -> tuple[Any, ...]:
+    """Return what tells a server and database, or a cluster, from others.
+
+    A cluster has no name: it is that of its first node, by their ids. Raises what
+    the client does when no node of it can be reached.
+    """
+    if is_cluster(client):
+        nodes = client.cluster_nodes().values()
+        lasting = (one for one in nodes if "handshake" not in one["flags"])
+        return "cluster", min(one["node_id"] for one in lasting)
+    pool = client.connection_pool
+    known = pool.connection_kwargs
+    where = [known.get(word) for word in ("host", "port", "path", "db")]
+    return (getattr(pool, "service_name", None), *where)

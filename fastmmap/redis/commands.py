@@ -24,6 +24,7 @@ class Command(NamedTuple):
     read: Callable[[list[Any]], Any]
     away: Any = False  #: the answer of a server that is away; ABSENT: there is none
     atomic: bool = False
+    everywhere: bool = False  #: each primary of a cluster gets it
 
 
 class Unreadable(NamedTuple):
@@ -114,14 +115,19 @@ def _store_expired(names: Sequence[str], only_new: bool) -> Command:
 
 def flush() -> Command:
     """Return the command that empties the database."""
-    return Command((), lambda pipe: pipe.flushdb(), all)
+    return Command((), lambda pipe: pipe.flushdb(), all, everywhere=True)
 
 
-def remove(names: Sequence[str]) -> Command:
-    """Return the command that removes keys; it answers how many there were."""
+def remove(names: Sequence[str], apart: bool = False) -> Command:
+    """Return the command that removes keys; it answers how many there were.
+
+    They are removed each apart where they may be on several servers.
+    """
 
     def queue(pipe: Any) -> None:
-        pipe.delete(*map(bytes_of, names))
+        keys = list(map(bytes_of, names))
+        for part in [[key] for key in keys] if apart else [keys]:
+            pipe.delete(*part)
 
     return Command(names, queue, sum, away=0)
 
@@ -145,13 +151,14 @@ def touch(name: str, ttl: Lifetime) -> Command:
 def increase(name: str, delta: int, initial: int, ttl: Lifetime) -> Command:
     """Return the command that counts; a new counter begins with the given lifetime."""
     ms, key = _milliseconds(ttl), bytes_of(name)
+    begins = bool(initial or ms > 0)
 
     def queue(pipe: Any) -> None:
-        if initial or ms > 0:
+        if begins:
             pipe.set(key, initial, px=ms if ms > 0 else None, nx=True)
         pipe.incrby(key, delta)
 
-    return Command((name,), queue, _last, away=ABSENT, atomic=True)
+    return Command((name,), queue, _last, away=ABSENT, atomic=begins)
 
 
 def _last(replies: list[Any]) -> int:

@@ -6,13 +6,16 @@ does; when it dies or is stopped, another takes over, and begins a new epoch.
 
 import logging
 import os
+import re
 import threading
 import weakref
 from contextlib import suppress
-from typing import Any, Final, Optional
+from typing import Any, Final, Optional, Union
 
 from fastmmap.errors import ClosedError, LockError, LockLost
 from fastmmap.keyspace import Keyspace
+from fastmmap.redis.client import is_cluster, place_in
+from fastmmap.redis.cluster import ClusterTracking, MapChanged, Streams
 from fastmmap.redis.names import place_of
 from fastmmap.redis.pulse import Pulse, moment
 from fastmmap.redis.stream import Stream, StreamError
@@ -27,6 +30,9 @@ _BEATS: Final = 4
 #: a listener without a sign of life.
 _PATIENCE: Final = 1.0
 
+#: Ports and probes differ from one try to the next.
+_NUMBER: Final = re.compile(r"\d+")
+
 _all: "weakref.WeakSet[Listener]" = weakref.WeakSet()
 
 
@@ -37,7 +43,7 @@ class Space:
     """
 
     def __init__(self, cache: Keyspace, client: Any, prefixes: tuple[str, ...]) -> None:
-        place = place_of(client.connection_pool, prefixes)
+        place = place_of(place_in(client), prefixes)
         self.state = cache.namespace(place)
         #: What the server had; clearing it is a new epoch.
         self.values = cache.namespace(f"{place}.values")
@@ -67,7 +73,10 @@ class Listener:
         self._patience = max(_PATIENCE, 2 * max_lag)
         self._lock = Lock(space.state, "listener", lease_time=self._patience)
         self._interval = max_lag / _BEATS
-        self._stream: Optional[Stream] = None
+        self._kinds: Any = (Stream, Tracking)
+        if is_cluster(client):
+            self._kinds = Streams, ClusterTracking
+        self._stream: Union[Stream, Streams, None] = None
         self._told = ""
         self.forget()
         _all.add(self)
@@ -108,6 +117,8 @@ class Listener:
                 self._try()
             except ClosedError:
                 return
+            except MapChanged as error:
+                _logger.info("%s: %s", self._values.share_file, error)
             except LockLost:
                 _logger.info("%s: another listens now", self._values.share_file)
             except Exception as error:
@@ -131,9 +142,10 @@ class Listener:
         The order matters. Values read before the server pushes changes may have changed
         unnoticed: the epoch begins after that.
         """
-        self._stream = Stream(self._client, self._patience)
+        connect, track = self._kinds
+        self._stream = connect(self._client, self._patience)
         try:
-            tracking = Tracking(self._stream, self._prefixes, self._patience)
+            tracking = track(self._stream, self._prefixes, self._patience)
             self._begin_epoch()
             self._told = ""
             self._serve(tracking)
@@ -144,7 +156,7 @@ class Listener:
         """Let nobody see what came from the server before, nor store it."""
         self._values.clear()
 
-    def _serve(self, tracking: Tracking) -> None:
+    def _serve(self, tracking: Union[Tracking, ClusterTracking]) -> None:
         asked, token = moment(), tracking.ask()
         answered = False
         while not self._stopping.is_set():
@@ -177,12 +189,13 @@ class Listener:
             self._values.delete_many(names)
 
     def _tell(self, error: Exception) -> None:
-        """Log why nobody listens, once for each reason."""
+        """Log why nobody listens, once for each reason, whatever numbers it has."""
         text = f"{type(error).__name__}: {error}"
-        if text != self._told:
+        reason = _NUMBER.sub("", text)
+        if reason != self._told:
             path = self._values.share_file
             _logger.warning("%s: no listener to the server: %s", path, text)
-        self._told = text
+        self._told = reason
 
 
 def listener_for(

@@ -44,15 +44,16 @@ def prefixes_of(prefixes: Union[str, Iterable[str]]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def place_of(pool: Any, prefixes: tuple[str, ...]) -> str:
+def place_of(where: tuple[Any, ...], prefixes: tuple[str, ...]) -> str:
     """Return the name of the part of the cache that is for this server and prefixes.
 
     Who listens to other prefixes, another server or database has another part.
+
+    Args:
+        where: The server, by `fastmmap.redis.client.place_in`.
+        prefixes: Of keys.
     """
-    known = pool.connection_kwargs
-    where = [known.get(word) for word in ("host", "port", "path", "db")]
-    service = getattr(pool, "service_name", None)
-    text = repr((service, *where, prefixes))
+    text = repr((*where, prefixes))
     return (
         "fastmmap.redis#" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     )

@@ -20,11 +20,13 @@ class Stream:
     Args:
         client: A client of redis-py or valkey-py, for its options.
         patience: Seconds that the server may take for an answer.
+        where: ``host`` and ``port``, when they are not the client's.
     """
 
-    def __init__(self, client: Any, patience: float) -> None:
+    def __init__(self, client: Any, patience: float, **where: Any) -> None:
         pool = client.connection_pool
-        self._connection = pool.connection_class(**pool.connection_kwargs)
+        options = {**pool.connection_kwargs, **where}
+        self._connection = pool.connection_class(**options)
         self._connection.connect()
         self._socket = self._connection._sock
         self._parser = Parser()
@@ -49,11 +51,27 @@ class Stream:
             raise StreamError("the server ended the connection")
         return self._parser.feed(data)
 
+    def fileno(self) -> int:
+        """Return the number of its file."""
+        number: int = self._socket.fileno()
+        return number
+
+    def holds_more(self) -> bool:
+        """Tell whether TLS has read more than was received."""
+        return bool(getattr(self._socket, "pending", int)())
+
     def call(self, *words: bytes) -> list[Any]:
         """Send a command, and return the pushes that came up to its answer.
 
         Raises OSError; `StreamError` for an error that the server answers.
         """
+        return self._exchange(*words)[1]
+
+    def ask(self, *words: bytes) -> Any:
+        """Send a command, and return its answer; raise as `call` does."""
+        return self._exchange(*words)[0]
+
+    def _exchange(self, *words: bytes) -> tuple[Any, list[Any]]:
         self.send(*words)
         pushes: list[Any] = []
         end = _core.monotonic() + self._patience
@@ -64,7 +82,7 @@ class Stream:
             if answers and isinstance(answers[0], Refusal):
                 raise StreamError(f"{_shown(words)}: {answers[0].message}")
             if answers:
-                return pushes
+                return answers[0], pushes
         raise StreamError(f"{_shown(words)}: no answer within {self._patience} s")
 
     def interrupt(self) -> None:

@@ -27,7 +27,8 @@ class RedisTier(Tier):
 
     Args:
         cache: An open `FastMmap`.
-        server: A URL, or a client of redis-py or valkey-py. With it, Redis 6 or newer.
+        server: A URL, or a client of redis-py or valkey-py, ``RedisCluster`` for a
+            cluster. With it, Redis 6 or newer.
         prefixes: Only keys that begin with one of these are kept on this host; ""
             stands for all keys.
         max_lag: Seconds that a value of the cache may lag behind the server.
@@ -86,7 +87,7 @@ class RedisTier(Tier):
     def delete(self, *keys: Key) -> int:
         """Remove keys; return how many existed."""
         names = [text_of(key) for key in keys]
-        return int(self._change(commands.remove(names))) if names else 0
+        return int(self._change(commands.remove(names, self._apart))) if names else 0
 
     def incr(
         self, key: Key, delta: int = 1, *, initial: int = 0, ttl: Lifetime = None
@@ -173,14 +174,21 @@ class RedisTier(Tier):
         if not self._circuit.admits():
             raise self._refused()
         try:
-            with self._client.pipeline(transaction=command.atomic) as pipe:
-                command.queue(pipe)
-                replies = pipe.execute()
+            replies = self._replies(command)
         except self._away:
             self._circuit.failed()
             raise
         self._circuit.succeeded()
         return command.read(replies)
+
+    def _replies(self, command: Command) -> list[Any]:
+        """Return what the server, or those of a cluster, answer to a command."""
+        if command.everywhere and self._apart:
+            return [self._client.flushdb(target_nodes="primaries")]
+        with self._client.pipeline(transaction=command.atomic) as pipe:
+            command.queue(pipe)
+            replies: list[Any] = pipe.execute()
+            return replies
 
     def _change(self, command: Command) -> Any:
         """Change the server first, then forget what this host has.

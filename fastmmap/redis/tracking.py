@@ -37,20 +37,26 @@ class Tracking:
         stream: The connection; it gets no other commands from now on.
         prefixes: Of keys. Their changes are told.
         patience: Seconds that the server may take for the proof.
+        probes: Keys to write for it; one for each prefix by default.
 
     Raises:
         OSError: The server refuses, or tells nothing.
     """
 
     def __init__(
-        self, stream: Stream, prefixes: tuple[str, ...], patience: float
+        self,
+        stream: Stream,
+        prefixes: tuple[str, ...],
+        patience: float,
+        probes: Optional[set[str]] = None,
     ) -> None:
         self._stream, self._patience = stream, patience
         self._count = 0
         stream.call(b"HELLO", b"3")
         words = [word for one in prefixes for word in (b"PREFIX", bytes_of(one))]
         stream.call(b"CLIENT", b"TRACKING", b"ON", b"BCAST", *words)
-        self._prove({one + PROBE for one in prefixes})
+        usual = {one + PROBE for one in prefixes}
+        self._prove(usual if probes is None else probes)
 
     def _prove(self, probes: set[str]) -> None:
         """Write keys, and check that the server pushes them."""

@@ -6,8 +6,11 @@ host hears of what they did, and is compared with the server. Beside that each r
 is checked against what was acknowledged ``max_lag`` before, and own writes against
 what is read next.
 
-    python tests/tier/race.py --rounds 10000 --faults kill,stop,cut,flush,server
+    python tests/tier/race.py --rounds 10000 --faults all
 
+``--namespaces`` puts each host into a network namespace, behind a link that can be
+taken down (fault "link") and, if the kernel can, be slow ("delay"); see `namespaces`.
+``--cluster`` puts a cluster into the place of the server; slots move ("reshard").
 ``--leave-out NAME`` takes a protection away: then something has to be found.
 """
 
@@ -23,12 +26,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import leave_out
+import namespaces
 import tier_server
 
 from fastmmap import FastMmap
@@ -37,8 +42,15 @@ from fastmmap.redis.pulse import moment
 
 STORM, REST, END = 0, 1, 2
 RING = 1024  # acknowledged writes that are known of each key
+WRONG = 3  # exit status
 LIMIT = 60.0  # seconds that a host may take to hear of everything
 FAULTS = ("kill", "stop", "cut", "flush", "server")
+OF_LINKS = ("link", "delay")  # with namespaces
+OF_CLUSTERS = ("reshard",)
+IN_A_NETWORK = (
+    *("--bind", "0.0.0.0", "--port", str(namespaces.PORT)),
+    *("--protected-mode", "no"),
+)
 _forking = multiprocessing.get_context("fork")
 
 
@@ -53,6 +65,7 @@ class Plan(NamedTuple):
     max_lag: float
     leave_out: str
     seed: int
+    network: namespaces.Network | None = None
 
 
 def key_of(number: int) -> str:
@@ -72,6 +85,12 @@ class Shared:
         self.late = _forking.RawArray("q", workers)
         self.unseen = _forking.RawArray("q", workers)
 
+        self.parent = os.getpid()
+
+    def ended(self) -> bool:
+        """Tell whether the race is over, or was killed."""
+        return bool(self.phase.value == END or os.getppid() != self.parent)
+
     def acknowledge(self, key: int, number: int) -> None:
         place = key * RING + number % RING
         self.times[place] = moment()
@@ -83,15 +102,28 @@ class Shared:
         return self.numbers[place] >= number and self.times[place] < when
 
 
+def client_of(url: str) -> Any:
+    """Return a client of a server, or of a cluster."""
+    if url.startswith("cluster"):
+        import tier_cluster
+
+        return tier_cluster.client_of(url)
+    import redis
+
+    return redis.Redis.from_url(url)
+
+
 def write(plan: Plan, shared: Shared, me: int) -> None:
     """Change the keys of one writer; the numbers of each key grow."""
     import redis
 
-    client = redis.Redis.from_url(plan.url)
+    away = redis.exceptions
+    lost = away.ConnectionError, away.TimeoutError, away.ClusterError
+    client = client_of(plan.url)
     chance = random.Random(plan.seed + me)
     mine = range(me, plan.keys, plan.writers)
     numbers = dict.fromkeys(mine, 0)
-    while shared.phase.value != END:
+    while not shared.ended():
         if shared.phase.value == REST:
             shared.resting[me] = 1
             time.sleep(0.0005)
@@ -100,7 +132,7 @@ def write(plan: Plan, shared: Shared, me: int) -> None:
         if shared.phase.value != STORM:
             continue
         key = chance.choice(mine)
-        with suppress(redis.exceptions.ConnectionError):
+        with suppress(*lost):
             change(client, chance, shared, key, numbers)
 
 
@@ -122,7 +154,7 @@ def open_tier(plan: Plan, host: int, **options: Any) -> RedisTier:
     options.setdefault("prefixes", ("app:",))
     return RedisTier(
         cache,
-        plan.url,
+        client_of(plan.url) if plan.url.startswith("cluster") else plan.url,
         max_lag=plan.max_lag,
         on_down="miss",
         retry_after=0.01,
@@ -134,10 +166,12 @@ def work(plan: Plan, shared: Shared, host: int, me: int) -> None:
     """Read like a worker of a host, and check what can be checked at once."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_out.apply(plan.leave_out)
+    if plan.network is not None:
+        plan.network.enter(host)
     tier = open_tier(plan, host)
     chance = random.Random()
     others, count = plan.workers * len(plan.files), 0
-    while shared.phase.value != END:
+    while not shared.ended():
         shared.reads[me] += 1
         kind = chance.random()
         if kind < 0.1:
@@ -153,6 +187,11 @@ def work(plan: Plan, shared: Shared, host: int, me: int) -> None:
         for key, number in found.items():
             if shared.acknowledged_before(key, number + 1, before):
                 shared.late[me] += 1
+
+
+def wake(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def own_key(me: int) -> str:
@@ -178,15 +217,13 @@ def read(tier: RedisTier, keys: list[int]) -> dict[int, int]:
 class Race:
     """The processes of a race, and the rounds."""
 
-    def __init__(
-        self, plan: Plan, server: tier_server.Server, faults: list[str]
-    ) -> None:
+    def __init__(self, plan: Plan, server: Any, faults: list[str]) -> None:
         self.plan, self.server, self.faults = plan, server, faults
         self.shared = Shared(plan)
         self.chance = random.Random(plan.seed)
         self.client = server.client()
         self.workers: dict[int, Any] = {}
-        self.stopped: list[tuple[float, int]] = []
+        self.undone: list[tuple[float, Callable[[], None]]] = []
         self.counts = dict.fromkeys((*faults, "stale", "rounds"), 0)
         self.writers = [self._start(write, me) for me in range(plan.writers)]
         for me in range(plan.workers * len(plan.files)):
@@ -241,13 +278,19 @@ class Race:
         names = [key_of(key) for key in range(self.plan.keys)]
         for tier in self.tiers:
             self._until(lambda tier=tier: tier._look() > now, "listeners hear")
-            before = self.client.mget(names)
+            before = self._server_has(names)
             here = [tier.get(name) for name in names]
-            after = self.client.mget(names)
+            after = self._server_has(names)
             for name, value, *there in zip(names, here, before, after, strict=True):
                 if value not in [n if n is None else int(n) for n in there]:
                     self.counts["stale"] += 1
                     print(f"stale: {name} is {value}, not {there}", flush=True)
+
+    def _server_has(self, names: list[str]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.get(name)
+            return list(pipe.execute())
 
     # ----------------------------------------------------------------- faults
 
@@ -269,24 +312,47 @@ class Race:
         pid = self._listener()
         if any(process.pid == pid for process in self.workers.values()):
             assert pid is not None
-            until = time.monotonic() + self.chance.uniform(0.5, 3) * self.plan.max_lag
             os.kill(pid, signal.SIGSTOP)
-            self.stopped.append((until, pid))
+            self._undo_later(partial(wake, pid))
+
+    def _undo_later(self, undo: Callable[[], None], times: int = 1) -> None:
+        seconds = self.chance.uniform(0.5, 3) * self.plan.max_lag * times
+        self.undone.append((time.monotonic() + seconds, undo))
 
     def _continue(self, all_of_them: bool = False) -> None:
         now = time.monotonic()
-        for one in [one for one in self.stopped if all_of_them or one[0] <= now]:
-            self.stopped.remove(one)
-            with suppress(ProcessLookupError):
-                os.kill(one[1], signal.SIGCONT)
+        for one in [one for one in self.undone if all_of_them or one[0] <= now]:
+            self.undone.remove(one)
+            one[1]()
 
     def _cut(self) -> None:
-        for one in self.client.client_list():
-            if "t" in one["flags"]:
-                self.client.client_kill_filter(_id=one["id"])
+        for node in self.server.nodes():
+            for one in node.client_list():
+                if "t" in one["flags"]:
+                    node.client_kill_filter(_id=one["id"])
+
+    def _link(self) -> None:
+        """Take a link down; at times until the listener gives its connection up."""
+        network, host = self._some_link()
+        network.cut(host)
+        times = 10 if self.chance.random() < 0.1 else 1
+        self._undo_later(partial(network.mend, host), times)
+
+    def _delay(self) -> None:
+        network, host = self._some_link()
+        network.delay(host)
+        self._undo_later(partial(network.hurry, host))
+
+    def _some_link(self) -> tuple[namespaces.Network, int]:
+        assert self.plan.network is not None
+        return self.plan.network, self.chance.randrange(len(self.plan.files))
 
     def _flush(self) -> None:
-        self.client.flushall()
+        for node in self.server.nodes():
+            node.flushall()
+
+    def _reshard(self) -> None:
+        self.server.reshard(key_of(self.chance.randrange(self.plan.keys)))
 
     def _server(self) -> None:
         self.server.kill()
@@ -308,12 +374,15 @@ def run(
     max_lag: float = 0.1,
     seed: int = 1,
     workers: int = 4,
+    network: namespaces.Network | None = None,
+    cluster: bool = False,
 ) -> dict[str, int]:
     """Run until something is wrong, or so many rounds; return what happened."""
-    server = tier_server.Server()
+    server = server_for(network, cluster)
+    url = f"redis://{namespaces.ADDRESS}:{namespaces.PORT}" if network else server.url
     with tempfile.TemporaryDirectory() as folder:
         files = (f"{folder}/one", f"{folder}/other")
-        plan = Plan(server.url, files, 64, workers, 4, max_lag, leave_out, seed)
+        plan = Plan(url, files, 64, workers, 4, max_lag, leave_out, seed, network)
         race = Race(plan, server, faults)
         try:
             while race.counts["rounds"] < rounds and not race.wrong():
@@ -326,17 +395,57 @@ def run(
         return race.found()
 
 
+def server_for(network: namespaces.Network | None, cluster: bool) -> Any:
+    """Start a server, or a cluster, that the hosts can reach."""
+    if cluster:
+        import tier_cluster
+
+        return tier_cluster.ClusterServer()
+    return tier_server.Server(*(IN_A_NETWORK if network else ()))
+
+
+def faults_of(
+    text: str, network: namespaces.Network | None, cluster: bool
+) -> list[str]:
+    """Return the faults that are asked for; "all" is those that there can be."""
+    if text != "all":
+        return [one for one in text.split(",") if one]
+    if cluster:
+        return [*FAULTS, *OF_CLUSTERS]
+    if network is None:
+        return list(FAULTS)
+    return [*FAULTS, *(OF_LINKS if network.can_delay() else OF_LINKS[:1])]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
-    parser.add_argument("--faults", default="", help=f"of {', '.join(FAULTS)}")
+    names = ", ".join((*FAULTS, *OF_LINKS, *OF_CLUSTERS))
+    parser.add_argument("--faults", default="", help=f"all, or of {names}")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--namespaces", action="store_true")
+    where.add_argument("--cluster", action="store_true")
     parser.add_argument("--leave-out", default="", choices=["", *leave_out.ALL])
     parser.add_argument("--max-lag", type=float, default=0.1)
     parser.add_argument("--workers", type=int, default=4, help="of each host")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     given = parser.parse_args()
-    faults = [one for one in given.faults.split(",") if one]
-    print(f"seed {given.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and clean up
+    try:
+        network = namespaces.Network(2) if given.namespaces else None
+    except namespaces.NoNamespaces as error:
+        sys.exit(f"no network namespaces: {error}")
+    try:
+        return report(given, network)
+    finally:
+        if network is not None:
+            network.close()
+
+
+def report(given: argparse.Namespace, network: namespaces.Network | None) -> int:
+    """Run as the command says; print what was found, and return the exit status."""
+    faults = faults_of(given.faults, network, given.cluster)
+    print(f"seed {given.seed}, faults {' '.join(faults) or 'none'}", flush=True)
     start = time.monotonic()
     found = run(
         given.rounds,
@@ -345,9 +454,11 @@ def main() -> int:
         given.max_lag,
         given.seed,
         given.workers,
+        network,
+        given.cluster,
     )
     print(f"{time.monotonic() - start:.0f} s: {found}")
-    return bool(found["stale"] + found["late"] + found["unseen"])
+    return WRONG if found["stale"] + found["late"] + found["unseen"] else 0
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ class Server:
 
         return redis.Redis.from_url(self.url, **options)
 
+    def nodes(self) -> list[Any]:
+        """Return a client of each server that there is."""
+        return [self.client()]
+
     def start(self) -> None:
         assert PROGRAM is not None
         settings = ("--port", "0", "--save", "", "--unixsocket", self.socket)
