@@ -135,10 +135,15 @@ tail_evict(struct fmm_work *work, const struct fmm_tail *tail)
 /* ---------------------------------------------------------- second lives */
 
 /* Whether moving it is more than what one set may do. A single entry never is:
- * else small sets could not but evict a large one. */
+ * else small sets could not but evict a large one. Nor is what has to make room
+ * in S, and M has room for: else a set would evict from a page that is not full.
+ * That is less than twice what is stored, and one entry. */
 static bool
 is_beyond(const struct fmm_work *work, const struct fmm_tail *tail)
 {
+    if (work->filling && !work->tidying) {
+        return false;
+    }
     return tail->length > work->budget &&
            (work->moved || tail->length > work->page->geometry->max_entry);
 }
@@ -394,9 +399,11 @@ retire_probation(struct fmm_work *work)
     }
     bool wanted = is_wanted(work, &tail);
     bool paid = !wanted && can_pay(work, &tail);
-    if (paid || wanted || may_fill(work, &tail)) {
+    work->filling = !paid && !wanted && may_fill(work, &tail);
+    if (paid || wanted || work->filling) {
         uint32_t price = paid ? price_of(work, &tail) : 0;
         status = promote(work, &tail);
+        work->filling = false;
         if (FMM_UNLIKELY(status == FMM_MISS)) {
             fmm_tail_pass(&tail);
             return FMM_OK;

@@ -19,6 +19,7 @@ struct fmm_work {
     bool large;   /* it is for an entry that is too large for ring S */
     bool retired; /* something left its tail: slots may have changed */
     bool placing; /* it is for a part of a value: other parts stay */
+    bool filling; /* ring M has room for what is to be moved */
     bool tidying; /* refilling the reserve: force nothing, hand out nothing */
 };
 

@@ -459,6 +459,12 @@ _RULES = (
         "false;",
     ),
     _rule(
+        "fill_by_budget",
+        "fmm_evict.c",
+        "work->filling && !work->tidying",
+        "false",
+    ),
+    _rule(
         "orphans_stay",
         "fmm_leave.c",
         "return fmm_leave_is_own(own, entry) ||",

@@ -30,8 +30,8 @@ _BY_CATCHER = {
     "test_turn": "writers_together replaced_out_of_turn",
     "test_evict": "evict_dirty move_clean stays next_recount main_uncleaned "
     "probation_uncleaned spared_pays stay_for_small clean_late "
-    "tidy_own usual_large clean_for_ever clean_without_slots count_of_entries "
-    "average_of_entries",
+    "tidy_own usual_large fill_by_budget clean_for_ever clean_without_slots "
+    "count_of_entries average_of_entries",
     "test_victim": "last_stored_first",
     "test_crash_order": "publish_before_data publish_before_head delete_then_set "
     "write_in_place",
