@@ -80,12 +80,13 @@ def cross_in_tasks(path: str, length: int) -> list[str]:
 
     async def main() -> list[str]:
         tasks = [asyncio.ensure_future(want(number)) for number in range(length)]
-        done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        found = [type(one.exception()).__name__ for one in done]
+        _, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in left if length > 2 else ():  # the others take their time
             task.cancel()
-        ends = await asyncio.gather(*left, return_exceptions=True)
-        return found + ([str(end) for end in ends] if length == 2 else [])
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        return sorted(
+            end if isinstance(end, str) else type(end).__name__ for end in ends
+        )
 
     return asyncio.run(main())
 

@@ -437,8 +437,8 @@ _COMMANDS = (
     _break(
         "check_changes_the_file",
         f"{_PACKAGE}verify.py",
-        "def open_file(path: str, inspect: bool = True)",
-        "def open_file(path: str, inspect: bool = False)",
+        "def open_file(path: str, inspect: bool = True,",
+        "def open_file(path: str, inspect: bool = False,",
         f"{_UNIT}test_cli.py::test_check_changes_no_byte_of_a_damaged_file",
     ),
     _break(

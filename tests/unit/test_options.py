@@ -18,6 +18,7 @@ from fastmmap.options import OPTIONS, Phase
 #: ``lock_timeout`` is one of use; opening with ``init_file`` waits as long, too.
 _OWN_WORDS = {
     "path",
+    "only_whole",
     "serializer",
     "compressor",
     "serializer_follows",
