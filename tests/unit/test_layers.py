@@ -22,7 +22,7 @@ C_LIBRARIES = {"core": CORE, "binding": BINDING}
 pytestmark = pytest.mark.once
 
 
-def require_none(library: str, found: Iterable[str]) -> None:
+def assert_none(library: str, found: Iterable[str]) -> None:
     told = layers.verdict(library, found)
     if told:
         pytest.fail(told, pytrace=False)
@@ -32,13 +32,13 @@ def require_none(library: str, found: Iterable[str]) -> None:
 def test_c_modules_use_only_what_stands_before_them(library: str) -> None:
     order = layers.modules(library)
     uses = layers.c_uses(C_LIBRARIES[library])
-    require_none(library, layers.faults(order, uses))
+    assert_none(library, layers.faults(order, uses))
 
 
 def test_modules_of_the_package_import_only_what_stands_before_them() -> None:
     uses = layers.package_uses()
     at_once = [use for use in uses if not use.where]
-    require_none("package", layers.faults(layers.modules("package"), at_once))
+    assert_none("package", layers.faults(layers.modules("package"), at_once))
 
 
 def test_late_imports_of_the_package_are_those_listed() -> None:

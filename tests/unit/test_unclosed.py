@@ -27,7 +27,7 @@ def make(path: str | None, **options: Any) -> FastMmap:
 
 
 @pytest.fixture
-def no_warning() -> Any:
+def asserts_no_warning() -> Any:
     """Assert that the test gives no ResourceWarning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -80,18 +80,18 @@ assert not os.path.exists(path)
     assert "ResourceWarning: unclosed cache" in done.stderr
 
 
-def test_a_closed_cache_is_none(path: str, no_warning: None) -> None:
+def test_a_closed_cache_is_none(path: str, asserts_no_warning: None) -> None:
     make(path).close()
     with make(path) as cache:
         cache["key"] = 1
     del cache
 
 
-def test_a_private_cache_is_none(no_warning: None) -> None:
+def test_a_private_cache_is_none(asserts_no_warning: None) -> None:
     make(None)["key"] = 1
 
 
-def test_a_failed_open_is_none(path: str, no_warning: None) -> None:
+def test_a_failed_open_is_none(path: str, asserts_no_warning: None) -> None:
     with open(path, "wb") as file:
         file.write(b"no cache" * 1000)
     with pytest.raises(FormatError):
@@ -100,7 +100,7 @@ def test_a_failed_open_is_none(path: str, no_warning: None) -> None:
         FastMmap(path, no_such_option=1)  # type: ignore[call-arg]  # on purpose
 
 
-def test_a_pickled_copy_is_none(path: str, no_warning: None) -> None:
+def test_a_pickled_copy_is_none(path: str, asserts_no_warning: None) -> None:
     with make(path) as cache:
         copy = pickle.loads(pickle.dumps(cache))
         again = pickle.loads(pickle.dumps(copy))
