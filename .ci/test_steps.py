@@ -54,6 +54,7 @@ NOTHING_FOR_ASAN = {
     "tests/hazards/test_other_clocks.py": "clocks of Python; ours are read in C",
     "tests/tier": "a tier in Python, beside a server of others",
     "tests/web": "a page in Python and JavaScript, in a browser of others",
+    "tests/hazards/test_verifying.py": "a million entries: tests/c/test_verify.c",
     "tests/parity/test_parity_hit_rates.py": "what stays: tests/c/test_evict.c",
     "tests/unit/test_advice.py": "what stays: tests/c/test_grow.c, test_stats.c",
     "tests/unit/test_argument_keys.py": "spellings in Python",
@@ -117,7 +118,8 @@ def test_make_test() -> None:
 @wide
 def test_other_pythons_pass_the_quick_part() -> None:
     python = os.environ.get("PYTHON", "python3")
-    run(python, "tools/run_tests.py", "--pythons=others", "--quick", limit=30 * MINUTES)
+    command = [python, "tools/run_tests.py", "--pythons=others", "--quick"]
+    run(*command, limit=30 * MINUTES, CC="clang")  # which builds faster than gcc
 
 
 def test_c_is_formatted() -> None:
@@ -262,6 +264,7 @@ def test_python_tests_under_address_sanitizer() -> None:
         *("-m", "not once", "--deselect", UNSAFE_UNDER_ASAN),
         *(f"--ignore={path}" for path in NOTHING_FOR_ASAN),
         cwd=copy,
+        limit=30 * MINUTES,
         # C++ extensions (matplotlib) throw: the sanitizer must find how.
         LD_PRELOAD=" ".join(map(library, ["libasan.so", "libstdc++.so"])),
         # Python itself leaks at exit; and what is a SIGBUS shall stay one.

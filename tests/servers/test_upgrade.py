@@ -30,7 +30,7 @@ PACE = 0.3
 #: The least number of requests that a worker serves in its life.
 FEW = 20
 
-pytestmark = [pytest.mark.once, pytest.mark.long]
+pytestmark = pytest.mark.once
 
 
 class Version(NamedTuple):
