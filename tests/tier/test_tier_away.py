@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import tier_server
-from support import MakeCache, Scenario, say
+from support import MakeCache, Scenario, run_scenario, say
 from tier_support import LIMIT, MakeTier, settle
 
 from fastmmap import FastMmap
@@ -115,6 +116,28 @@ def test_a_listener_that_is_refused_says_why(
 
 
 # ------------------------------------------------------------------ processes
+
+
+def close_while_it_connects(path: str) -> list[bool]:
+    """Close a tier whose listener waits for the first answer of a server."""
+    import redis
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = redis.Redis(port=silent.getsockname()[1], socket_timeout=None)
+        tier = RedisTier(FastMmap(path), client, prefixes="app:", max_lag=0.1)
+        was_live = tier.live
+        connected = silent.accept()[0]
+        tier.close()
+        thread = tier._listener._thread
+        assert thread is not None
+        thread.join(LIMIT)
+        connected.close()
+        return [was_live, thread.is_alive()]
+
+
+def test_close_ends_while_the_server_is_silent(make_cache: MakeCache) -> None:
+    path = make_cache().share_file
+    assert run_scenario(close_while_it_connects, path) == [False, False]
 
 
 def listen_in_process(path: str, url: str) -> None:
