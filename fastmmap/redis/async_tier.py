@@ -156,8 +156,8 @@ class AsyncRedisTier(Tier):
             raise self._refused()
         try:
             replies = await self._replies(command)
-        except self._away:
-            self._circuit.failed()
+        except self._away as error:
+            self._failed(error)
             raise
         self._circuit.succeeded()
         return command.read(replies)

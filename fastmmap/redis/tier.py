@@ -175,8 +175,8 @@ class RedisTier(Tier):
             raise self._refused()
         try:
             replies = self._replies(command)
-        except self._away:
-            self._circuit.failed()
+        except self._away as error:
+            self._failed(error)
             raise
         self._circuit.succeeded()
         return command.read(replies)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import redis
 import tier_server
 from support import MakeCache
 from tier_support import LIMIT, settle
@@ -140,3 +141,21 @@ def test_a_server_that_is_away(make_cache: MakeCache) -> None:
         asyncio.run(body())
     finally:
         lone.close()
+
+
+def test_a_wrong_password_is_not_a_miss(
+    server: tier_server.Server, client: Any, make_cache: MakeCache
+) -> None:
+    client.acl_setuser(
+        "known", enabled=True, passwords=["+right"], categories=["+@all"]
+    )
+    url = f"unix://known:wrong@{server.socket}"
+    options = {"prefixes": "app:", "on_down": "miss", "listen": False}
+
+    async def body() -> None:
+        tier = AsyncRedisTier(make_cache(), url, **options)
+        for call in (tier.get, tier.delete, lambda key: tier.get_many([key])):
+            with pytest.raises(redis.exceptions.ConnectionError, match="password"):
+                await call("app:a")
+
+    asyncio.run(body())
