@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from support import MakeCache
-from tier_support import MakeTier, settle
+from tier_support import LIMIT, MakeTier, settle
 
 from fastmmap.redis import RedisTier
+from fastmmap.waiting import Patience, pause
 
 
 def asked(client: Any) -> int:
@@ -105,6 +106,19 @@ def test_incr_counts_on_the_server(tier: RedisTier, client: Any) -> None:
     assert 59_000 < client.pttl("app:m") <= 60_000
     assert tier.incr("app:m", ttl=600) == 12
     assert client.pttl("app:m") <= 60_000
+
+
+def test_a_new_counter_that_is_over_at_once_is_not_kept(
+    tier: RedisTier, client: Any
+) -> None:
+    assert tier.incr("app:n", 2, ttl="now") == 2
+    assert client.pttl("app:n") != -1  # -1: for ever
+    with Patience(LIMIT) as patience:
+        while client.exists("app:n"):
+            pause(patience.delay() or pytest.fail("the counter is kept"))
+    tier.set("app:n", 5)
+    assert tier.incr("app:n", ttl="now") == 6
+    assert client.get("app:n") == b"6" and client.pttl("app:n") == -1
 
 
 def test_touch_changes_the_lifetime(tier: RedisTier, client: Any) -> None:
