@@ -10,7 +10,7 @@ from typing import Any, Final, Union
 from fastmmap import durations, single_flight, unreadable
 from fastmmap.keyspace import Keyspace
 from fastmmap.redis.circuit import Circuit
-from fastmmap.redis.client import client_of, is_away, is_cluster, misuse_of
+from fastmmap.redis.client import client_of, is_away, is_cluster, misuse_of, refusals_of
 from fastmmap.redis.codec import codec_of
 from fastmmap.redis.commands import Answer, Command, Unreadable
 from fastmmap.redis.listener import Listener, Space
@@ -24,6 +24,15 @@ _logger = logging.getLogger("fastmmap")
 #: Seconds that one round trip has until another process may make it, too.
 _LEASE: Final = 5
 _ON_DOWN: Final = ("raise", "miss", "stale")
+
+
+def _check_seconds(name: str, value: object, least: float) -> None:
+    """Raise TypeError or ValueError unless an option is a number of seconds."""
+    text = f"{name} is {value!r}: expected seconds, {least} or more"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(text)
+    if not least <= value < math.inf:
+        raise ValueError(text)
 
 
 class Tier:
@@ -42,8 +51,8 @@ class Tier:
         retry_after: float = 1.0,
         listen: bool = True,
     ) -> None:
-        if not 0.01 <= max_lag < math.inf:
-            raise ValueError(f"max_lag is {max_lag!r}: expected seconds, 0.01 or more")
+        _check_seconds("max_lag", max_lag, 0.01)
+        _check_seconds("retry_after", retry_after, 0)
         if on_down not in _ON_DOWN:
             raise ValueError(f"on_down is {on_down!r}: expected one of {_ON_DOWN}")
         if default_ttl is not None:
@@ -53,6 +62,7 @@ class Tier:
         self._listens = listen
         listened = client_of(server)
         self._away = is_away(listened)
+        self._refusals = refusals_of(listened)
         self._is_misuse = misuse_of(listened)
         self._apart = is_cluster(listened)
         self._codec = codec_of(cache.serializer, serializer)
@@ -99,7 +109,9 @@ class Tier:
 
     def _failed(self, error: Exception) -> None:
         """Note that the server was away; log it when calls were let through before."""
-        if not self._is_misuse(error) and self._circuit.failed():
+        if isinstance(error, self._refusals) and self._is_misuse(error):
+            self._circuit.succeeded()  # it answered
+        elif not self._is_misuse(error) and self._circuit.failed():
             path = self._values.share_file
             text = f"{type(error).__name__}: {error}"
             _logger.warning("%s: the server is down: %s", path, text)

@@ -96,6 +96,12 @@ def misuse_of(client: Any) -> Callable[[BaseException], bool]:
     return is_misuse
 
 
+def refusals_of(client: Any) -> tuple[type[Exception], ...]:
+    """Return the exceptions that a server answers with, so it is there."""
+    known = _exceptions_of(client)
+    return known.ResponseError, known.AuthenticationError
+
+
 def is_away(client: Any) -> tuple[type[Exception], ...]:
     """Return the exceptions that say that the server cannot be reached.
 

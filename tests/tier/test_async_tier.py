@@ -45,6 +45,8 @@ def test_the_operations_answer_as_those_of_redis_tier(
         assert not await tier.add("app:a", 2) and await tier.add("app:b", 2)
         found = await tier.get_many(["app:a", b"app:b", "app:none"])
         assert found == {"app:a": [1], b"app:b": 2}
+        both = await tier.get_many(["app:b", b"app:b"])
+        assert both == {"app:b": 2, b"app:b": 2}
         assert await tier.incr("app:b", 3) == await tier.get("app:b") == 5
         assert await tier.touch("app:b", 60) and client.pttl("app:b") > 59_000
         assert await tier.delete("app:a", "app:c") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -83,6 +84,13 @@ def test_get_many(tier: RedisTier) -> None:
     expected = {"app:a": 1, b"app:b": 2, "other": 3, "app:n": None}
     assert tier.get_many(wanted) == tier.get_many(wanted) == expected
     assert tier.get_many([]) == {}
+
+
+def test_get_many_answers_for_both_forms_of_a_key(tier: RedisTier) -> None:
+    tier.set("app:a", 1)
+    wanted: list[str | bytes] = ["app:a", b"app:a"]
+    for _ in range(2):  # by the server, then by this host
+        assert tier.get_many(wanted) == {"app:a": 1, b"app:a": 1}
 
 
 def test_add_stores_only_what_is_not_there(tier: RedisTier) -> None:
@@ -171,6 +179,29 @@ def test_memoize_keeps_results_on_the_server(tier: RedisTier, client: Any) -> No
     assert double(4) == 8 and calls == [4, 4]
 
 
+def test_get_or_set_refuses_what_must_be_awaited(tier: RedisTier, client: Any) -> None:
+    async def compute() -> int:
+        return 5
+
+    with pytest.raises(TypeError, match="must be awaited"):
+        tier.get_or_set("app:a", compute)
+    assert not client.exists("app:a")
+    assert tier.get_or_set("app:a", lambda: 5) == 5
+
+
+def test_memoize_refuses_functions_without_a_plain_result(tier: RedisTier) -> None:
+    async def awaited() -> int:
+        return 5
+
+    def generator() -> Iterator[int]:
+        yield 5
+
+    with pytest.raises(TypeError, match="AsyncRedisTier"):
+        tier.memoize()(awaited)
+    with pytest.raises(TypeError, match="is a generator"):
+        tier.memoize()(generator)
+
+
 @pytest.mark.parametrize("serializer", ["raw", "json", "msgpack"])
 def test_other_serializers(make_tier: MakeTier, serializer: str, client: Any) -> None:
     tier = make_tier(cache={"serializer": serializer})
@@ -203,6 +234,9 @@ def test_two_sets_of_prefixes_share_nothing(
         ({"prefixes": ()}, "there is none"),
         ({"prefixes": ("a", "ab")}, "begins with"),
         ({"max_lag": 0}, "max_lag"),
+        ({"max_lag": float("nan")}, "max_lag"),
+        ({"retry_after": -1}, "retry_after"),
+        ({"retry_after": float("nan")}, "retry_after"),
         ({"on_down": "wait"}, "on_down"),
         ({"default_ttl": -1}, "lifetime"),
     ],
@@ -212,6 +246,13 @@ def test_options_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_tier(live=False, **options)
+
+
+@pytest.mark.parametrize("name", ["max_lag", "retry_after"])
+@pytest.mark.parametrize("value", ["1s", True, None])
+def test_seconds_are_numbers(make_tier: MakeTier, name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"{name} is .*expected seconds"):
+        make_tier(live=False, **{name: value})
 
 
 def test_a_client_that_decodes_is_refused(make_tier: MakeTier, server: Any) -> None:

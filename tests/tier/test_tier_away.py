@@ -102,6 +102,19 @@ def test_a_circuit_lets_one_call_through_now_and_then(monkeypatch: Any) -> None:
     assert circuit.admits() and circuit.admits()
 
 
+def test_an_error_that_the_server_answers_ends_the_pause(
+    make_tier: MakeTier, client: Any
+) -> None:
+    client.rpush("app:list", 1)
+    tier = make_tier(on_down="miss", listen=False, live=False, retry_after=LIMIT)
+    tier._circuit.failed()
+    assert not tier.set("app:a", 1)
+    tier._circuit._next_try = 1.0  # long ago: the next call tries
+    with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+        tier.get("app:list")
+    assert tier.set("app:a", 1)
+
+
 def test_a_pool_without_a_connection_is_not_a_server_that_is_down(
     make_tier: MakeTier, server: tier_server.Server, client: Any
 ) -> None:
