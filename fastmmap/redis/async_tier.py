@@ -133,7 +133,7 @@ class AsyncRedisTier(Tier):
     ) -> "Callable[[_Async[_P, _R]], _Async[_P, _R]]":
         """Return a decorator of ``async def`` functions; see `RedisTier.memoize`.
 
-        ``invalidate(...)`` is to be awaited, too.
+        Await ``invalidate(...)`` as well.
         """
         from fastmmap.redis.memoized import memoized  # not everybody needs it
 
@@ -214,7 +214,7 @@ class AsyncRedisTier(Tier):
             kept = await single_flight.compute_async(
                 self._values, name, ask, lifetime, self._fill_terms
             )
-        except LockTimeout:  # who asks takes too long
+        except LockTimeout:  # the caller that asks takes too long
             until = 0.0
         if asked:
             return asked[0].value

@@ -13,7 +13,7 @@ def client_of(where: Any, library: str = "", kind: str = "Redis") -> Any:
 
     Args:
         where: A client, or a URL; its query may have options, see redis-py.
-        library: ".asyncio" for one that is to be awaited.
+        library: ".asyncio" for an asynchronous one.
         kind: "RedisCluster" for the URL of a node of a cluster.
 
     Raises:

@@ -1,6 +1,6 @@
 """What is said to the server: commands, queued into a pipeline, and their answers.
 
-A pipeline is filled alike, and executed by one who waits or one who awaits.
+Both tiers fill a pipeline in the same way; one waits for it, the other awaits it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

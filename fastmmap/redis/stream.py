@@ -86,7 +86,7 @@ class Stream:
         raise StreamError(f"{_shown(words)}: no answer within {self._patience} s")
 
     def interrupt(self) -> None:
-        """Let who waits for messages find that it ended."""
+        """Wake the thread that waits for messages: the connection ended."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

@@ -241,7 +241,7 @@ class RedisTier(Tier):
             kept = single_flight.compute(
                 self._values, name, ask, lifetime, self._fill_terms
             )
-        except LockTimeout:  # who asks takes too long
+        except LockTimeout:  # the caller that asks takes too long
             until = 0.0
         if asked:
             return asked[0].value

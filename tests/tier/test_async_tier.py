@@ -1,4 +1,4 @@
-"""A tier for event loops: the same answers, and the loop goes on."""
+"""A tier for event loops: the same answers, and the loop continues."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_change_while_the_server_is_asked_keeps_the_answer_out(
     run(body)
 
 
-def test_one_task_computes_and_the_loop_goes_on(run: Callable[[Body], None]) -> None:
+def test_one_task_computes_and_the_loop_continues(run: Callable[[Body], None]) -> None:
     async def body(tier: AsyncRedisTier) -> None:
         calls: list[int] = []
 
@@ -106,7 +106,7 @@ def test_memoize_awaits_functions(run: Callable[[Body], None]) -> None:
             return 2 * number
 
         assert [await double(4), await double(4)] == [8, 8] and calls == [4]
-        assert await double.invalidate(4) == 1  # type: ignore[attr-defined]
+        assert await double.invalidate(4) == 1  # type: ignore[attr-defined]  # added by memoize()
         assert await double(4) == 8 and calls == [4, 4]
 
     run(body)

@@ -173,9 +173,9 @@ def test_memoize_keeps_results_on_the_server(tier: RedisTier, client: Any) -> No
 
     assert [double(4), double(4), double(number=4)] == [8, 8, 8]
     assert calls == [4]
-    key = double.cache_key(4)  # type: ignore[attr-defined]
+    key = double.cache_key(4)  # type: ignore[attr-defined]  # added by memoize()
     assert client.get(key) == b"8"
-    assert double.invalidate(4)  # type: ignore[attr-defined]
+    assert double.invalidate(4)  # type: ignore[attr-defined]  # the same
     assert double(4) == 8 and calls == [4, 4]
 
 
@@ -262,4 +262,4 @@ def test_a_client_that_decodes_is_refused(make_tier: MakeTier, server: Any) -> N
 
 def test_a_key_of_another_type_is_refused(tier: RedisTier) -> None:
     with pytest.raises(TypeError, match="str or bytes"):
-        tier.get(5)  # type: ignore[arg-type]
+        tier.get(5)  # type: ignore[arg-type]  # wrong on purpose
