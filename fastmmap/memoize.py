@@ -330,7 +330,8 @@ async def _compute_async(
 # ------------------------------------------------------------------- decorator
 
 
-def _refuse_generator(func: Callable[..., Any]) -> None:
+def refuse_generator(func: Callable[..., Any]) -> None:
+    """Raise TypeError for a function whose results can be read only once."""
     if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         raise TypeError(
             f"{func.__qualname__} is a generator, whose results cannot be kept: "
@@ -487,7 +488,7 @@ def decorator(plan: Plan, naming: Naming) -> Decorator:
             return type(func)(decorate(func.__func__))
         if not callable(func):
             raise TypeError(f"{func!r} is not a function")
-        _refuse_generator(func)
+        refuse_generator(func)
         name = naming.name_for(plan.cache, func)
         key_of = naming.keys_for(func, name)
         own = plan._replace(group=f"fastmmap.memoize:{name}")

@@ -60,13 +60,15 @@ class AsyncRedisTier(Tier):
 
     async def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the values of those keys that there are."""
-        names = {text_of(key): key for key in keys}
+        name_of = {key: text_of(key) for key in keys}
+        names = dict.fromkeys(name_of.values())
         found = await patiently(self._local, names)
         missing = [name for name in names if name not in found]
         if missing:
             found.update(await self._get_missing(missing))
         there = {name: self._if_readable(name, found[name]) for name in found}
-        return {names[n]: value for n, value in there.items() if value is not ABSENT}
+        values = {key: there[name] for key, name in name_of.items()}
+        return {key: value for key, value in values.items() if value is not ABSENT}
 
     async def set(self, key: Key, value: Any, ttl: Lifetime = None) -> bool:
         """Store a value on the server; return whether it was stored."""
@@ -131,7 +133,7 @@ class AsyncRedisTier(Tier):
     ) -> "Callable[[_Async[_P, _R]], _Async[_P, _R]]":
         """Return a decorator of ``async def`` functions; see `RedisTier.memoize`.
 
-        ``invalidate(...)`` is to be awaited, too.
+        Await ``invalidate(...)`` as well.
         """
         from fastmmap.redis.memoized import memoized  # not everybody needs it
 
@@ -156,8 +158,11 @@ class AsyncRedisTier(Tier):
             raise self._refused()
         try:
             replies = await self._replies(command)
-        except self._away:
-            self._circuit.failed()
+        except self._away as error:
+            self._failed(error)
+            raise
+        except self._refusals:
+            self._circuit.succeeded()  # it answered
             raise
         self._circuit.succeeded()
         return command.read(replies)
@@ -209,7 +214,7 @@ class AsyncRedisTier(Tier):
             kept = await single_flight.compute_async(
                 self._values, name, ask, lifetime, self._fill_terms
             )
-        except LockTimeout:  # who asks takes too long
+        except LockTimeout:  # the caller that asks takes too long
             until = 0.0
         if asked:
             return asked[0].value

@@ -1,14 +1,16 @@
 """What the tiers have in common, whether their calls wait or are awaited."""
 
 import contextlib
+import logging
 import math
+import sys
 from collections.abc import Iterable
 from typing import Any, Final, Union
 
 from fastmmap import durations, single_flight, unreadable
 from fastmmap.keyspace import Keyspace
 from fastmmap.redis.circuit import Circuit
-from fastmmap.redis.client import client_of, is_away, is_cluster
+from fastmmap.redis.client import client_of, is_away, is_cluster, misuse_of, refusals_of
 from fastmmap.redis.codec import codec_of
 from fastmmap.redis.commands import Answer, Command, Unreadable
 from fastmmap.redis.listener import Listener, Space
@@ -17,9 +19,20 @@ from fastmmap.redis.pulse import Pulse, moment
 from fastmmap.single_flight import ABSENT
 from fastmmap.types import Lifetime
 
+_logger = logging.getLogger("fastmmap")
+
 #: Seconds that one round trip has until another process may make it, too.
 _LEASE: Final = 5
 _ON_DOWN: Final = ("raise", "miss", "stale")
+
+
+def _check_seconds(name: str, value: object, least: float) -> None:
+    """Raise TypeError or ValueError unless an option is a number of seconds."""
+    text = f"{name} is {value!r}: expected seconds, {least} or more"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(text)
+    if not least <= value < math.inf:
+        raise ValueError(text)
 
 
 class Tier:
@@ -38,8 +51,8 @@ class Tier:
         retry_after: float = 1.0,
         listen: bool = True,
     ) -> None:
-        if not 0.01 <= max_lag < math.inf:
-            raise ValueError(f"max_lag is {max_lag!r}: expected seconds, 0.01 or more")
+        _check_seconds("max_lag", max_lag, 0.01)
+        _check_seconds("retry_after", retry_after, 0)
         if on_down not in _ON_DOWN:
             raise ValueError(f"on_down is {on_down!r}: expected one of {_ON_DOWN}")
         if default_ttl is not None:
@@ -49,6 +62,8 @@ class Tier:
         self._listens = listen
         listened = client_of(server)
         self._away = is_away(listened)
+        self._refusals = refusals_of(listened)
+        self._is_misuse = misuse_of(listened)
         self._apart = is_cluster(listened)
         self._codec = codec_of(cache.serializer, serializer)
         self._circuit = Circuit(retry_after)
@@ -92,19 +107,34 @@ class Tier:
         """Return the error of a call that the circuit refuses."""
         return self._away[0]("the server was down a moment ago: not asked again yet")
 
+    def _failed(self, error: Exception) -> None:
+        """Note that the server was away; log it when calls were let through before."""
+        if isinstance(error, self._refusals) and self._is_misuse(error):
+            self._circuit.succeeded()  # it answered
+        elif not self._is_misuse(error) and self._circuit.failed():
+            path = self._values.share_file
+            text = f"{type(error).__name__}: {error}"
+            _logger.warning("%s: the server is down: %s", path, text)
+
+    def _must_raise(self) -> bool:
+        """Tell whether the error that is being handled is for the caller."""
+        error = sys.exc_info()[1]
+        assert error is not None
+        return self._on_down == "raise" or self._is_misuse(error)
+
     def _instead(self, name: str) -> Any:
         """Return a substitute for the answer of a server that is down.
 
         It is called while that error is handled, and raises it on.
         """
-        if self._on_down == "raise":
+        if self._must_raise():
             raise
         value = self._find(name, None) if self._on_down == "stale" else None
         return ABSENT if value is None else value
 
     def _changed(self, command: Command) -> Any:
         """Return a substitute for the answer to a change; raise like `_instead`."""
-        if self._on_down == "raise" or command.away is ABSENT:
+        if self._must_raise() or command.away is ABSENT:
             raise
         return command.away
 

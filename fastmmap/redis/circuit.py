@@ -24,9 +24,11 @@ class Circuit:
         self._next_try = now + self._retry_after
         return True
 
-    def failed(self) -> None:
-        """Note that the server was away."""
+    def failed(self) -> bool:
+        """Note that the server was away; tell whether all went through before."""
+        opens = not self._next_try
         self._next_try = _core.monotonic() + self._retry_after
+        return opens
 
     def succeeded(self) -> None:
         """Note that it answered."""

@@ -1,7 +1,7 @@
 """The client library: redis-py, or valkey-py, whose names are the same."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 #: Seconds that a server may take, when a URL does not say so.
@@ -13,7 +13,7 @@ def client_of(where: Any, library: str = "", kind: str = "Redis") -> Any:
 
     Args:
         where: A client, or a URL; its query may have options, see redis-py.
-        library: ".asyncio" for one that is to be awaited.
+        library: ".asyncio" for an asynchronous one.
         kind: "RedisCluster" for the URL of a node of a cluster.
 
     Raises:
@@ -55,11 +55,59 @@ def _reads_from_replicas(client: Any) -> bool:
     return any(getattr(client, name, None) for name in names)
 
 
-def is_away(client: Any) -> tuple[type[Exception], ...]:
-    """Return the exceptions that say that the server cannot be reached."""
+#: Exceptions of those that `is_away` returns which are about the caller, or the user.
+_MISUSE = (
+    "AuthenticationError",
+    "AuthorizationError",
+    "CrossSlotTransactionError",
+    "ExternalAuthProviderError",
+    "InvalidPipelineStack",
+    "MaxConnectionsError",
+)
+#: How those begin that have no type of their own.
+_MISUSE_TEXTS = (
+    "No connection available",
+    "Too many connections",
+    "transaction is deprecated",
+)
+
+
+def _exceptions_of(client: Any) -> Any:
+    """Return the module with the exceptions of a client."""
     part = client.nodes_manager if is_cluster(client) else client.connection_pool
     package = type(part).__module__.partition(".")[0]
-    known = importlib.import_module(f"{package}.exceptions")
+    return importlib.import_module(f"{package}.exceptions")
+
+
+def misuse_of(client: Any) -> Callable[[BaseException], bool]:
+    """Return what tells whether an error that looks like a server's absence is none.
+
+    The pool has no connection left, the password is wrong, or the client cannot do
+    what it is asked for.
+    """
+    known = _exceptions_of(client)
+    kinds = tuple(getattr(known, name) for name in _MISUSE if hasattr(known, name))
+
+    def is_misuse(error: BaseException) -> bool:
+        if isinstance(error, kinds) or str(error).startswith(_MISUSE_TEXTS):
+            return True
+        return error.__cause__ is not None and is_misuse(error.__cause__)
+
+    return is_misuse
+
+
+def refusals_of(client: Any) -> tuple[type[Exception], ...]:
+    """Return the exceptions that a server answers with, so it is there."""
+    known = _exceptions_of(client)
+    return known.ResponseError, known.AuthenticationError
+
+
+def is_away(client: Any) -> tuple[type[Exception], ...]:
+    """Return the exceptions that say that the server cannot be reached.
+
+    Some of them may say something else: see `misuse_of`.
+    """
+    known = _exceptions_of(client)
     away = known.ConnectionError, known.TimeoutError
     if not is_cluster(client):
         return away

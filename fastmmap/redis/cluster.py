@@ -99,7 +99,7 @@ class Streams:
             raise
 
     def interrupt(self) -> None:
-        """Let who waits for messages find that all ended."""
+        """Wake the thread that waits for messages: all connections ended."""
         for stream in self.by_primary.values():
             stream.interrupt()
 

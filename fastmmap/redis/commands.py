@@ -1,6 +1,6 @@
 """What is said to the server: commands, queued into a pipeline, and their answers.
 
-A pipeline is filled alike, and executed by one who waits or one who awaits.
+Both tiers fill a pipeline in the same way; one waits for it, the other awaits it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -149,8 +149,14 @@ def touch(name: str, ttl: Lifetime) -> Command:
 
 
 def increase(name: str, delta: int, initial: int, ttl: Lifetime) -> Command:
-    """Return the command that counts; a new counter begins with the given lifetime."""
+    """Return the command that counts; a new counter begins with the given lifetime.
+
+    The server has no lifetime that is over at once, so "now" is its shortest: time
+    stands still in a transaction, and ends the counter after that.
+    """
     ms, key = _milliseconds(ttl), bytes_of(name)
+    if ms == durations.NOW:
+        ms = 1
     begins = bool(initial or ms > 0)
 
     def queue(pipe: Any) -> None:

@@ -29,6 +29,9 @@ _BEATS: Final = 4
 #: Seconds at least until a connection without an answer is given up, or the place of
 #: a listener without a sign of life.
 _PATIENCE: Final = 1.0
+#: Seconds at most until a thread that is stopped is left to end by itself: nothing
+#: interrupts one that is still connecting.
+_FAREWELL: Final = 2.0
 
 #: Ports and probes differ from one try to the next.
 _NUMBER: Final = re.compile(r"\d+")
@@ -103,12 +106,12 @@ class Listener:
                 self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and wait for that."""
+        """End the thread, and wait for that, but not until it gives up connecting."""
         self._stopping.set()
         if self._stream is not None:
             self._stream.interrupt()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_FAREWELL)
 
     def run(self) -> None:
         """Listen whenever nobody else does, until `stop`, or the cache is closed."""
@@ -145,6 +148,8 @@ class Listener:
         connect, track = self._kinds
         self._stream = connect(self._client, self._patience)
         try:
+            if self._stopping.is_set():  # `stop` found no stream to interrupt
+                return
             tracking = track(self._stream, self._prefixes, self._patience)
             self._begin_epoch()
             self._told = ""

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction as is_async
 from typing import Any
 
 from fastmmap import memoize
@@ -19,6 +20,9 @@ def memoized(
     named = memoize.naming(**{**_NAMING, **naming})
 
     def decorate(func: Any) -> Any:
+        memoize.refuse_generator(func)
+        if is_async(func) and not is_async(tier.get_or_set):
+            raise TypeError(f"{func.__qualname__} is async def: use AsyncRedisTier")
         key_of = named.keys_for(func, named.name_for(space, func))
 
         def cache_key(*args: Any, **kwargs: Any) -> str:

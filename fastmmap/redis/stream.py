@@ -25,7 +25,7 @@ class Stream:
 
     def __init__(self, client: Any, patience: float, **where: Any) -> None:
         pool = client.connection_pool
-        options = {**pool.connection_kwargs, **where}
+        options = _hurried({**pool.connection_kwargs, **where}, patience)
         self._connection = pool.connection_class(**options)
         self._connection.connect()
         self._socket = self._connection._sock
@@ -86,7 +86,7 @@ class Stream:
         raise StreamError(f"{_shown(words)}: no answer within {self._patience} s")
 
     def interrupt(self) -> None:
-        """Let who waits for messages find that it ended."""
+        """Wake the thread that waits for messages: the connection ended."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -94,6 +94,13 @@ class Stream:
         """Close it; a parent that this process was forked from keeps its own."""
         with contextlib.suppress(OSError):
             self._socket.close()
+
+
+def _hurried(options: dict[str, Any], patience: float) -> dict[str, Any]:
+    """Return options with which no step of connecting takes longer than patience."""
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        options[name] = min(options.get(name) or patience, patience)
+    return options
 
 
 def _shown(words: tuple[bytes, ...]) -> str:

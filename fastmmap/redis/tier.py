@@ -62,13 +62,15 @@ class RedisTier(Tier):
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the values of the keys that exist."""
-        names = {text_of(key): key for key in keys}
+        name_of = {key: text_of(key) for key in keys}
+        names = dict.fromkeys(name_of.values())
         found = self._local(names)
         missing = [name for name in names if name not in found]
         if missing:
             found.update(self._get_missing(missing))
         there = {name: self._if_readable(name, found[name]) for name in found}
-        return {names[n]: value for n, value in there.items() if value is not ABSENT}
+        values = {key: there[name] for key, name in name_of.items()}
+        return {key: value for key, value in values.items() if value is not ABSENT}
 
     def set(self, key: Key, value: Any, ttl: Lifetime = None) -> bool:
         """Store a value on the server; return whether it was stored."""
@@ -135,7 +137,7 @@ class RedisTier(Tier):
         with lease:
             single_flight.approach(lease, terms)
             with single_flight.computing(lease):
-                return self._find_or_make(name, default, ttl)
+                return self._find_or_make(lease, default, ttl)
 
     def memoize(
         self, ttl: Lifetime = None, *, prefix: Optional[str] = None, **naming: Any
@@ -151,6 +153,10 @@ class RedisTier(Tier):
         Returns:
             A decorator. What it makes has ``cache_key(...)`` and
             ``invalidate(...)``.
+
+        Raises:
+            TypeError: The function is a generator, or ``async def``, for which there
+                is `AsyncRedisTier`.
         """
         from fastmmap.redis.memoized import memoized  # not everybody needs it
 
@@ -175,8 +181,11 @@ class RedisTier(Tier):
             raise self._refused()
         try:
             replies = self._replies(command)
-        except self._away:
-            self._circuit.failed()
+        except self._away as error:
+            self._failed(error)
+            raise
+        except self._refusals:
+            self._circuit.succeeded()  # it answered
             raise
         self._circuit.succeeded()
         return command.read(replies)
@@ -232,7 +241,7 @@ class RedisTier(Tier):
             kept = single_flight.compute(
                 self._values, name, ask, lifetime, self._fill_terms
             )
-        except LockTimeout:  # who asks takes too long
+        except LockTimeout:  # the caller that asks takes too long
             until = 0.0
         if asked:
             return asked[0].value
@@ -263,10 +272,14 @@ class RedisTier(Tier):
             return ABSENT if value is None else value
         return self._if_readable(name, self._get(name))
 
-    def _find_or_make(self, name: str, default: Any, ttl: Lifetime) -> Any:
+    def _find_or_make(
+        self, lease: single_flight.Lease, default: Any, ttl: Lifetime
+    ) -> Any:
         """Return the value of the server, or make it and store it there."""
+        name = text_of(lease.key)
         value = self._if_readable(name, self._get(name))
         if value is ABSENT:
             value = default() if callable(default) else default
+            single_flight.refuse_awaitable(value, lease)
             self.set(name, value, ttl)
         return value

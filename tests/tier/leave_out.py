@@ -20,12 +20,12 @@ def lease() -> None:
     def keep(self: Any, value: Any, lifetime: Any, *_: Any) -> None:
         self.cache.set(self.key, value, lifetime)
 
-    single_flight.Lease.keep = keep  # type: ignore[method-assign]
+    single_flight.Lease.keep = keep  # type: ignore[method-assign]  # left out
 
 
 def epoch() -> None:
-    """Go on with what came before the connection."""
-    Listener._begin_epoch = lambda self: None  # type: ignore[method-assign]
+    """Keep what came before the connection."""
+    Listener._begin_epoch = lambda self: None  # type: ignore[method-assign]  # left out
 
 
 def early_epoch() -> None:
@@ -41,17 +41,17 @@ def early_epoch() -> None:
         finally:
             self._stream.close()
 
-    Listener._listen = opened  # type: ignore[method-assign]
+    Listener._listen = opened  # type: ignore[method-assign]  # left out
 
 
 def drop() -> None:
     """Do not drop what is told."""
-    Listener._drop = lambda self, messages: None  # type: ignore[method-assign]
+    Listener._drop = lambda self, messages: None  # type: ignore[method-assign]  # left out
 
 
 def clock() -> None:
     """Believe the cache however old the pulse is."""
-    tier.moment = lambda: -1.0  # type: ignore[assignment, attr-defined]
+    tier.moment = lambda: -1.0  # type: ignore[assignment, attr-defined]  # left out
 
 
 def order() -> None:
@@ -61,7 +61,7 @@ def order() -> None:
         self._drop(command)
         return self._execute(command)
 
-    RedisTier._change = change  # type: ignore[method-assign]
+    RedisTier._change = change  # type: ignore[method-assign]  # left out
 
 
 def late_pulse() -> None:
@@ -72,7 +72,7 @@ def late_pulse() -> None:
         time.sleep(0.01)  # it is short otherwise
         confirm(self, moment())
 
-    Listener._confirm = late  # type: ignore[method-assign]
+    Listener._confirm = late  # type: ignore[method-assign]  # left out
 
 
 def pulse_first() -> None:
@@ -90,8 +90,8 @@ def pulse_first() -> None:
         held, self.held = getattr(self, "held", []), []
         drop_told(self, held)
 
-    Listener._drop = keep  # type: ignore[method-assign]
-    Listener._confirm = first  # type: ignore[method-assign]
+    Listener._drop = keep  # type: ignore[method-assign]  # left out
+    Listener._confirm = first  # type: ignore[method-assign]  # left out
 
 
 ALL = {

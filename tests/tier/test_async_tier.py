@@ -1,4 +1,4 @@
-"""A tier for event loops: the same answers, and the loop goes on."""
+"""A tier for event loops: the same answers, and the loop continues."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import redis
 import tier_server
 from support import MakeCache
 from tier_support import LIMIT, settle
@@ -44,6 +45,8 @@ def test_the_operations_answer_as_those_of_redis_tier(
         assert not await tier.add("app:a", 2) and await tier.add("app:b", 2)
         found = await tier.get_many(["app:a", b"app:b", "app:none"])
         assert found == {"app:a": [1], b"app:b": 2}
+        both = await tier.get_many(["app:b", b"app:b"])
+        assert both == {"app:b": 2, b"app:b": 2}
         assert await tier.incr("app:b", 3) == await tier.get("app:b") == 5
         assert await tier.touch("app:b", 60) and client.pttl("app:b") > 59_000
         assert await tier.delete("app:a", "app:c") == 1
@@ -77,7 +80,7 @@ def test_a_change_while_the_server_is_asked_keeps_the_answer_out(
     run(body)
 
 
-def test_one_task_computes_and_the_loop_goes_on(run: Callable[[Body], None]) -> None:
+def test_one_task_computes_and_the_loop_continues(run: Callable[[Body], None]) -> None:
     async def body(tier: AsyncRedisTier) -> None:
         calls: list[int] = []
 
@@ -103,7 +106,7 @@ def test_memoize_awaits_functions(run: Callable[[Body], None]) -> None:
             return 2 * number
 
         assert [await double(4), await double(4)] == [8, 8] and calls == [4]
-        assert await double.invalidate(4) == 1  # type: ignore[attr-defined]
+        assert await double.invalidate(4) == 1  # type: ignore[attr-defined]  # added by memoize()
         assert await double(4) == 8 and calls == [4, 4]
 
     run(body)
@@ -140,3 +143,21 @@ def test_a_server_that_is_away(make_cache: MakeCache) -> None:
         asyncio.run(body())
     finally:
         lone.close()
+
+
+def test_a_wrong_password_is_not_a_miss(
+    server: tier_server.Server, client: Any, make_cache: MakeCache
+) -> None:
+    client.acl_setuser(
+        "known", enabled=True, passwords=["+right"], categories=["+@all"]
+    )
+    url = f"unix://known:wrong@{server.socket}"
+    options = {"prefixes": "app:", "on_down": "miss", "listen": False}
+
+    async def body() -> None:
+        tier = AsyncRedisTier(make_cache(), url, **options)
+        for call in (tier.get, tier.delete, lambda key: tier.get_many([key])):
+            with pytest.raises(redis.exceptions.ConnectionError, match="password"):
+                await call("app:a")
+
+    asyncio.run(body())

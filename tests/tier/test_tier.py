@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support import MakeCache
-from tier_support import MakeTier, settle
+from tier_support import LIMIT, MakeTier, settle
 
 from fastmmap.redis import RedisTier
+from fastmmap.waiting import Patience, pause
 
 
 def asked(client: Any) -> int:
@@ -84,6 +86,13 @@ def test_get_many(tier: RedisTier) -> None:
     assert tier.get_many([]) == {}
 
 
+def test_get_many_answers_for_both_forms_of_a_key(tier: RedisTier) -> None:
+    tier.set("app:a", 1)
+    wanted: list[str | bytes] = ["app:a", b"app:a"]
+    for _ in range(2):  # by the server, then by this host
+        assert tier.get_many(wanted) == {"app:a": 1, b"app:a": 1}
+
+
 def test_add_stores_only_what_is_not_there(tier: RedisTier) -> None:
     assert tier.add("app:a", 1) and not tier.add("app:a", 2)
     assert tier.get("app:a") == 1
@@ -105,6 +114,19 @@ def test_incr_counts_on_the_server(tier: RedisTier, client: Any) -> None:
     assert 59_000 < client.pttl("app:m") <= 60_000
     assert tier.incr("app:m", ttl=600) == 12
     assert client.pttl("app:m") <= 60_000
+
+
+def test_a_new_counter_that_is_over_at_once_is_not_kept(
+    tier: RedisTier, client: Any
+) -> None:
+    assert tier.incr("app:n", 2, ttl="now") == 2
+    assert client.pttl("app:n") != -1  # -1: for ever
+    with Patience(LIMIT) as patience:
+        while client.exists("app:n"):
+            pause(patience.delay() or pytest.fail("the counter is kept"))
+    tier.set("app:n", 5)
+    assert tier.incr("app:n", ttl="now") == 6
+    assert client.get("app:n") == b"6" and client.pttl("app:n") == -1
 
 
 def test_touch_changes_the_lifetime(tier: RedisTier, client: Any) -> None:
@@ -151,10 +173,33 @@ def test_memoize_keeps_results_on_the_server(tier: RedisTier, client: Any) -> No
 
     assert [double(4), double(4), double(number=4)] == [8, 8, 8]
     assert calls == [4]
-    key = double.cache_key(4)  # type: ignore[attr-defined]
+    key = double.cache_key(4)  # type: ignore[attr-defined]  # added by memoize()
     assert client.get(key) == b"8"
-    assert double.invalidate(4)  # type: ignore[attr-defined]
+    assert double.invalidate(4)  # type: ignore[attr-defined]  # the same
     assert double(4) == 8 and calls == [4, 4]
+
+
+def test_get_or_set_refuses_what_must_be_awaited(tier: RedisTier, client: Any) -> None:
+    async def compute() -> int:
+        return 5
+
+    with pytest.raises(TypeError, match="must be awaited"):
+        tier.get_or_set("app:a", compute)
+    assert not client.exists("app:a")
+    assert tier.get_or_set("app:a", lambda: 5) == 5
+
+
+def test_memoize_refuses_functions_without_a_plain_result(tier: RedisTier) -> None:
+    async def awaited() -> int:
+        return 5
+
+    def generator() -> Iterator[int]:
+        yield 5
+
+    with pytest.raises(TypeError, match="AsyncRedisTier"):
+        tier.memoize()(awaited)
+    with pytest.raises(TypeError, match="is a generator"):
+        tier.memoize()(generator)
 
 
 @pytest.mark.parametrize("serializer", ["raw", "json", "msgpack"])
@@ -189,6 +234,9 @@ def test_two_sets_of_prefixes_share_nothing(
         ({"prefixes": ()}, "there is none"),
         ({"prefixes": ("a", "ab")}, "begins with"),
         ({"max_lag": 0}, "max_lag"),
+        ({"max_lag": float("nan")}, "max_lag"),
+        ({"retry_after": -1}, "retry_after"),
+        ({"retry_after": float("nan")}, "retry_after"),
         ({"on_down": "wait"}, "on_down"),
         ({"default_ttl": -1}, "lifetime"),
     ],
@@ -200,6 +248,13 @@ def test_options_out_of_range_are_refused(
         make_tier(live=False, **options)
 
 
+@pytest.mark.parametrize("name", ["max_lag", "retry_after"])
+@pytest.mark.parametrize("value", ["1s", True, None])
+def test_seconds_are_numbers(make_tier: MakeTier, name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"{name} is .*expected seconds"):
+        make_tier(live=False, **{name: value})
+
+
 def test_a_client_that_decodes_is_refused(make_tier: MakeTier, server: Any) -> None:
     with pytest.raises(ValueError, match="decode_responses"):
         make_tier(server.client(decode_responses=True), live=False)
@@ -207,4 +262,4 @@ def test_a_client_that_decodes_is_refused(make_tier: MakeTier, server: Any) -> N
 
 def test_a_key_of_another_type_is_refused(tier: RedisTier) -> None:
     with pytest.raises(TypeError, match="str or bytes"):
-        tier.get(5)  # type: ignore[arg-type]
+        tier.get(5)  # type: ignore[arg-type]  # wrong on purpose

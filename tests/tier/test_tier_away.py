@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 import tier_server
-from support import MakeCache, Scenario, say
+from support import MakeCache, Scenario, run_scenario, say
 from tier_support import LIMIT, MakeTier, settle
 
 from fastmmap import FastMmap
 from fastmmap.redis import RedisTier
 from fastmmap.redis.circuit import Circuit
+from fastmmap.redis.client import misuse_of
 from fastmmap.waiting import Patience, pause
 
 
@@ -99,6 +102,83 @@ def test_a_circuit_lets_one_call_through_now_and_then(monkeypatch: Any) -> None:
     assert circuit.admits() and circuit.admits()
 
 
+def test_an_error_that_the_server_answers_ends_the_pause(
+    make_tier: MakeTier, client: Any
+) -> None:
+    client.rpush("app:list", 1)
+    tier = make_tier(on_down="miss", listen=False, live=False, retry_after=LIMIT)
+    tier._circuit.failed()
+    assert not tier.set("app:a", 1)
+    tier._circuit._next_try = 1.0  # long ago: the next call tries
+    with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+        tier.get("app:list")
+    assert tier.set("app:a", 1)
+
+
+def test_a_pool_without_a_connection_is_not_a_server_that_is_down(
+    make_tier: MakeTier, server: tier_server.Server, client: Any
+) -> None:
+    options = {"on_down": "miss", "listen": False, "live": False}
+    own = server.client(max_connections=1)
+    tier = make_tier(own, **options)
+    taken = own.connection_pool.get_connection()
+    for call in (tier.get, lambda key: tier.set(key, 1)):
+        with pytest.raises(redis.exceptions.ConnectionError, match="connections"):
+            call("app:a")
+    own.connection_pool.release(taken)
+    assert tier.set("app:a", 1) and client.get("app:a") == b"1"
+
+
+def test_a_wrong_password_is_not_a_miss(
+    make_tier: MakeTier, server: tier_server.Server, client: Any
+) -> None:
+    where = client.connection_pool.connection_kwargs["path"]
+    client.acl_setuser(
+        "known", enabled=True, passwords=["+right"], categories=["+@all"]
+    )
+    tier = make_tier(f"unix://known:wrong@{where}", on_down="miss", live=False)
+    for call in (tier.get, tier.delete, lambda key: tier.get_many([key])):
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            call("app:a")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.CrossSlotTransactionError("two slots"),
+        redis.exceptions.InvalidPipelineStack("not the answers"),
+        redis.exceptions.ConnectionError("No connection available."),
+        redis.exceptions.RedisClusterException(
+            "transaction is deprecated in cluster mode"
+        ),
+    ],
+)
+def test_errors_of_usage_are_told_from_a_server_that_is_down(
+    client: Any, error: Exception
+) -> None:
+    is_misuse = misuse_of(client)
+    outer = redis.exceptions.RedisClusterException("no node can be reached")
+    assert is_misuse(error) and not is_misuse(outer)
+    outer.__cause__ = error
+    assert is_misuse(outer)
+
+
+def test_that_a_server_is_down_is_logged_once(
+    lone: tier_server.Server, make_tier: MakeTier, caplog: Any
+) -> None:
+    options = {"on_down": "miss", "listen": False, "live": False}
+    tier = make_tier(lone.url, retry_after=0, **options)
+    lone.kill()
+    for _ in range(3):
+        assert tier.get("app:a") is None
+    assert caplog.text.count("the server is down") == 1
+    lone.start()
+    assert tier.set("app:a", 1)
+    lone.kill()
+    assert not tier.set("app:a", 1)
+    assert caplog.text.count("the server is down") == 2
+
+
 def test_a_listener_that_is_refused_says_why(
     make_tier: MakeTier, client: Any, caplog: Any
 ) -> None:
@@ -115,6 +195,26 @@ def test_a_listener_that_is_refused_says_why(
 
 
 # ------------------------------------------------------------------ processes
+
+
+def close_while_it_connects(path: str) -> list[bool]:
+    """Close a tier whose listener waits for the first answer of a server."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = redis.Redis(port=silent.getsockname()[1], socket_timeout=None)
+        tier = RedisTier(FastMmap(path), client, prefixes="app:", max_lag=0.1)
+        was_live = tier.live
+        connected = silent.accept()[0]
+        tier.close()
+        thread = tier._listener._thread
+        assert thread is not None
+        thread.join(LIMIT)
+        connected.close()
+        return [was_live, thread.is_alive()]
+
+
+def test_close_ends_while_the_server_is_silent(make_cache: MakeCache) -> None:
+    path = make_cache().share_file
+    assert run_scenario(close_while_it_connects, path) == [False, False]
 
 
 def listen_in_process(path: str, url: str) -> None:

@@ -154,7 +154,7 @@ def test_a_cut_connection_begins_a_new_epoch(tier: RedisTier, client: Any) -> No
         silent.wait(20)
         begin()
 
-    tier._listener._begin_epoch = begin_late  # type: ignore[method-assign]
+    tier._listener._begin_epoch = begin_late  # type: ignore[method-assign]  # made late on purpose
     cut(client)
     client.set("app:a", 2)
     silent.set()
