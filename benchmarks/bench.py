@@ -29,6 +29,7 @@ QUESTIONS = (
     "fits",
     "frames",
     "web",
+    "tier",
     "hitratio",
     "kept",
 )

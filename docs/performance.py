@@ -314,6 +314,53 @@ def points(results: Results, other: str, trace: str = "") -> list[float]:
     ]
 
 
+#: The number of workers whose details are shown.
+_SHOWN = "2"
+
+
+def tier(results: Results) -> Rows:
+    """Return calls a second by client, share of writes and workers."""
+    found = results["results"]
+    counts = list(next(iter(next(iter(found.values())).values())))
+    rows = [
+        [client, share, *(whole(by_count[count]["calls"]) for count in counts)]
+        for client, shares in found.items()
+        for share, by_count in shares.items()
+    ]
+    return [["calls/s", "writes", *counts], *rows]
+
+
+def tier_cost(results: Results) -> Rows:
+    """Return what two workers cost: commands, times of calls, memory."""
+    rows = [
+        [
+            client,
+            share,
+            whole(by_count[_SHOWN]["commands"]),
+            *(f"{by_count[_SHOWN][name][MEDIAN]:.1f}" for name in ("middle", "tail")),
+            f"{by_count[_SHOWN]['memory'][MEDIAN]:.0f}",
+        ]
+        for client, shares in results["results"].items()
+        for share, by_count in shares.items()
+    ]
+    heading = ["two workers", "writes", "commands/s", "p50, us", "p99.9, us"]
+    return [[*heading, "memory, MiB"], *rows]
+
+
+def tier_changes(results: Results) -> Rows:
+    """Return how soon changes are seen, and how many can be."""
+    flood, seen = results["flood"], results["seen"]
+    return [
+        ["changes", ""],
+        ["seen on another host, with the write, p50, ms", f"{seen['p50']:.2f}"],
+        ["the same, p99, ms", f"{seen['p99']:.2f}"],
+        ["dropped a second at most", f"{flood['most']:,}"],
+        [f"age of the pulse at {flood['rate']:,} a second, p50, ms", f"{flood['p50']}"],
+        ["the same, p99.9, ms", f"{flood['p99.9']}"],
+        ["of that time live", f"{flood['live']:.1%}"],
+    ]
+
+
 SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "basic": (("basic",), basic),
     "doors": (("doors",), doors),
@@ -334,6 +381,9 @@ SOURCES: dict[str, tuple[tuple[str, ...], Callable[..., Rows]]] = {
     "memory": (("memory",), memory),
     "fits": (("fits",), fits),
     "web": (("web",), web),
+    "tier": (("tier",), tier),
+    "tier-cost": (("tier",), tier_cost),
+    "tier-changes": (("tier",), tier_changes),
     "hitratio": (("hitratio",), hitratio("hits")),
     "byte-hitratio": (("hitratio",), hitratio("byte_hits")),
     "space": (("hitratio",), space),

@@ -87,6 +87,27 @@ def least_above_perl(results: Results) -> float:
     return min(statistics.fmean(points(results, PERL, trace)) for trace in traces)
 
 
+TIER = "fastmmap.redis"
+
+
+def tier_ratios(results: Results, field: str) -> dict[str, float]:
+    """Return a tier's figure as a multiple of redis-py's at 1 % writes, by workers."""
+    found = results["results"]
+    ours, theirs = found[TIER]["1 %"], found["redis-py"]["1 %"]
+    return {n: ours[n][field][MEDIAN] / theirs[n][field][MEDIAN] for n in ours}
+
+
+def tier_calls(results: Results) -> float:
+    """Return the calls of a tier as a multiple of redis-py's, where they are fewest."""
+    return min(tier_ratios(results, "calls").values())
+
+
+def tier_commands(results: Results) -> float:
+    """Return redis-py's commands as a multiple of a tier's, for as many calls."""
+    calls, commands = (tier_ratios(results, name) for name in ("calls", "commands"))
+    return min(calls[n] / commands[n] for n in calls)
+
+
 def enough(count: int, least: int) -> None:
     """Raise ValueError when there were too few of them to say anything."""
     if count < least:
@@ -182,6 +203,51 @@ TARGETS = (
     of_door("dogpile.cache, decorated / memory_pickle", "dogpile decorated", 1),
     of_door("Flask-Caching memoize / SimpleCache", "Flask memoize", 1),
     of_door("aiocache get / SimpleMemoryCache", "aiocache get", 1),
+    Target(
+        "hit of a tier / cache.get",
+        "<= 1.3",
+        "tier",
+        lambda results: results["hit"]["multiple"][MEDIAN],
+        at_most(1.3),
+    ),
+    Target(
+        "calls of a tier / redis-py, 1 % writes",
+        ">= 30",
+        "tier",
+        tier_calls,
+        at_least(30),
+        "{:.1f}",
+    ),
+    Target(
+        "commands of redis-py / a tier for as many calls, 1 % writes",
+        ">= 20",
+        "tier",
+        tier_commands,
+        at_least(20),
+        "{:.1f}",
+    ),
+    Target(
+        "a change seen on another host, p50, ms",
+        "<= 1",
+        "tier",
+        lambda results: float(results["seen"]["p50"]),
+        at_most(1),
+    ),
+    Target(
+        "a change seen on another host, p99, ms",
+        "<= 5",
+        "tier",
+        lambda results: float(results["seen"]["p99"]),
+        at_most(5),
+    ),
+    Target(
+        "changes a second that a listener drops",
+        ">= 50,000",
+        "tier",
+        lambda results: float(results["flood"]["most"]),
+        at_least(50_000),
+        "{:,.0f}",
+    ),
     Target(
         "two processes / one, 90 % gets",
         ">= 1.8",

@@ -1,5 +1,6 @@
 """A cache for aiocache 0.12."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,10 +16,11 @@ from aiocache.serializers import BaseSerializer, NullSerializer
 
 from fastmmap import _core
 from fastmmap.cache import Path
+from fastmmap.contrib.absent import AbsentCache
 from fastmmap.contrib.shared import (
-    Opening,
     OpensAtFirstUse,
     clear_prefix,
+    opening,
     store,
     store_many,
 )
@@ -29,6 +31,7 @@ from fastmmap.waiting import patiently
 #: Says what aiocache does, if anybody wants to know.
 _logger = logging.getLogger("aiocache.base")
 _UNSEEN = object()
+_Call = Callable[..., Awaitable[Any]]
 
 
 def _lifetime(ttl: Optional[float]) -> Lifetime:
@@ -58,7 +61,9 @@ class FastMmapCache(BaseCache):
         plugins, namespace, key_builder, timeout, ttl: As in aiocache.
         ignore_exceptions: While the file cannot be opened, all is missing, and an
             error is logged once a minute.
-        options: Options of `FastMmap`.
+        options: Options of `FastMmap`. With ``server``, a URL of Redis or Valkey, the
+            values are there, and the file keeps what this host reads; then options
+            of `RedisTier` are taken, too. A thread asks the server.
 
     Raises:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.
@@ -90,9 +95,14 @@ class FastMmapCache(BaseCache):
             timeout=timeout,
             ttl=ttl,
         )
-        self._opening = Opening(
-            share_file, ignore_exceptions=ignore_exceptions, **options
+        self._opening = opening(
+            share_file,
+            namespace or "",
+            ignore_exceptions=ignore_exceptions,
+            **options,
         )
+        self._asks: bool = self._opening.asks_a_server
+        self._call: _Call = asyncio.to_thread if self._asks else patiently
 
     def __repr__(self) -> str:
         """Return the path."""
@@ -116,13 +126,21 @@ class FastMmapCache(BaseCache):
         if self._is_plain():
             space = self.namespace if namespace is None else namespace
             made = self.build_key(key, namespace=space)
+            look = self._look if self._asks else self._cache.get
             with suppress(PageBusy):
-                stored = _core.attempt(0, self._cache.get, made)
+                stored = _core.attempt(0, look, made)
         if stored is not _UNSEEN:
             value = (loads_fn or self.serializer.loads)(stored)
             return default if value is None else value
         named = {"default": default, "loads_fn": loads_fn, "namespace": namespace}
         return await super().get(key, **named, _conn=_conn, **timeout)
+
+    def _look(self, key: str) -> Any:
+        """Return what this host has of a key; ``_UNSEEN`` for nothing."""
+        cache: Any = self._cache
+        if isinstance(cache, AbsentCache):
+            return None
+        return cache.at_once(key, _UNSEEN)
 
     def _is_plain(self) -> bool:
         """Tell whether aiocache itself does nothing at a get."""
@@ -133,14 +151,14 @@ class FastMmapCache(BaseCache):
         )
 
     def _get(self, key: str, encoding: Any = None, _conn: Any = None) -> Awaitable[Any]:
-        return patiently(self._cache.get, key)
+        return self._call(self._cache.get, key)
 
     _gets = _get
 
     async def _multi_get(
         self, keys: list[str], encoding: Any = None, _conn: Any = None
     ) -> list[Any]:
-        found = await patiently(self._cache.get_many, keys)
+        found = await self._call(self._cache.get_many, keys)
         return [found.get(key) for key in keys]
 
     async def _set(
@@ -152,13 +170,13 @@ class FastMmapCache(BaseCache):
         _conn: Any = None,
     ) -> Any:
         if _cas_token is None:
-            return await patiently(store, self._cache, key, value, _lifetime(ttl))
+            return await self._call(store, self._cache, key, value, _lifetime(ttl))
         new = Store(value, _lifetime(ttl))
 
         def changed(_: Any, current: Any, entry: Any) -> Any:
             return new if current == _cas_token else KEEP
 
-        done = await patiently(self._cache.get_and_set, key, changed)
+        done = await self._call(self._cache.get_and_set, key, changed)
         return int(done.stored)
 
     async def _multi_set(
@@ -168,17 +186,17 @@ class FastMmapCache(BaseCache):
         _conn: Any = None,
     ) -> bool:
         mapping = dict(pairs)
-        return not await patiently(store_many, self._cache, mapping, _lifetime(ttl))
+        return not await self._call(store_many, self._cache, mapping, _lifetime(ttl))
 
     async def _add(
         self, key: str, value: Any, ttl: Optional[float] = None, _conn: Any = None
     ) -> bool:
-        if not await patiently(self._cache.add, key, value, _lifetime(ttl)):
+        if not await self._call(self._cache.add, key, value, _lifetime(ttl)):
             raise ValueError(f"Key {key} already exists, or its value is too large")
         return True
 
     async def _exists(self, key: str, _conn: Any = None) -> bool:
-        return await patiently(self._cache.exists, key)
+        return bool(await self._call(self._cache.exists, key))
 
     async def _increment(self, key: str, delta: int, _conn: Any = None) -> int:
         def increased(_: Any, value: Any, entry: Any) -> int:
@@ -187,17 +205,17 @@ class FastMmapCache(BaseCache):
             except ValueError:
                 raise TypeError(f"the value of key {key!r} is not an int") from None
 
-        done = await patiently(self._cache.get_and_set, key, increased)
+        done = await self._call(self._cache.get_and_set, key, increased)
         return int(done.value)
 
     async def _expire(self, key: str, ttl: Optional[float], _conn: Any = None) -> bool:
-        return await patiently(self._cache.touch, key, _lifetime(ttl))
+        return bool(await self._call(self._cache.touch, key, _lifetime(ttl)))
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
-        return int(await patiently(self._cache.remove, key))
+        return int(await self._call(self._cache.remove, key))
 
     async def _clear(self, namespace: Optional[str] = None, _conn: Any = None) -> bool:
-        await patiently(clear_prefix, self._cache, namespace or "")
+        await self._call(clear_prefix, self._cache, namespace or "")
         return True
 
     async def _raw(
@@ -208,14 +226,15 @@ class FastMmapCache(BaseCache):
         _conn: Any = None,
         **kwargs: Any,
     ) -> Any:
-        return await patiently(getattr(self._cache, command), *args, **kwargs)
+        return await self._call(getattr(self._cache, command), *args, **kwargs)
 
     async def _redlock_release(self, key: str, value: Any) -> int:
-        return int(await patiently(self._remove_own, key, value))
+        return int(await self._call(self._remove_own, key, value))
 
     def _remove_own(self, key: str, value: Any) -> bool:
-        with self._cache.lock(key) as item:
-            ours = item.exists and item.value == value
-            if ours:
-                item.remove()
-        return ours
+        gone = Store(value, "now")
+
+        def removed(_: Any, current: Any, entry: Any) -> Any:
+            return gone if entry is not None and current == value else KEEP
+
+        return self._cache.get_and_set(key, removed).stored

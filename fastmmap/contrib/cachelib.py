@@ -11,8 +11,13 @@ require("cachelib", "0.10", extra="cachelib")
 from cachelib.base import BaseCache
 
 from fastmmap.cache import Path
-from fastmmap.callbacks import log_refusal
-from fastmmap.contrib.shared import Opening, OpensAtFirstUse, add, clear_prefix
+from fastmmap.contrib.shared import (
+    OpensAtFirstUse,
+    add,
+    clear_prefix,
+    opening,
+    tell_refused,
+)
 from fastmmap.types import Lifetime
 
 #: Seconds or a timedelta; 0 is for ever, None the default of the object.
@@ -35,7 +40,9 @@ class FastMmapCache(BaseCache):
         key_prefix: Put before every key. ``clear()`` spares other prefixes.
         ignore_exceptions: While the file cannot be opened, all is missing, and an
             error is logged once a minute.
-        options: Options of `FastMmap`.
+        options: Options of `FastMmap`. With ``server``, a URL of Redis or Valkey, the
+            values are there, and the file keeps what this host reads; then options
+            of `RedisTier` are taken, too.
 
     Raises:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.
@@ -62,8 +69,8 @@ class FastMmapCache(BaseCache):
         self.default_timeout = default_timeout
         self.ignore_delete_many_errors = ignore_delete_many_errors
         self.key_prefix = key_prefix
-        self._opening = Opening(
-            share_file, ignore_exceptions=ignore_exceptions, **options
+        self._opening = opening(
+            share_file, key_prefix, ignore_exceptions=ignore_exceptions, **options
         )
 
     def _lifetime(self, timeout: Timeout) -> Lifetime:
@@ -111,7 +118,7 @@ class FastMmapCache(BaseCache):
         refused = self._cache.set_many(values, self._lifetime(timeout))
         for key, value in values.items():
             if key in refused:
-                log_refusal(key, self._cache, value)
+                tell_refused(key, self._cache, value)
         return [key for key in mapping if self.key_prefix + key not in refused]
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:

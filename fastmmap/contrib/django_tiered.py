@@ -14,7 +14,6 @@ Keys and values are those of Django's own RedisCache, and of django-redis with i
 default options: what is on the server already is read.
 """
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Optional
 
@@ -22,29 +21,18 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, default_key_func
 from django.core.exceptions import ImproperlyConfigured
 
 from fastmmap.contrib.django import Keys, Timeout
-from fastmmap.contrib.shared import shared_cache
+from fastmmap.contrib.shared import OF_TIER, shared_cache
+from fastmmap.contrib.tiered import tier_for
 from fastmmap.redis.tier import RedisTier
 
-_OF_TIER: Final = ("max_lag", "on_down", "retry_after", "listen", "prefixes")
 _MISSING: Final = object()
-
-#: The tiers of this process, each with what it was asked for.
-_opened: list[tuple[Any, RedisTier]] = []
-_lock = threading.Lock()
 
 
 def _tier_for(location: str, options: Mapping[str, Any]) -> RedisTier:
     """Return this process's tier for these options."""
-    wanted = (location, dict(options))
-    of_tier = {name: options[name] for name in _OF_TIER if name in options}
+    of_tier = {name: options[name] for name in OF_TIER if name in options}
     others = {name: options[name] for name in options if name not in of_tier}
-    with _lock:
-        for known, tier in _opened:
-            if known == wanted:
-                return tier
-        tier = RedisTier(shared_cache(**others), location, **of_tier)
-        _opened.append((wanted, tier))
-        return tier
+    return tier_for(shared_cache(**others), location, of_tier)
 
 
 class _OpensAtFirstUse:

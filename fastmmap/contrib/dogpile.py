@@ -16,10 +16,17 @@ from dogpile.cache.api import NO_VALUE, BytesBackend, CantDeserializeException
 from fastmmap import unreadable
 from fastmmap.cache import FastMmap
 from fastmmap.contrib.absent import AbsentCache
-from fastmmap.contrib.shared import Opening, OpensAtFirstUse, store, store_many
+from fastmmap.contrib.shared import (
+    OF_TIER,
+    OpensAtFirstUse,
+    opening,
+    store,
+    store_many,
+)
 from fastmmap.sync import Lock, LockLost
 
-_OPTIONS = {*inspect.signature(FastMmap).parameters, "ignore_exceptions"}
+_OF_FILE = inspect.signature(FastMmap).parameters
+_OPTIONS = {*_OF_FILE, "ignore_exceptions", "server", *OF_TIER}
 
 
 class KeyMutex:
@@ -69,7 +76,9 @@ class FastMmapBackend(BytesBackend):
         arguments: Options of `FastMmap`. ``serializer`` is ``"raw"`` unless
             given. With ``ignore_exceptions`` all keys are missing while the file
             cannot be opened, and an error is logged once a minute. Unknown options are
-            ignored, with a warning.
+            ignored, with a warning. With ``server``, a URL of Redis or Valkey, the
+            bytes are there, and the file keeps what this host reads; then options of
+            `RedisTier` are taken, too.
 
     Raises:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.
@@ -85,7 +94,7 @@ class FastMmapBackend(BytesBackend):
                 f"not options of FastMmap: {', '.join(unknown)}", stacklevel=2
             )
         known = {name: arguments[name] for name in arguments if name in _OPTIONS}
-        self._opening = Opening(**{"serializer": "raw", **known})
+        self._opening = opening(**{"serializer": "raw", **known})
         self.deserializer: Any = self._loads
 
     def _loads(self, data: bytes) -> Any:
@@ -106,7 +115,7 @@ class FastMmapBackend(BytesBackend):
 
         ``None``, a lock for the threads of this one, while there is no cache.
         """
-        cache = self._cache
+        cache = getattr(self._cache, "file", self._cache)  # a server has no locks
         return None if isinstance(cache, AbsentCache) else KeyMutex(cache, key)
 
     def get_serialized(self, key: str) -> Any:

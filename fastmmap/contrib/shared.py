@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Optional, TypeVar
+from typing import Any, Final, Optional, TypeVar
 
 from fastmmap.cache import FastMmap, check_options
 from fastmmap.callbacks import log_refusal, log_unopened
@@ -32,6 +32,15 @@ _lock = threading.RLock()
 _TELL_EVERY = 60.0
 _UNOPENED = (OSError, FormatError, CorruptError)
 _Errors = tuple[type[Exception], ...]
+
+#: Options of `RedisTier` that adapters take with ``server``.
+OF_TIER: Final[tuple[str, ...]] = (
+    "prefixes",
+    "max_lag",
+    "on_down",
+    "retry_after",
+    "listen",
+)
 
 
 def _renew_lock() -> None:
@@ -118,6 +127,9 @@ class Opening:
         ValueError, TypeError, ImportError: As `FastMmap` does for its options.
     """
 
+    #: Whether calls of the cache may wait for a server.
+    asks_a_server = False
+
     def __init__(
         self, share_file: Any = None, *, ignore_exceptions: bool = False, **options: Any
     ) -> None:
@@ -136,6 +148,25 @@ class Opening:
     def open(self) -> FastMmap:
         """Return the cache, or a stand-in; raises what `FastMmap` does."""
         return _shared_or_absent(self._options, self._ignored)
+
+
+def opening(
+    share_file: Any = None, prefix: str = "", *, server: Any = None, **options: Any
+) -> Opening:
+    """Return the opening of a backend's cache, with a server behind it if one is given.
+
+    Args:
+        share_file: As in `Opening`.
+        prefix: What all keys of the backend begin with.
+        server: A URL or a client, as in `RedisTier`.
+        options: As in `Opening`; those in ``OF_TIER`` go with a server only.
+    """
+    if server is None:
+        return Opening(share_file, **options)
+    from fastmmap.contrib.tiered import TierOpening  # few have a server
+
+    of_tier: Options = {name: options.pop(name) for name in OF_TIER if name in options}
+    return TierOpening(share_file, prefix, server, of_tier, **options)
 
 
 class OpensAtFirstUse:
@@ -160,8 +191,17 @@ def add(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> boo
     if cache.add(key, value, lifetime):
         return True
     if not cache.exists(key):
-        log_refusal(key, cache, value)
+        tell_refused(key, cache, value)
     return False
+
+
+def tell_refused(key: Key, cache: FastMmap, value: Any) -> None:
+    """Log that a value does not fit.
+
+    A server that did not take one is down: ``on_down`` says that this is not an error.
+    """
+    if not hasattr(cache, "tier"):
+        log_refusal(key, cache, value)
 
 
 def store(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> bool:
@@ -173,7 +213,7 @@ def store(cache: FastMmap, key: Key, value: Any, lifetime: Lifetime = None) -> b
     if cache.set(key, value, lifetime):
         return True
     cache.remove(key)
-    log_refusal(key, cache, value)
+    tell_refused(key, cache, value)
     return False
 
 
@@ -185,7 +225,7 @@ def store_many(
     cache.delete_many(refused)
     for key, value in values.items():
         if key in refused:
-            log_refusal(key, cache, value)
+            tell_refused(key, cache, value)
     return refused
 
 

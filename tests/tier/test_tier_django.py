@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from tier_support import LIMIT, settle
 
-from fastmmap.contrib import django_tiered
+from fastmmap.contrib import django_tiered, tiered
 
 BACKEND = "fastmmap.contrib.django.TieredCache"
 
@@ -46,7 +46,7 @@ def configured(server: tier_server.Server, client: Any, path: str) -> Iterator[N
         yield
         tier = caches["default"].tier
         tier.close()
-        django_tiered._opened.clear()
+        tiered._opened.clear()
 
 
 @pytest.mark.parametrize("value", [5, -1, True, None, "x", b"x", {"a": [1.5]}])

@@ -15,7 +15,7 @@ MakeTier = Callable[..., RedisTier]
 def settle(tier: Any, client: Any = None) -> None:
     """Wait until this host knows of all that has changed on the server by now."""
     mark = tier._prefixes[0] + "settled"  # heard of after all before it
-    tier._values.set(mark, 1)
+    tier._values.set(mark, "")
     (client or tier._client).set(mark, 1, px=60_000)
     with Patience(LIMIT) as patience:
         while mark in tier._values:

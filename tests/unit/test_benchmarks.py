@@ -87,6 +87,19 @@ def test_a_peer_is_compared_with_ours_of_the_same_round() -> None:
     assert multiples == {("fastmmap", "set"): [1.0, 1.0], ("dict", "set"): [0.5, 0.25]}
 
 
+def test_hosts_are_live_while_servers_and_listeners_keep_up() -> None:
+    import tier_scale
+
+    costs = tier_scale.Costs(command=1e-5, push=1e-6, drop=1e-5)
+    few = tier_scale.Site(hosts=5, servers=1, writes=20_000, share=1.0, reads=1000)
+    assert tier_scale.simulate(few, costs, 5).live == 1
+    flooded = few._replace(writes=150_000, servers=10)
+    assert tier_scale.simulate(flooded, costs, 5).live == 0
+    assert tier_scale.simulate(flooded._replace(share=0.3), costs, 5).live == 1
+    alone = flooded._replace(share=0.3, servers=1)
+    assert tier_scale.simulate(alone, costs, 5).live == 0
+
+
 def test_report_says_what_it_depends_on(tmp_path: Path) -> None:
     import runner
 
