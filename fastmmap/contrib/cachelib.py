@@ -11,8 +11,13 @@ require("cachelib", "0.10", extra="cachelib")
 from cachelib.base import BaseCache
 
 from fastmmap.cache import Path
-from fastmmap.callbacks import log_refusal
-from fastmmap.contrib.shared import Opening, OpensAtFirstUse, add, clear_prefix
+from fastmmap.contrib.shared import (
+    Opening,
+    OpensAtFirstUse,
+    add,
+    clear_prefix,
+    log_refusals,
+)
 from fastmmap.types import Lifetime
 
 #: Seconds or a timedelta; 0 is for ever, None the default of the object.
@@ -108,10 +113,8 @@ class FastMmapCache(BaseCache):
     ) -> list[Any]:
         """Store several values; return the keys of those that fitted."""
         values = {self.key_prefix + key: self._dump(mapping[key]) for key in mapping}
-        refused = self._cache.set_many(values, self._lifetime(timeout))
-        for key, value in values.items():
-            if key in refused:
-                log_refusal(key, self._cache, value)
+        refused = set(self._cache.set_many(values, self._lifetime(timeout)))
+        log_refusals(self._cache, values, refused)
         return [key for key in mapping if self.key_prefix + key not in refused]
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:
