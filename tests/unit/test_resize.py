@@ -196,9 +196,7 @@ def test_changed_values_that_do_not_fit_forbid_it(make_cache: MakeCache) -> None
 def test_locks_that_are_held_forbid_it(make_cache: MakeCache) -> None:
     cache = make_cache()
     with Lock(cache, "job"):
-        with pytest.raises(
-            LockError, match="not resized: 1 lock by name is held and"
-        ):
+        with pytest.raises(LockError, match="not resized: 1 lock by name is held and"):
             cache.resize(cache_size="2m")
         assert cache.num_pages * cache.page_size == 512 << 10
     assert cache.resize(cache_size="2m").locks == 0
