@@ -21,7 +21,8 @@ def _state_of(instance: Any) -> dict[str, Any]:
     """Return its attributes of plain types; none where its end cannot be told."""
     if type(instance).__weakrefoffset__ == 0:
         return {}
-    attributes = getattr(instance, "__dict__", {})
+    # A copy, made in one step: other threads may set attributes meanwhile.
+    attributes = dict(getattr(instance, "__dict__", {}))
     return {name: one for name, one in attributes.items() if type(one) in _PLAIN}
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from fastmmap import callbacks
 
@@ -75,7 +75,7 @@ def _close_all_of_child() -> None:
         _close_own()
         return
     try:
-        threading.Thread(target=_close_after_others, name="fastmmap-close").start()
+        _Closer(target=_close_after_others, name="fastmmap-close").start()
     except RuntimeError:  # no room for one more
         _close_own()
 
@@ -88,6 +88,27 @@ def _other_threads() -> list[threading.Thread]:
 def _awaited_threads() -> list[threading.Thread]:
     """Return those that the end of the process waits for."""
     return [thread for thread in _other_threads() if not thread.daemon]
+
+
+class _Closer(threading.Thread):
+    """A thread that the end of the process waits for, and no other thread.
+
+    One that joins all others would wait for this one, and this one for it. So it
+    is not among those that ``threading.enumerate()`` lists, except for a moment.
+    """
+
+    def run(self) -> None:
+        """Run unlisted."""
+        number = threading.get_ident()
+        listed = threading._active  # type: ignore[attr-defined]  # not in the stubs
+        listed.pop(number, None)
+        try:
+            super().run()
+        finally:
+            listed[number] = self  # its end removes it
+
+    def join(self, timeout: Optional[float] = None) -> None:
+        """Return at once: whoever saw it in that moment must not wait for it."""
 
 
 def _close_after_others() -> None:

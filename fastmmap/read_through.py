@@ -27,6 +27,11 @@ def _read(
     read_cb: Any, expire_time: LifetimeOf, keeps_none: bool, context: Any, key: Any
 ) -> Any:
     said = read_cb(context, key)
-    if isinstance(said, Store) or (said is None and not keeps_none):
+    if said is None and not keeps_none:
+        return said
+    if isinstance(said, Store):
+        if said.expire_time is None and said.expire_on is None:
+            lifetime = durations.lifetime_of(said.value, expire_time)
+            return said._replace(expire_time=lifetime)
         return said
     return Store(said, durations.lifetime_of(said, expire_time))

@@ -164,12 +164,6 @@ take(struct fmm_carry *carry, uint32_t *slot, uint32_t *slots_out)
 
 /* ------------------------------------------------------------ into another */
 
-static uint64_t
-first_hash(uint64_t page, uint64_t pages)
-{
-    return (((page << 32) + pages - 1) / pages) << 32;
-}
-
 /* The page of a key that is on another's: where all keys of the old page go
  * together. False: they do not, or it would be taken for the key's own. */
 static bool
@@ -178,8 +172,8 @@ find_common_page(const struct fmm_carry *carry, uint64_t hash,
 {
     uint64_t pages = carry->from->geometry.num_pages;
     uint32_t to = carry->to->geometry.num_pages;
-    uint64_t first = first_hash(carry->page, pages);
-    uint64_t end = first_hash((uint64_t)carry->page + 1, pages);
+    uint64_t first = fmm_hash_first(carry->page, pages);
+    uint64_t end = fmm_hash_first((uint64_t)carry->page + 1, pages);
     uint32_t page = fmm_hash_page(first, to);
     *page_out = page;
     return fmm_hash_page(end - 1, to) == page &&

@@ -101,6 +101,12 @@ fmm_hash_page(uint64_t hash, uint32_t num_pages)
     return reduce((uint32_t)(hash >> 32), num_pages);
 }
 
+uint64_t
+fmm_hash_first(uint64_t page, uint64_t num_pages)
+{
+    return (((page << 32) + num_pages - 1) / num_pages) << 32;
+}
+
 uint32_t
 fmm_hash_bucket(uint64_t hash, uint32_t buckets)
 {

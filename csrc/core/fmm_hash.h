@@ -13,6 +13,8 @@ uint64_t fmm_hash(const uint64_t seed[2], const void *data, size_t len);
 
 /* Where a hash leads. Each uses other bits of it. */
 uint32_t fmm_hash_page(uint64_t hash, uint32_t num_pages);
+/* The least hash that leads to a page. */
+uint64_t fmm_hash_first(uint64_t page, uint64_t num_pages);
 uint32_t fmm_hash_bucket(uint64_t hash, uint32_t buckets);
 /* The second candidate: differs from the first if there are two. */
 uint32_t fmm_hash_bucket2(uint64_t hash, uint32_t buckets);

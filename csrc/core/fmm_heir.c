@@ -38,19 +38,13 @@ struct range {
     uint32_t first, last;
 };
 
-static uint64_t
-first_hash(uint64_t page, uint64_t pages)
-{
-    return (((page << 32) + pages - 1) / pages) << 32;
-}
-
 static struct range
 pages_before(const struct fmm_cache *from, const struct fmm_cache *to,
              uint32_t page)
 {
     uint64_t pages = to->geometry.num_pages;
-    uint64_t first = first_hash(page, pages);
-    uint64_t end = first_hash((uint64_t)page + 1, pages);
+    uint64_t first = fmm_hash_first(page, pages);
+    uint64_t end = fmm_hash_first((uint64_t)page + 1, pages);
     return (struct range){fmm_hash_page(first, from->geometry.num_pages),
                           fmm_hash_page(end - 1, from->geometry.num_pages)};
 }

@@ -10,7 +10,6 @@
 #define _POSIX_C_SOURCE 200809L /* strdup */
 #include "fmm.h"
 
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -363,9 +362,10 @@ check_losses(const struct fmm_resizing *r, struct fmm_error *error)
 {
     if (r->carry.locks != 0 && !r->how.break_locks) {
         return fmm_error_set(error, FMM_LEASED, 0,
-                             "%" PRIu32 " locks by name are held, and would "
-                             "be lost",
-                             r->carry.locks);
+                             "%" PRIu32 " %s held and would be lost",
+                             r->carry.locks,
+                             r->carry.locks == 1 ? "lock by name is"
+                                                 : "locks by name are");
     }
     if (r->carry.stuck) {
         return fmm_error_set(error, FMM_DIRTY, 0,

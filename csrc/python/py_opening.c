@@ -1,11 +1,14 @@
 #include "py_opening.h"
 
+#include <sys/stat.h>
+
 #define LOOK_MS 50  /* between two looks at signals */
 #define TELL_MS 125 /* until the log is told first; then twice that, ... */
 
 struct opening {
     const struct module_state *state;
     PyObject *path;
+    const char *place; /* the path for the system */
     PyThreadState *released;
     uint64_t since_ms, looked_ms, told_ms; /* the last is a duration */
     struct opening *next;
@@ -24,13 +27,25 @@ opening_leave(const struct opening *opening)
     *place = opening->next;
 }
 
+/* By whatever names: a hard link is another one. */
+static bool
+is_same_file(const struct opening *one, const struct opening *other)
+{
+    struct stat a, b;
+    if (PyUnicode_Compare(one->path, other->path) == 0) {
+        return true;
+    }
+    return stat(one->place, &a) == 0 && stat(other->place, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /* A handler that opens the file which this thread is opening would wait for
  * itself. */
 static int
 refuse_itself(const struct opening *opening)
 {
     for (const struct opening *o = under_way; o != NULL; o = o->next) {
-        if (o != opening && PyUnicode_Compare(o->path, opening->path) == 0) {
+        if (o != opening && is_same_file(o, opening)) {
             PyErr_Format(opening->state->lock_error,
                          "%U: this thread is opening the file, and called "
                          "this code meanwhile: open it afterwards",
@@ -109,6 +124,7 @@ opening_run(const struct module_state *state, PyObject *path,
     }
     opening->state = state;
     opening->path = path;
+    opening->place = options->path;
     enum fmm_status status = run(opening, options, cache_out, error);
     PyMem_Free(opening);
     return status;

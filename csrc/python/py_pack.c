@@ -12,8 +12,8 @@
 #define RATIO_MAX UINT64_C(33000)
 /* From that size on a sample tells whether to compress a value at all. */
 #define SAMPLED_SIZE 1048576u
-#define SAMPLE_PIECES 8u
-#define PIECE_SIZE 8192u
+#define SAMPLE_PIECES 3u  /* the beginning, the middle, the end */
+#define PIECE_SIZE 98304u /* more than lz4 looks back: long repeats are seen */
 #define SAMPLE_SIZE ((size_t)SAMPLE_PIECES * PIECE_SIZE)
 
 /* ------------------------------------------------------------------ zlib */
@@ -173,7 +173,7 @@ take_sample(const struct fmm_value *value)
     if (sample == NULL) {
         return NULL;
     }
-    size_t step = value->len / SAMPLE_PIECES;
+    size_t step = (value->len - PIECE_SIZE) / (SAMPLE_PIECES - 1);
     for (size_t i = 0; i < SAMPLE_PIECES; i++) {
         memcpy(PyBytes_AS_STRING(sample) + i * PIECE_SIZE,
                (const char *)value->data + i * step, PIECE_SIZE);
@@ -183,11 +183,13 @@ take_sample(const struct fmm_value *value)
 
 /* Whether to compress a value. A sample of a large one has to shrink by an
  * eighth, for compressing all of it takes long; unless the cache could not
- * take it as it is. Returns 1, 0, or -1 with an exception. */
+ * take it as it is. A user's function gets whole values only: it may know what is
+ * in them. Returns 1, 0, or -1 with an exception. */
 static int
 shrinks(const struct cache_object *self, const struct fmm_value *value)
 {
-    if (value->len < SAMPLED_SIZE || value->len > self->root->info.max_value) {
+    if (self->codec.compressor == COMPRESSOR_CUSTOM ||
+        value->len < SAMPLED_SIZE || value->len > self->root->info.max_value) {
         return 1;
     }
     PyObject *sample = take_sample(value);

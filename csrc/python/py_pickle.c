@@ -7,8 +7,8 @@
 #include "py_error.h"
 
 #define BESIDE_LEAST 16384 /* bytes of a buffer; smaller ones stay inside */
-#define AGAIN_LEAST 262144 /* bytes of a pickle that may have buffers inside */
-#define LOOKED_AT 8        /* items of a list or tuple, for buffers */
+#define SEEKS_LEAST 262144 /* bytes of a pickle that may have buffers inside */
+#define LOOKED_AT 8        /* items of containers, for buffers */
 #define ALIGNMENT 64u      /* of each buffer in the value */
 #define WORD sizeof(uint64_t)
 
@@ -30,6 +30,15 @@ padding_after(size_t length)
 
 /* -------------------------------------------------------------- collecting */
 
+/* What comes back as the same type only out of a pickle: beside it, it would come
+ * back as a view. */
+static bool
+is_plain_bytes(PyObject *object)
+{
+    return object != NULL &&
+           (PyBytes_CheckExact(object) || PyByteArray_CheckExact(object));
+}
+
 /* Called by pickle for each buffer: whether it goes into the pickle. */
 static PyObject *
 collect(PyObject *list, PyObject *buffer)
@@ -38,7 +47,8 @@ collect(PyObject *list, PyObject *buffer)
     if (view == NULL) {
         return NULL;
     }
-    if (view->len < BESIDE_LEAST || !PyBuffer_IsContiguous(view, 'A')) {
+    if (view->len < BESIDE_LEAST || is_plain_bytes(view->obj) ||
+        !PyBuffer_IsContiguous(view, 'A')) {
         Py_RETURN_TRUE;
     }
     if (PyList_Append(list, buffer) < 0) {
@@ -242,47 +252,70 @@ looks_large(PyObject *object)
             !PyBytes_CheckExact(object));
 }
 
+static bool has_large(PyObject *object, int *left);
+
 static bool
-items_look_large(PyObject *const *items, Py_ssize_t count)
+items_have_large(PyObject *const *items, Py_ssize_t count, int *left)
 {
-    for (Py_ssize_t i = 0; i < count && i < LOOKED_AT; i++) {
-        if (looks_large(items[i])) {
+    for (Py_ssize_t i = 0; *left > 0 && i < count; i++) {
+        if (has_large(items[i], left)) {
             return true;
         }
     }
     return false;
 }
 
-/* The same for what is in a container. Of a dict it is the first value, for to
- * look at more costs as much as to collect buffers. */
-static inline bool
-may_have_buffers(PyObject *object)
+static bool
+values_have_large(PyObject *dict, int *left)
 {
+    Py_ssize_t at = 0;
+    PyObject *value;
+    while (*left > 0 && PyDict_Next(dict, &at, NULL, &value)) {
+        if (has_large(value, left)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same for what is in containers, however deep; `left` are the items that may
+ * still be looked at, which bounds the depth, too. */
+static bool
+has_large(PyObject *object, int *left)
+{
+    (*left)--;
     if (PyDict_CheckExact(object)) {
-        Py_ssize_t at = 0;
-        PyObject *value;
-        return PyDict_Next(object, &at, NULL, &value) && looks_large(value);
+        return values_have_large(object, left);
     }
     if (PyList_CheckExact(object)) {
-        PyListObject *list = (PyListObject *)object;
-        return items_look_large(list->ob_item, PyList_GET_SIZE(object));
+        return items_have_large(((PyListObject *)object)->ob_item,
+                                PyList_GET_SIZE(object), left);
     }
     if (PyTuple_CheckExact(object)) {
-        PyTupleObject *tuple = (PyTupleObject *)object;
-        return items_look_large(tuple->ob_item, PyTuple_GET_SIZE(object));
+        return items_have_large(((PyTupleObject *)object)->ob_item,
+                                PyTuple_GET_SIZE(object), left);
     }
     return looks_large(object);
 }
 
-/* It may have buffers inside: from now on they are looked for in all values of
- * this cache. */
-FMM_COLD static int
-encode_again(const struct cache_object *self, PyObject *object,
-             PyObject *pickle, struct encoded *out)
+static inline bool
+may_have_buffers(PyObject *object)
 {
-    Py_DECREF(pickle);
-    self->root->seeks_buffers = true;
-    return encode_apart(self, object, out);
+    int left = 1 + LOOKED_AT;
+    return has_large(object, &left);
+}
+
+/* A pickle this large may have buffers inside that were not seen. From now on they
+ * are looked for in all values of this cache; this one is stored as it is, for
+ * to pickle again might give something else: an object may have been read. */
+static int
+encode_pickle(const struct cache_object *self, PyObject *pickle,
+              struct encoded *out)
+{
+    if (pickle != NULL && PyBytes_GET_SIZE(pickle) >= SEEKS_LEAST) {
+        self->root->seeks_buffers = true;
+    }
+    return encoded_set_bytes(out, VALUE_OBJECT, pickle);
 }
 
 int
@@ -297,11 +330,7 @@ pickle_encode(const struct cache_object *self, PyObject *object,
     PyObject *const args[] = {object, self->state->pickle_protocol};
     PyObject *pickle =
         PyObject_Vectorcall(self->state->pickle_dumps, args, 2, NULL);
-    if (FMM_UNLIKELY(!packs && pickle != NULL &&
-                     PyBytes_GET_SIZE(pickle) >= AGAIN_LEAST)) {
-        return encode_again(self, object, pickle, out);
-    }
-    return encoded_set_bytes(out, VALUE_OBJECT, pickle);
+    return encode_pickle(self, pickle, out);
 }
 
 /* ---------------------------------------------------------------- decoding */

@@ -53,7 +53,7 @@ raise_refusal(const struct resize *r, enum fmm_status status)
     const char *advice = "";
     if (status == FMM_RETIRED) {
         text = "another thread or process replaced the file meanwhile";
-        advice = ": look what it is like now";
+        advice = ": see whether its size is right now, or resize again";
     }
     else if (status == FMM_LEASED) {
         advice = ": wait until they are released, or give break_locks=True";
@@ -62,8 +62,7 @@ raise_refusal(const struct resize *r, enum fmm_status status)
         advice = ": call flush() first";
     }
     PyErr_Format(status == FMM_LEASED ? state->lock_error : state->error,
-                 "%U: it stays as it is, for %s%s", r->self->path, text,
-                 advice);
+                 "%U: not resized: %s%s", r->self->path, text, advice);
     return -1;
 }
 
@@ -80,18 +79,23 @@ raise_status(struct resize *r, enum fmm_status status)
     return error_raise_open(r->self->state, &r->error, r->self->path);
 }
 
-/* One step without the GIL. Returns its status >= 0, or -1 with an exception. */
+/* One step without the GIL. Returns its status >= 0, or -1 with an exception.
+ * Signals are looked at before it: once the file is replaced, what a handler raises
+ * would hide that. */
 static int
 run(struct resize *r, resize_step step)
 {
     enum fmm_status status;
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
     Py_BEGIN_ALLOW_THREADS
     status = step(r);
     Py_END_ALLOW_THREADS
     if (status != FMM_OK && status != FMM_MISS) {
         return raise_status(r, status);
     }
-    return PyErr_CheckSignals() < 0 ? -1 : (int)status;
+    return (int)status;
 }
 
 /* Copy until little has changed meanwhile, then commit, and, where somebody was in

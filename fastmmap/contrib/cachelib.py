@@ -16,7 +16,7 @@ from fastmmap.contrib.shared import (
     add,
     clear_prefix,
     opening,
-    tell_refused,
+    tell_all_refused,
 )
 from fastmmap.types import Lifetime
 
@@ -115,10 +115,8 @@ class FastMmapCache(BaseCache):
     ) -> list[Any]:
         """Store several values; return the keys of those that fitted."""
         values = {self.key_prefix + key: self._dump(mapping[key]) for key in mapping}
-        refused = self._cache.set_many(values, self._lifetime(timeout))
-        for key, value in values.items():
-            if key in refused:
-                tell_refused(key, self._cache, value)
+        refused = set(self._cache.set_many(values, self._lifetime(timeout)))
+        tell_all_refused(self._cache, values, refused)
         return [key for key in mapping if self.key_prefix + key not in refused]
 
     def add(self, key: str, value: Any, timeout: Timeout = None) -> bool:

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Optional, TypeVar
 
 from fastmmap.cache import FastMmap, check_options
@@ -223,10 +223,16 @@ def store_many(
     """Store several values like `store`; return the keys that did not fit."""
     refused = cache.set_many(values, lifetime)
     cache.delete_many(refused)
-    for key, value in values.items():
-        if key in refused:
-            tell_refused(key, cache, value)
+    tell_all_refused(cache, values, refused)
     return refused
+
+
+def tell_all_refused(
+    cache: FastMmap, values: Mapping[str, Any], refused: Collection[Any]
+) -> None:
+    """Log those of several values that did not fit."""
+    for key in refused:
+        tell_refused(key, cache, values[key])
 
 
 def clear_prefix(cache: FastMmap, prefix: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -157,3 +159,31 @@ def create_and_count(path: str, barrier: Any, results: Any) -> None:
 
 def test_processes_that_create_one_file_at_once_share_it(path: str) -> None:
     assert run_scenario(create_together, path) == [1, 2, 3, 4, 5, 6]
+
+
+def join_the_others() -> None:
+    """Wait for all threads but the main one, as the end of the process does."""
+    spared = threading.main_thread(), threading.current_thread()
+    threading.main_thread().join()  # what follows that has begun
+    for _ in range(5):
+        for thread in threading.enumerate():
+            if thread not in spared and not thread.daemon:
+                thread.join()
+        time.sleep(0.02)
+
+
+def begin_to_join() -> None:
+    """Open a cache, and leave a thread behind that waits for the others."""
+    FastMmap(cache_size="64k")["key"] = 1
+    threading.Thread(target=join_the_others).start()
+
+
+def end_of_a_child() -> int | None:
+    process = multiprocessing.get_context("fork").Process(target=begin_to_join)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_a_child_ends_whose_threads_wait_for_each_other() -> None:
+    assert run_scenario(end_of_a_child) == 0

@@ -91,13 +91,13 @@ def test_who_gives_up_verifying_leaves_all_to_the_next(
         assert cache["key 999999"] == before["key 999999"]
 
 
-def open_from_the_log(path: str) -> str:
-    """Open the file again while the log is told how far its verification is."""
+def open_from_the_log(path: str, name: str) -> str:
+    """Open the file by a name while the log is told how far its verification is."""
     told: list[str] = []
 
     def again() -> None:
         try:
-            FastMmap(path)
+            FastMmap(name)
         except LockError as error:
             told.append(str(error))
 
@@ -105,8 +105,14 @@ def open_from_the_log(path: str) -> str:
     return told[0]
 
 
-def test_a_handler_that_opens_the_file_does_not_wait_for_itself(copied: Path) -> None:
-    with Scenario(open_from_the_log, str(copied)) as running:
+@pytest.mark.parametrize("linked", [False, True], ids=["same name", "hard link"])
+def test_a_handler_that_opens_the_file_does_not_wait_for_itself(
+    copied: Path, linked: bool
+) -> None:
+    name = copied.with_name("linked") if linked else copied
+    if linked:
+        name.hardlink_to(copied)
+    with Scenario(open_from_the_log, str(copied), str(name)) as running:
         assert "this thread is opening the file" in running.result()
     FastMmap(copied).close()
 

@@ -277,7 +277,7 @@ class Frame:
 
     def __init__(self, chance: random.Random, world: World) -> None:
         data = sign(chance.randbytes(chance.choice(FRAME_SIZES)))
-        self.parts = bytearray(data[:9000]), bytearray(data[9000:])
+        self.parts = memoryview(data)[:9000], memoryview(data)[9000:]
         self.world = world
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:

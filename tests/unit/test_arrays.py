@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import pickle
 import random
 import struct
 import sys
@@ -52,6 +53,26 @@ class Model:
 
     name: str
     weights: np.ndarray[Any, Any]
+
+
+class Rows:
+    """Rows that can be read once, like those of a cursor."""
+
+    def __init__(self, rows: list[str]) -> None:
+        self.rows = iter(rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self.rows),)
+
+
+class Packed:
+    """A class that gives its bytes to pickle as a buffer."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return Packed, (pickle.PickleBuffer(self.data),)
 
 
 def is_beside(cache: FastMmap, array: np.ndarray[Any, Any]) -> bool:
@@ -121,8 +142,9 @@ def test_a_frame_comes_back_as_it_was(cache: FastMmap) -> None:
         lambda array: ("name", array),
         lambda array: Model("name", array),
         lambda array: {"name": "first", "deep": [{"array": array}]},
+        lambda array: ("name", {"shape": (1, 2), "array": array}),
     ],
-    ids=["array", "dict", "list", "tuple", "dataclass", "deep"],
+    ids=["array", "dict", "list", "tuple", "dataclass", "deep", "later"],
 )
 def test_the_buffer_of_an_array_is_beside_the_pickle(
     cache: FastMmap, wrap: Any
@@ -143,13 +165,41 @@ def test_small_arrays_are_in_their_pickle(cache: FastMmap) -> None:
 def test_a_buffer_without_bytes_next_to_each_other_is_an_error(cache: FastMmap) -> None:
     class Odd:
         def __reduce__(self) -> Any:
-            import pickle
-
             return bytes, (pickle.PickleBuffer(memoryview(bytes(MIB))[::2]),)
 
     with pytest.raises(Exception, match="contiguous"):
         cache["key"] = Odd()
     assert "key" not in cache
+
+
+def test_an_array_that_is_not_seen_is_beside_the_pickle_the_second_time(
+    cache: FastMmap,
+) -> None:
+    array = numbers()
+    value = [*range(20), array]
+    cache["key"] = value
+    assert not is_beside(cache, array)
+    assert np.array_equal(cache["key"][-1], array)
+    cache["key"] = value
+    assert is_beside(cache, array)
+    assert np.array_equal(cache["key"][-1], array)
+
+
+@pytest.mark.parametrize("before", [0, 20])
+def test_a_large_object_is_pickled_once(cache: FastMmap, before: int) -> None:
+    rows = [str(row).zfill(1000) for row in range(300)]
+    assert cache.set("key", [0] * before + [Rows(rows)])
+    assert cache["key"][-1] == rows
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("length", [1_000, 20_000])
+def test_bytes_in_a_buffer_keep_their_type(
+    cache: FastMmap, kind: Any, length: int
+) -> None:
+    cache["key"] = Packed(kind(length))
+    found = cache["key"].data
+    assert type(found) is kind and found == bytes(length)
 
 
 @pytest.mark.parametrize(

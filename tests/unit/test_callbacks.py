@@ -84,6 +84,16 @@ def test_what_was_read_may_say_how_long_it_lives(
     assert cache.get_or_set("short", 1) == "value"
 
 
+def test_a_store_without_a_lifetime_lives_as_the_function_of_its_value_says(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(
+        expire_time=lambda value: value, read_cb=lambda context, key: Store(20)
+    )
+    assert cache.get("key") == 20
+    assert round(cache.ttl("key") or 0) == 20
+
+
 @pytest.mark.parametrize("recursive", [False, True])
 def test_a_function_of_what_was_read_says_how_long_it_lives(
     make_cache: MakeCache, recursive: bool

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import lz4.block
 import pytest
 from support import MakeCache
 
@@ -17,6 +18,7 @@ from fastmmap import CorruptError, FastMmap, FormatError
 
 LONG = b"the same again and " * 500
 MIB = 1 << 20
+SAMPLE = 3 * 96 * 1024
 NAMES = ["zlib", "lz4", "zstd", "snappy"]
 
 
@@ -84,41 +86,73 @@ def test_what_does_not_shrink_is_stored_as_it_is(make_cache: MakeCache) -> None:
 
 
 def store_large(
-    make_cache: MakeCache, value: bytes, cache_size: str = "32m"
+    make_cache: MakeCache,
+    monkeypatch: pytest.MonkeyPatch,
+    value: bytes,
+    cache_size: str = "32m",
 ) -> tuple[FastMmap, list[int]]:
     """Store a large value; return its cache, and what the compressor was given."""
+    given: list[int] = []
+    compress = lz4.block.compress
+
+    def note(plain: bytes, **options: Any) -> bytes:
+        given.append(len(plain))
+        return bytes(compress(plain, **options))
+
+    monkeypatch.setattr(lz4.block, "compress", note)
+    cache = make_cache(cache_size=cache_size, compressor="lz4")
+    assert cache.set("key", value)
+    assert cache.get("key") == value
+    return cache, given
+
+
+def test_large_random_values_cost_a_sample_only(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = random.Random(1).randbytes(MIB)
+    cache, given = store_large(make_cache, monkeypatch, value)
+    assert given == [SAMPLE]
+    assert stored_size(cache, "key") >= MIB
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_sample_comes_from_all_over_a_large_value(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    parts = [random.Random(1).randbytes(MIB), random.Random(2).randbytes(MIB)]
+    parts.insert(at, bytes(MIB))
+    cache, given = store_large(make_cache, monkeypatch, b"".join(parts))
+    assert given == [SAMPLE, 3 * MIB]
+    assert stored_size(cache, "key") < 2.1 * MIB
+
+
+def test_long_repeats_of_a_large_value_are_seen(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = random.Random(1).randbytes(60 * 1024) * 40
+    cache, _ = store_large(make_cache, monkeypatch, value)
+    assert stored_size(cache, "key") < MIB / 8
+
+
+def test_a_large_value_that_fits_only_compressed_needs_no_sample(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = random.Random(1).randbytes(100_000) + bytes(MIB)
+    _, given = store_large(make_cache, monkeypatch, value, cache_size="1m")
+    assert given == [len(value)]
+
+
+def test_functions_of_users_get_whole_values_only(make_cache: MakeCache) -> None:
     given: list[int] = []
 
     def compress(plain: bytes) -> bytes:
         given.append(len(plain))
         return zlib.compress(plain, 1)
 
-    cache = make_cache(cache_size=cache_size, compressor=(compress, zlib.decompress))
+    cache = make_cache(cache_size="32m", compressor=(compress, zlib.decompress))
+    value = random.Random(1).randbytes(2 * MIB)
     assert cache.set("key", value)
-    assert cache.get("key") == value
-    return cache, given
-
-
-def test_large_random_values_cost_a_sample_only(make_cache: MakeCache) -> None:
-    value = random.Random(1).randbytes(MIB)
-    cache, given = store_large(make_cache, value)
-    assert given == [65536]
-    assert stored_size(cache, "key") >= MIB
-
-
-def test_a_sample_comes_from_all_over_a_large_value(make_cache: MakeCache) -> None:
-    value = random.Random(1).randbytes(2 * MIB) + bytes(MIB)
-    cache, given = store_large(make_cache, value)
-    assert given == [65536, 3 * MIB]
-    assert stored_size(cache, "key") < 2.1 * MIB
-
-
-def test_a_large_value_that_fits_only_compressed_needs_no_sample(
-    make_cache: MakeCache,
-) -> None:
-    value = random.Random(1).randbytes(100_000) + bytes(MIB)
-    _, given = store_large(make_cache, value, cache_size="1m")
-    assert given == [len(value)]
+    assert cache.get("key") == value and given == [2 * MIB]
 
 
 def test_a_value_that_fits_only_compressed_is_stored(make_cache: MakeCache) -> None:

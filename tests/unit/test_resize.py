@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import struct
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -192,7 +196,7 @@ def test_changed_values_that_do_not_fit_forbid_it(make_cache: MakeCache) -> None
 def test_locks_that_are_held_forbid_it(make_cache: MakeCache) -> None:
     cache = make_cache()
     with Lock(cache, "job"):
-        with pytest.raises(LockError, match="1 locks by name"):
+        with pytest.raises(LockError, match="not resized: 1 lock by name is held and"):
             cache.resize(cache_size="2m")
         assert cache.num_pages * cache.page_size == 512 << 10
     assert cache.resize(cache_size="2m").locks == 0
@@ -237,6 +241,42 @@ def test_a_page_that_is_held_is_waited_for(path: str) -> None:
     said, before, after = run_scenario(resize_while_a_page_is_held, path)
     assert "is held by another" in said
     assert after == 2 * before
+
+
+def hold_the_opening_byte(path: str) -> int:
+    """Keep others from opening the file for a while, in a child; return its pid."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        file = os.open(path, os.O_RDWR)
+        # F_OFD_SETLKW
+        fcntl.fcntl(file, 38, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 1, 0))
+        os.write(theirs, b"x")
+        time.sleep(0.4)
+        os._exit(0)
+    os.read(ours, 1)
+    return child
+
+
+def resize_with_a_signal(path: str) -> tuple[int, int]:
+    """Let a handler raise while resize() waits; return the sizes known and real."""
+    with FastMmap(path, cache_size="1m") as cache:
+        child = hold_the_opening_byte(path)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            cache.resize(cache_size="2m")
+            time.sleep(0.5)  # where that was quicker
+        except KeyboardInterrupt:
+            pass
+        os.waitpid(child, 0)
+        with FastMmap(path) as other:
+            return cache.cache_size, other.cache_size
+
+
+def test_a_handler_that_raises_leaves_no_half_of_it(path: str) -> None:
+    known, real = run_scenario(resize_with_a_signal, path)
+    assert known == real
 
 
 def test_it_is_refused_inside_of_a_lock(cache: FastMmap) -> None:
