@@ -14,37 +14,61 @@ Keys and values are those of Django's own RedisCache, and of django-redis with i
 default options: what is on the server already is read.
 """
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Optional
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, default_key_func
 from django.core.exceptions import ImproperlyConfigured
 
+from fastmmap.cache import FastMmap
+from fastmmap.contrib import shared
+from fastmmap.contrib.absent import AbsentCache
 from fastmmap.contrib.django import Keys, Timeout
 from fastmmap.contrib.shared import shared_cache
 from fastmmap.redis.tier import RedisTier
 
 _OF_TIER: Final = ("max_lag", "on_down", "retry_after", "listen", "prefixes")
 _MISSING: Final = object()
+#: Bytes of the cache of a process that cannot use the file.
+_SMALL: Final = 65536
 
-#: The tiers of this process, each with what it was asked for.
-_opened: list[tuple[Any, RedisTier]] = []
-_lock = threading.Lock()
+#: The tiers of this process: the cache, what else was asked for, and the tier.
+_opened: list[tuple[FastMmap, Any, RedisTier]] = []
+
+
+class _ServerOnly(RedisTier):
+    """A tier while the file is of a newer version: it asks the server for all.
+
+    A tier needs a cache to compute values once: this has a small private one, for
+    which nobody listens, so that no value of it is believed.
+    """
 
 
 def _tier_for(location: str, options: Mapping[str, Any]) -> RedisTier:
     """Return this process's tier for these options."""
-    wanted = (location, dict(options))
     of_tier = {name: options[name] for name in _OF_TIER if name in options}
     others = {name: options[name] for name in options if name not in of_tier}
-    with _lock:
-        for known, tier in _opened:
-            if known == wanted:
-                return tier
-        tier = RedisTier(shared_cache(**others), location, **of_tier)
-        _opened.append((wanted, tier))
-        return tier
+    with shared._lock:  # no child waits for a thread of its parent
+        cache = shared_cache(**others)
+        if not isinstance(cache, AbsentCache):
+            return _tier_on(cache, RedisTier, location, of_tier)
+        codec = {name: others[name] for name in ("serializer",) if name in others}
+        small = shared_cache(cache_size=_SMALL, **codec)
+        return _tier_on(small, _ServerOnly, location, {**of_tier, "listen": False})
+
+
+def _tier_on(
+    cache: FastMmap, kind: type[RedisTier], location: str, options: dict[str, Any]
+) -> RedisTier:
+    """Return the tier in front of a cache, if need be a new one."""
+    _opened[:] = [known for known in _opened if not known[0].closed]
+    wanted = (location, options)
+    for known, of_it, tier in _opened:
+        if known is cache and of_it == wanted:
+            return tier
+    tier = kind(cache, location, **options)
+    _opened.append((cache, wanted, tier))
+    return tier
 
 
 class _OpensAtFirstUse:
@@ -52,8 +76,9 @@ class _OpensAtFirstUse:
 
     def __get__(self, backend: Any, owner: Optional[type] = None) -> RedisTier:
         """Open it; from then on it is an attribute of the backend."""
-        backend.tier = _tier_for(backend._location, backend._options)
-        tier: RedisTier = backend.tier
+        tier = _tier_for(backend._location, backend._options)
+        if not isinstance(tier, _ServerOnly):
+            backend.tier = tier
         return tier
 
 
@@ -61,7 +86,8 @@ class TieredCache(Keys):
     """A backend on a server, and a shared cache file in front of it.
 
     All backend objects of a process share one `RedisTier`, which is the attribute
-    ``tier``, and which the first use opens.
+    ``tier``, and which the first use opens. While the file is of a newer version, they
+    ask the server for everything.
 
     Args:
         location: URL of the server.
