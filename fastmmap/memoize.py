@@ -77,13 +77,13 @@ class Plan(NamedTuple):
 
     cache: "Keyspace"
     expire_time: LifetimeOf
-    negative: Lifetime  #: of ``None`` and of exceptions; ``None``: as of others
+    negative: Lifetime  #: of ``None`` and of exceptions; ``None``: like other results
     early: float
     stale_ms: int
     on_error_ms: int  #: how long a stale value is served when computing fails
     exceptions: tuple[type[Exception], ...]
     terms: Terms
-    refreshes: bool  #: whether a value may be computed anew while it is read
+    refreshes: bool  #: whether a value may be computed again while it is read
     share: bool  #: whether callers may get one object, for they do not change it
     group: Key = ""  #: the tag of all results of the function
 

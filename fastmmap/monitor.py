@@ -11,7 +11,7 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import lru_cache, wraps
 from time import perf_counter_ns, time
 from typing import Any, Final
 
@@ -24,7 +24,10 @@ from fastmmap.namespace import Namespace
 SUFFIX: Final = ".monitor"
 #: The largest message.
 LARGEST: Final = 4096
-_LONGEST_KEY: Final = 512
+#: Characters of a key, and bytes that it and an outcome take at most.
+_LONGEST_KEY, _LARGEST_KEY, _LARGEST_OUTCOME = 512, 2048, 512
+#: Files whose listeners are remembered.
+_FILES: Final = 256
 #: Seconds between two looks whether somebody listens.
 _PAUSE: Final = 1.0
 
@@ -43,8 +46,6 @@ class _Speaker:
 
     def __init__(self, share_file: str) -> None:
         self._place = share_file + SUFFIX
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
         self._heard = False
         self._looked = -_PAUSE
 
@@ -68,21 +69,32 @@ class _Speaker:
     def say(self, message: bytes) -> None:
         """Send a message, or drop it where it would wait."""
         try:
-            self._socket.sendto(message, self._place)
+            _mouth().sendto(message, self._place)
         except BlockingIOError:
             return
         except OSError:
             self._heard = False
 
 
-_speakers: dict[str, _Speaker] = {}
+@lru_cache(maxsize=None)
+def _mouth() -> socket.socket:
+    """Return the socket of this process that sends to all listeners."""
+    mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    mouth.setblocking(False)
+    return mouth
 
 
+@lru_cache(maxsize=_FILES)
 def _speaker_of(share_file: str) -> _Speaker:
-    speaker = _speakers.get(share_file)
-    if speaker is None:
-        speaker = _speakers.setdefault(share_file, _Speaker(share_file))
-    return speaker
+    return _Speaker(share_file)
+
+
+def _shortened(text: str, most: int) -> str:
+    """Return the start of a text that takes so many bytes in a message, at most."""
+    text = text[:most]
+    while len(json.dumps(text)) > most:
+        text = text[: -1 - len(text) // 8]
+    return text
 
 
 def _key_text(arguments: tuple[Any, ...]) -> str:
@@ -91,7 +103,9 @@ def _key_text(arguments: tuple[Any, ...]) -> str:
         return ""
     key = arguments[0]
     if isinstance(key, (str, bytes)):
-        return str(key if isinstance(key, str) else repr(key))[:_LONGEST_KEY]
+        start = key[:_LONGEST_KEY]
+        text = str(start if isinstance(start, str) else repr(start))
+        return _shortened(text, _LARGEST_KEY)
     return f"({len(key)} keys)" if hasattr(key, "__len__") else "(several keys)"
 
 
@@ -114,7 +128,7 @@ def _showing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             outcome = _outcome(result)
             return result
         except BaseException as error:
-            outcome = type(error).__name__
+            outcome = _shortened(type(error).__name__, _LARGEST_OUTCOME)
             raise
         finally:
             taken = perf_counter_ns() - begun
@@ -129,6 +143,16 @@ class MonitoredNamespace(Namespace):
 
     __slots__ = ()
 
+    def namespace(self, name: str) -> Namespace:
+        """Return a namespace in this one, whose calls are shown, too."""
+        return _shown(super().namespace(name))
+
+
+def _shown(space: Namespace) -> Namespace:
+    """Let the calls of a new namespace be shown."""
+    space.__class__ = MonitoredNamespace
+    return space
+
 
 class MonitoredFastMmap(FastMmap):
     """A cache whose calls are shown to ``fastmmap monitor``.
@@ -138,9 +162,7 @@ class MonitoredFastMmap(FastMmap):
 
     def namespace(self, name: str) -> Namespace:
         """Return a namespace whose calls are shown, too."""
-        space = super().namespace(name)
-        space.__class__ = MonitoredNamespace
-        return space
+        return _shown(super().namespace(name))
 
 
 def _show_calls(kind: type[Keyspace]) -> None:
@@ -198,16 +220,36 @@ def listen(share_file: str) -> socket.socket:
     _remove_stale(place)
     ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
+        os.fchmod(ear.fileno(), 0o600)  # the mode that the name gets
         ear.bind(place)
-        owner = os.stat(share_file).st_uid
-        os.chmod(place, 0o600)
-        if owner != os.geteuid():
-            os.chown(place, owner, -1)
+        _give(place, os.stat(share_file).st_uid)
     except OSError as error:
+        if ear.getsockname():  # the name is made
+            with suppress(OSError):
+                os.unlink(place)
         ear.close()
         error.filename = error.filename or place
         raise
     return ear
+
+
+def _give(place: str, user: int) -> None:
+    """Give the new socket to the owner of the cache.
+
+    The directory may belong to that user, who can put another file in the place of
+    the socket at any moment: what is given away is what was looked at.
+    """
+    if user == os.geteuid():
+        return
+    handle = os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(handle)
+        mine = found.st_uid == os.geteuid() and found.st_nlink == 1
+        if not stat.S_ISSOCK(found.st_mode) or not mine:
+            raise FileExistsError(f"{place}: something else has replaced the socket")
+        os.chown(f"/proc/self/fd/{handle}", user, -1)
+    finally:
+        os.close(handle)
 
 
 def _remove_stale(place: str) -> None:

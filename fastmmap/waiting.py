@@ -31,7 +31,7 @@ _LONGEST: Final = 0.05
 #: less often, so that they leave it time to work.
 _CROWD = 256
 
-#: How long a task waits for a page before it lets its event loop go on, ms: as long
+#: How long a task waits for a page before its event loop continues, ms: as long
 #: as an operation of somebody else may take. After that it only looks.
 GLANCE_MS: Final = 1
 

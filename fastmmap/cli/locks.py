@@ -1,6 +1,7 @@
 """``fastmmap locks``: the holder of a lock, or the process that computes a key."""
 
 import argparse
+import sys
 import time
 from typing import Any
 
@@ -25,7 +26,8 @@ these keys now. Exit status 1: nobody holds any of them.
 
 With --break, held locks end, whatever their holders are doing: others can acquire
 them then. It asks first, unless --yes is given. The holders get an error when they
-release their locks.
+release their locks. A lock that is not held as it was shown is not ended: exit
+status 1.
 """
 
 
@@ -60,14 +62,27 @@ def _print(told: list[dict[str, Any]], as_json: bool) -> None:
         print_table(("PID", "SINCE", "LEFT", "NAME"), map(_row, told))
 
 
-def _break(space: _core.Keyspace, held: dict[str, Key], yes: bool) -> bool:
-    """End locks, whoever has them, if that is meant."""
-    names = ", ".join(map(printable, held))
+def _break(
+    space: _core.Keyspace, shown: list[dict[str, Any]], keys: dict[str, Key], yes: bool
+) -> bool:
+    """End the locks that were shown as held, if that is meant.
+
+    Returns whether all of them ended: one that changed hands meanwhile stays.
+    """
+    names = ", ".join(printable(lock["name"]) for lock in shown)
     if not confirm(f"End {names}, whatever the holders are doing?", yes):
         return False
-    for key in held.values():
+    return all([_end(space, lock, keys[lock["name"]]) for lock in shown])
+
+
+def _end(space: _core.Keyspace, shown: dict[str, Any], key: Key) -> bool:
+    """End a lock, unless it is not held as it was shown."""
+    if _look(space, shown["name"], key) == shown:
         space.remove(key)
-    return True
+        return True
+    name = printable(shown["name"])
+    print(f"{name} was released or extended meanwhile: not ended", file=sys.stderr)
+    return False
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,11 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
     with opened(arguments.file, change=arguments.end) as cache:
         space = space_of(cache, arguments.namespace if arguments.key else [])
         told = [_look(space, name, key) for name, key in keys.items()]
-        held = {lock["name"] for lock in told if lock["pid"] is not None}
+        held = [lock for lock in told if lock["pid"] is not None]
         _print(told, arguments.json)
         if held and arguments.end:
-            ending = {name: key for name, key in keys.items() if name in held}
-            return FINE if _break(space, ending, arguments.yes) else FOUND
+            return FINE if _break(space, held, keys, arguments.yes) else FOUND
     return FINE if held else FOUND
 
 

@@ -25,7 +25,7 @@ sorts the processes by the next column. Without a terminal it prints lines, as
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _HISTORY = 60
-#: A client, and what it does a second, as of `clients.COUNTED`.
+#: A client, and what it does a second, in the order of `clients.COUNTED`.
 _Busy = tuple[Client, tuple[float, ...]]
 _Order = Callable[[_Busy], Any]
 #: Those of `clients.HEAD`; who does most comes first.

@@ -20,19 +20,27 @@ from typing import Any, Final, Optional
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, default_key_func
 from django.core.exceptions import ImproperlyConfigured
 
+from fastmmap.contrib.absent import AbsentCache
 from fastmmap.contrib.django import Keys, Timeout
 from fastmmap.contrib.shared import OF_TIER, shared_cache
-from fastmmap.contrib.tiered import tier_for
+from fastmmap.contrib.tiered import ServerOnly, tier_for
 from fastmmap.redis.tier import RedisTier
 
 _MISSING: Final = object()
+#: Bytes of the cache of a process that cannot use the file.
+_SMALL: Final = 65536
 
 
 def _tier_for(location: str, options: Mapping[str, Any]) -> RedisTier:
     """Return this process's tier for these options."""
     of_tier = {name: options[name] for name in OF_TIER if name in options}
     others = {name: options[name] for name in options if name not in of_tier}
-    return tier_for(shared_cache(**others), location, of_tier)
+    cache = shared_cache(**others)
+    if not isinstance(cache, AbsentCache):
+        return tier_for(cache, location, of_tier)
+    codec = {name: others[name] for name in ("serializer",) if name in others}
+    small = shared_cache(cache_size=_SMALL, **codec)
+    return tier_for(small, location, {**of_tier, "listen": False}, ServerOnly)
 
 
 class _OpensAtFirstUse:
@@ -40,8 +48,9 @@ class _OpensAtFirstUse:
 
     def __get__(self, backend: Any, owner: Optional[type] = None) -> RedisTier:
         """Open it; from then on it is an attribute of the backend."""
-        backend.tier = _tier_for(backend._location, backend._options)
-        tier: RedisTier = backend.tier
+        tier = _tier_for(backend._location, backend._options)
+        if not isinstance(tier, ServerOnly):
+            backend.tier = tier
         return tier
 
 
@@ -49,7 +58,8 @@ class TieredCache(Keys):
     """A backend on a server, and a shared cache file in front of it.
 
     All backend objects of a process share one `RedisTier`, which is the attribute
-    ``tier``, and which the first use opens.
+    ``tier``, and which the first use opens. While the file is of a newer version, they
+    ask the server for everything.
 
     Args:
         location: URL of the server.

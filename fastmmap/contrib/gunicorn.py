@@ -19,7 +19,7 @@ require("gunicorn", "20.1", extra="gunicorn")
 from fastmmap.cache import FastMmap, Path
 from fastmmap.contrib.shared import shared_cache
 
-#: What this master has opened. Its configuration is read anew at each reload,
+#: What this master has opened. Its configuration is read again at each reload,
 #: and so may bring another `on_exit` than the one that began.
 _opened: list[FastMmap] = []
 

@@ -24,8 +24,8 @@ _BATCH: Final = 1000
 #: What a pattern of the server gives a meaning to.
 _SPECIAL: Final = str.maketrans({letter: f"\\{letter}" for letter in "\\*?["})
 
-#: The tiers of this process, each with what it was asked for.
-_opened: list[tuple[Any, RedisTier]] = []
+#: The tiers of this process: the cache, what else was asked for, and the tier.
+_opened: list[tuple[FastMmap, Any, RedisTier]] = []
 _lock = threading.Lock()
 
 
@@ -38,15 +38,29 @@ def _renew_lock() -> None:
 os.register_at_fork(after_in_child=_renew_lock)
 
 
-def tier_for(cache: FastMmap, server: Any, options: Mapping[str, Any]) -> RedisTier:
+class ServerOnly(RedisTier):
+    """A tier while the file is of a newer version: it asks the server for all.
+
+    A tier needs a cache to compute values once: this has a small private one, for
+    which nobody listens, so that no value of it is believed.
+    """
+
+
+def tier_for(
+    cache: FastMmap,
+    server: Any,
+    options: Mapping[str, Any],
+    kind: type[RedisTier] = RedisTier,
+) -> RedisTier:
     """Return this process's tier for a cache, a server and options of `RedisTier`."""
-    wanted = (cache, server, dict(options))
+    wanted = (server, dict(options))
     with _lock:
-        for known, tier in _opened:
-            if known == wanted:
+        _opened[:] = [known for known in _opened if not known[0].closed]
+        for known, of_it, tier in _opened:
+            if known is cache and of_it == wanted:
                 return tier
-        tier = RedisTier(cache, server, **options)
-        _opened.append((wanted, tier))
+        tier = kind(cache, server, **options)
+        _opened.append((cache, wanted, tier))
         return tier
 
 

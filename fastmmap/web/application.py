@@ -23,7 +23,8 @@ from fastmmap.web.page import page
 from fastmmap.web.questions import QUESTIONS
 from fastmmap.web.watched import Caches
 
-_API = "/api/"
+#: What the addresses of questions and actions begin with.
+API = "/api/"
 _TOKEN_HEADER = "x-fastmmap-token"
 
 
@@ -87,10 +88,10 @@ class Pages:
             return _moved(request)
         if request.path == "/":
             return self._page(request)
-        if not request.path.startswith(_API):
+        if not request.path.startswith(API):
             raise Refused(404, "not found")
         _refuse_other_sites(request)
-        name = request.path[len(_API) :]
+        name = request.path[len(API) :]
         if name in ACTIONS:
             return json_response(200, self._act(name, request))
         if name not in QUESTIONS:

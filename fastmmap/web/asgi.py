@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
-from fastmmap.web.application import Pages
+from fastmmap.web.application import API, Pages
 from fastmmap.web.messages import BODY_MAX, Request, Response
 
 _Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -55,11 +55,9 @@ async def _body(receive: _Receive) -> bytes:
 def _request(scope: dict[str, Any], body: bytes) -> Request:
     mount: str = scope.get("root_path", "")
     path: str = scope["path"]
-    # Servers disagree whether the path has the mount in front.
-    rest = path[len(mount) :] if mount and path.startswith(mount) else path
     return Request(
         method=scope["method"],
-        path=rest,
+        path=_below(mount, path),
         query=scope.get("query_string", b"").decode("latin-1"),
         headers={
             name.decode("latin-1").lower(): value.decode("latin-1")
@@ -68,6 +66,21 @@ def _request(scope: dict[str, Any], body: bytes) -> Request:
         body=body,
         mount=quote(mount),
     )
+
+
+def _below(mount: str, path: str) -> str:
+    """Return the path after the mount.
+
+    Servers disagree whether the path has it in front. A path of the page that begins
+    like the mount, such as /api/caches in /api, is below it already.
+    """
+    rest = path[len(mount) :]
+    inside = mount and path.startswith(mount) and rest[:1] in ("", "/")
+    if not inside or (
+        path.startswith(API) and not rest.startswith(API) and rest != "/"
+    ):
+        return path
+    return rest
 
 
 async def _answer(answer: Response, send: _Send, head: bool) -> None:

@@ -14,7 +14,7 @@ SAFE: dict[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-#: Of what is no page: nothing may be loaded or run.
+#: The policy of an answer that is not the page: nothing may be loaded or run.
 NOTHING = "default-src 'none'; frame-ancestors 'none'; sandbox"
 #: Bytes that a request may have to say.
 BODY_MAX = 65536

@@ -31,7 +31,10 @@ def _name(key: Key) -> dict[str, str]:
 
 def key_of(text: Optional[str]) -> Key:
     """Return the key that a page sent. Raises ValueError."""
-    return from_json_text(json.loads(text or ""))
+    try:
+        return from_json_text(json.loads(text or ""))
+    except RecursionError:
+        raise ValueError("that is nested too deep for a key") from None
 
 
 def entry(key: Key, found: Entry) -> dict[str, Any]:

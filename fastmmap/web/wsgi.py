@@ -50,5 +50,5 @@ def _body(environ: dict[str, Any]) -> bytes:
         length = int(environ.get("CONTENT_LENGTH") or 0)
     except ValueError:
         length = 0
-    data: bytes = environ["wsgi.input"].read(min(length, BODY_MAX + 1))
+    data: bytes = environ["wsgi.input"].read(max(0, min(length, BODY_MAX + 1)))
     return data

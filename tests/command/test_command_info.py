@@ -17,6 +17,7 @@ from commands import Run, command, environment
 from support import MakeCache, Scenario, another_computes, heard, say
 
 from fastmmap import Client, FastMmap
+from fastmmap.cli import locks, program
 from fastmmap.cli.top import ClientWatch, sparkline
 from fastmmap.sync import Lock, LockLost
 from fastmmap.testing import time_travel
@@ -147,6 +148,21 @@ def test_locks_are_ended_by_whoever_says_so(
     with pytest.raises(LockLost):
         held.release()
     run("locks", path, "other", "--break", "--yes", status=1)
+
+
+def test_a_lock_that_changed_hands_is_not_ended(
+    cache: FastMmap, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, next_one = Lock(cache, "work"), Lock(cache, "work", lease_time=500)
+    shown.acquire()
+
+    def confirm(*_: object) -> bool:
+        shown.release()
+        return next_one.acquire()
+
+    monkeypatch.setattr(locks, "confirm", confirm)
+    assert program.main(["locks", path, "work", "--break"]) == 1
+    next_one.release()  # which raises LockLost if it was ended
 
 
 def test_info_tells_what_each_client_does(cache: FastMmap, path: str, run: Run) -> None:

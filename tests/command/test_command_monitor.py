@@ -149,6 +149,36 @@ def test_namespaces_of_a_shown_cache_are_shown(shown: FastMmap, path: str) -> No
     assert shown.namespace("users").get("ada") == 1
 
 
+def test_namespaces_in_namespaces_are_shown(shown: FastMmap, path: str) -> None:
+    with monitor.listen(path) as ear:
+        shown.namespace("users").namespace("old").set("ada", 1)
+        told = told_of(ear.recv(monitor.LARGEST, socket.MSG_DONTWAIT))
+    assert told is not None and told.key == "ada"
+
+
+@pytest.mark.parametrize("key", ["\U0001f600" * 500, "k" * 3000, b"\xff" * 3000])
+def test_a_long_key_is_cut(shown: FastMmap, path: str, key: Any) -> None:
+    with monitor.listen(path) as ear:
+        shown.get(key)
+        told = told_of(ear.recv(monitor.LARGEST, socket.MSG_DONTWAIT))
+    start = key if isinstance(key, str) else repr(key)
+    assert told is not None and len(told.key) > 100
+    assert start.startswith(told.key.rstrip("'"))
+
+
+def test_closed_caches_that_were_shown_leave_no_descriptors() -> None:
+    def use_one() -> None:
+        with FastMmap(cache_size="64k") as cache:
+            monitor.show(cache)
+            cache.get("key")
+
+    use_one()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(8):
+        use_one()
+    assert len(os.listdir("/proc/self/fd")) < before + 8
+
+
 def test_results_arguments_and_errors_are_those_of_the_cache(shown: FastMmap) -> None:
     assert shown.set("key", 1, expire_time=60)
     assert shown.get("key", default=2) == 1
@@ -241,3 +271,37 @@ def test_a_socket_is_for_its_owner_alone(cache: FastMmap, path: str) -> None:
     with monitor.listen(path) as ear:
         assert ear.family == socket.AF_UNIX
         assert os.stat(path + monitor.SUFFIX).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "socket"])
+def test_only_the_new_socket_is_given_to_the_owner(
+    path: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The owner of the directory puts something else there as soon as it is bound."""
+    FastMmap(path, cache_size="1m").close()
+    place, given = path + monitor.SUFFIX, []
+    monkeypatch.setattr(monitor.socket, "socket", _replaced_by(place, kind))
+    monkeypatch.setattr(os, "stat", lambda *_, **__: _OfAnother())
+    for name in ("chown", "chmod"):
+        monkeypatch.setattr(os, name, lambda where, *_, **__: given.append(where))
+    if kind == "socket":  # nobody has touched it
+        monitor.listen(path).close()
+        assert len(given) == 1
+        return
+    with pytest.raises(FileExistsError):
+        monitor.listen(path)
+    assert given == [] and not os.path.lexists(place)
+
+
+def _replaced_by(place: str, kind: str) -> type[socket.socket]:
+    class Replaced(socket.socket):
+        def bind(self, where: Any) -> None:
+            super().bind(where)
+            if kind != "socket":
+                os.unlink(place)
+            if kind == "link":
+                os.symlink("/etc/hostname", place)
+            elif kind == "file":
+                open(place, "x").close()
+
+    return Replaced

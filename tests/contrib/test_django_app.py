@@ -91,6 +91,29 @@ def test_a_size_beyond_the_file_system_is_warned_of() -> None:
     ]
 
 
+def test_the_default_size_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    none_left = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: none_left)
+    assert warnings(default=entry("/dev/shm/none.cache")) == ["fastmmap.W002"]
+
+
+def test_the_file_in_front_of_a_server_is_checked_and_shown(
+    capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    pytest.importorskip("redis")
+    tiered = {
+        "BACKEND": "fastmmap.contrib.django.TieredCache",
+        "LOCATION": "redis://127.0.0.1:1/0",
+        "OPTIONS": {"share_file": path},
+    }
+    caches["default"].set("key", "value")
+    with override_settings(CACHES={"default": tiered}):
+        call_command("fastmmap", "info")
+    assert path in capfd.readouterr().out
+    found = {**tiered, "OPTIONS": {"share_file": "/tmp/site.cache"}}
+    assert warnings(deploy=True, default=found) == ["fastmmap.W004"]
+
+
 def test_a_file_of_another_user_is_warned_of(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

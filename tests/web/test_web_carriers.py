@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
 import json
 import os
 import signal
@@ -61,6 +62,16 @@ def test_no_mount_leads_a_browser_to_another_site(cache: FastMmap) -> None:
     application.close()
 
 
+def test_a_negative_length_reads_no_endless_body(cache: FastMmap) -> None:
+    application, body = WsgiApplication(cache), io.BytesIO(b"x" * 200_000)
+    environ: dict[str, Any] = {"PATH_INFO": "/api/clear", "CONTENT_LENGTH": "-1"}
+    setup_testing_defaults(environ)
+    environ.update({"REQUEST_METHOD": "POST", "wsgi.input": body})
+    application(environ, lambda *_: None)
+    assert body.tell() == 0
+    application.close()
+
+
 async def asgi(application: Any, path: str, **more: Any) -> tuple[int, dict, bytes]:
     """Ask an ASGI application."""
     scope = {
@@ -95,6 +106,18 @@ def test_asgi_serves_the_page_where_it_is_mounted(
         asgi(application, f"{address}api/caches", root_path="/ops")
     )
     assert json.loads(body)["caches"][0]["path"] == cache.share_file
+    application.close()
+
+
+@pytest.mark.parametrize("address", ["/api/caches", "/api/api/caches"])
+def test_asgi_may_be_mounted_under_the_name_of_its_questions(
+    cache: FastMmap, address: str
+) -> None:
+    application = AsgiApplication(cache)
+    status, _, body = asyncio.run(asgi(application, address, root_path="/api"))
+    assert status == 200 and json.loads(body)["caches"]
+    assert asyncio.run(asgi(application, "/api/", root_path="/api"))[0] == 200
+    assert asyncio.run(asgi(application, "/apiary", root_path="/api"))[0] == 404
     application.close()
 
 

@@ -4,6 +4,7 @@ No file is opened, or made.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -17,6 +18,8 @@ from fastmmap.contrib.django import FastMmapCache
 from fastmmap.errors import Error
 from fastmmap.options import parse_size
 
+#: Bytes of a cache that is given no size.
+_DEFAULT_SIZE = 16 << 20
 #: Directories that are cleaned, and that services may have of their own.
 _TEMPORARY = {"/tmp", "/var/tmp", tempfile.gettempdir()}
 
@@ -28,9 +31,19 @@ def locations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             backend = import_string(params["BACKEND"])
         except (ImportError, KeyError):  # which is for Django to tell
             continue
-        if isinstance(backend, type) and issubclass(backend, FastMmapCache):
-            path = os.fsdecode(params.get("LOCATION") or "")
-            yield alias, path, params.get("OPTIONS", {})
+        options = params.get("OPTIONS", {})
+        if not isinstance(backend, type):
+            continue
+        if issubclass(backend, FastMmapCache):
+            yield alias, os.fsdecode(params.get("LOCATION") or ""), options
+        elif is_tiered(backend) and options.get("share_file"):
+            yield alias, os.fsdecode(options["share_file"]), options
+
+
+def is_tiered(backend: type) -> bool:
+    """Tell whether a class is a `TieredCache`, without a need for redis-py."""
+    module = sys.modules.get("fastmmap.contrib.django_tiered")
+    return module is not None and issubclass(backend, module.TieredCache)
 
 
 def check_caches(**_: Any) -> list[CheckMessage]:
@@ -69,7 +82,7 @@ def _room(alias: str, path: str, options: dict[str, Any]) -> Optional[Warning]:
     """Warn of a new file that its file system has no room for."""
     folder = os.path.dirname(os.path.abspath(path))
     try:
-        size = parse_size("cache_size", options.get("cache_size"))
+        size = parse_size("cache_size", _size_of(options))
         if not path or os.path.exists(path):
             return None
         found = os.statvfs(folder)
@@ -80,6 +93,12 @@ def _room(alias: str, path: str, options: dict[str, Any]) -> Optional[Warning]:
         return None
     text = f"cache_size is {size_text(size)}, and {folder} has {size_text(free)} left"
     return _warning(2, alias, text, "Make it smaller, or that file system larger.")
+
+
+def _size_of(options: dict[str, Any]) -> Any:
+    """Return the size of a new file; 0 where it is that of its pages together."""
+    unknown = 0 if "num_pages" in options else _DEFAULT_SIZE
+    return options.get("cache_size") or unknown
 
 
 def _place(alias: str, path: str) -> Optional[Warning]:

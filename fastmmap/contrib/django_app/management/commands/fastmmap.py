@@ -1,6 +1,7 @@
 """``manage.py fastmmap``: the command, on the file of an alias."""
 
 import argparse
+import os
 from typing import Any
 
 from django.core.cache import caches
@@ -8,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fastmmap.cli import program
 from fastmmap.contrib.django import FastMmapCache
+from fastmmap.contrib.django_app.checks import is_tiered
 
 
 class Command(BaseCommand):
@@ -39,6 +41,8 @@ class Command(BaseCommand):
 
 def _path_of(alias: str) -> str:
     backend: Any = caches[alias]
+    if is_tiered(type(backend)):
+        return os.fsdecode(backend._options["share_file"])
     if not isinstance(backend, FastMmapCache):
         raise CommandError(f"CACHES[{alias!r}] is not a cache of fastmmap")
     return backend._opening.share_file
