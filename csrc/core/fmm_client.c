@@ -126,9 +126,8 @@ is_ours(const struct fmm_client *client, int fd)
            stat.device == client->device && stat.inode == client->inode;
 }
 
-/* The file once more, by a description of its own; -1: it cannot be had. */
-static int
-open_again(const struct fmm_client *client)
+int
+fmm_client_open_again(const struct fmm_client *client)
 {
     int fd =
         is_ours(client, client->fd) ? fmm_platform_reopen(client->fd) : -1;
@@ -158,7 +157,7 @@ is_taken(const struct fmm_client *client, uint32_t number)
     if (is_ours(client, client->fd)) {
         return !is_free(client, client->fd, number);
     }
-    int fd = open_again(client);
+    int fd = fmm_client_open_again(client);
     bool taken = !is_free(client, fd, number);
     fmm_platform_close(fd);
     return taken;
@@ -265,7 +264,7 @@ renew_description(struct fmm_client *client)
     if (client->alone || client->lost || client->read_only) {
         return;
     }
-    int fd = open_again(client);
+    int fd = fmm_client_open_again(client);
     if (fd < 0 || !replace_description(client, fd)) {
         fmm_platform_close(fd);
         lose(client);
@@ -337,7 +336,7 @@ fmm_client_begin(struct fmm_client *client)
 static void
 leave_description_to_child(struct fmm_client *client)
 {
-    int fd = open_again(client);
+    int fd = fmm_client_open_again(client);
     if (fd >= 0 && fmm_platform_lock_byte(fd, FMM_BYTE_PRESENCE, FMM_SHARED)) {
         fmm_platform_lock_byte(client->fd, FMM_BYTE_PRESENCE, FMM_UNLOCKED);
         fmm_platform_lock_byte(client->fd, FMM_BYTE_OPENING, FMM_UNLOCKED);

@@ -37,6 +37,9 @@ struct fmm_client {
     struct fmm_client *next; /* of all that this process has */
 };
 
+/* The file once more, by a description of its own; -1: it cannot be had. */
+int fmm_client_open_again(const struct fmm_client *client);
+
 /* An owner that never lives. */
 #define FMM_OWNER_NOBODY UINT64_C(2)
 

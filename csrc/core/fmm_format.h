@@ -130,12 +130,14 @@ static_assert(sizeof(struct fmm_header) == FMM_HEADER_SIZE, "header");
 /* ---------------------------------------------------------- lock bytes */
 
 /* Bytes that the system locks, whatever is in them: while the file is opened;
- * shared by all who have it open; while one who opens it verifies all of it; of
- * client 0, and then of the others. */
+ * shared by all who have it open; while one who opens it verifies all of it; shared
+ * by those who only read it, and found it as another boot, or another host, left it;
+ * of client 0, and then of the others. */
 enum fmm_lock_byte {
     FMM_BYTE_OPENING = 0,
     FMM_BYTE_PRESENCE = 1,
     FMM_BYTE_VERIFYING = 2,
+    FMM_BYTE_LOOKING = 3,
     FMM_BYTE_CLIENTS = 4096
 };
 

@@ -57,6 +57,28 @@ fmm_map_nothing(void *base, uint64_t size)
     (void)map;
 }
 
+#ifdef MADV_REMOVE
+/* Only whole blocks are space: what is left of others stays. */
+void
+fmm_map_give_back(unsigned char *at, uint64_t length)
+{
+    uintptr_t block = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)at + block - 1) / block * block;
+    uintptr_t end = ((uintptr_t)at + length) / block * block;
+    int saved = errno;
+    if (begin < end) {
+        (void)madvise(at + (begin - (uintptr_t)at), end - begin, MADV_REMOVE);
+    }
+    errno = saved;
+}
+#else
+void
+fmm_map_give_back(unsigned char *at, uint64_t length)
+{
+    (void)at, (void)length;
+}
+#endif
+
 void
 fmm_map_end(void *base, uint64_t size)
 {

@@ -13,7 +13,8 @@
 static bool
 is_in_use(const struct fmm_opening *o)
 {
-    return fmm_platform_byte_taken(o->fd, FMM_BYTE_PRESENCE);
+    return fmm_platform_byte_taken(o->fd, FMM_BYTE_PRESENCE) ||
+           fmm_platform_byte_taken(o->fd, FMM_BYTE_LOOKING);
 }
 
 static bool

@@ -88,6 +88,13 @@ is_of_another_kernel(const struct fmm_identity *there,
            memcmp(there->boot_id, here->boot_id, sizeof(here->boot_id)) != 0;
 }
 
+/* Whether the file is as somebody left it who opened it here, and since the boot. */
+static bool
+is_settled(const struct fmm_opening *o, const struct fmm_identity *here)
+{
+    return memcmp(here, &o->cache->header->identity, sizeof(*here)) == 0;
+}
+
 static enum fmm_status
 find_it_in_use(const struct fmm_opening *o, const struct fmm_identity *here)
 {
@@ -169,7 +176,7 @@ settle_identity(struct fmm_opening *o)
     if (!tell_identity(o, &here)) {
         return fmm_error_os(o->error, "cannot tell which host this is");
     }
-    if (memcmp(&here, &o->cache->header->identity, sizeof(here)) == 0) {
+    if (is_settled(o, &here)) {
         return FMM_OK;
     }
     if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_EXCLUSIVE)) {
@@ -232,14 +239,7 @@ static enum fmm_status
 refuse_torn(const struct fmm_opening *o)
 {
     const struct fmm_cache *cache = o->cache;
-    struct fmm_identity here;
     if (cache->geometry.seal_size == 0) {
-        return FMM_OK;
-    }
-    if (!tell_identity(o, &here)) {
-        return fmm_error_os(o->error, "cannot tell which host this is");
-    }
-    if (memcmp(&here, &cache->header->identity, sizeof(here)) == 0) {
         return FMM_OK;
     }
     enum fmm_status whole =
@@ -253,6 +253,21 @@ refuse_torn(const struct fmm_opening *o)
                          "read_only=True, to drop them");
 }
 
+/* Whoever has the file open is present; but who left it unsettled, is nobody whom
+ * another has to keep out of it, as one of another kernel. */
+static enum fmm_status
+lock_presence(const struct fmm_opening *o, bool settled)
+{
+    enum fmm_lock_byte byte = settled ? FMM_BYTE_PRESENCE : FMM_BYTE_LOOKING;
+    if (!fmm_platform_lock_byte(o->fd, byte, FMM_SHARED)) {
+        return fmm_error_os(o->error, "cannot lock the file");
+    }
+    if (!settled) {
+        fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_UNLOCKED);
+    }
+    return FMM_OK;
+}
+
 /* The mark may be from before a rename, but stays: whoever follows it, would
  * come back here for ever. */
 static enum fmm_status
@@ -263,10 +278,15 @@ attach_to_read(struct fmm_opening *o)
                              "the file was replaced, and has its name again: "
                              "open it once without read_only=True");
     }
-    if (!fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_SHARED)) {
-        return fmm_error_os(o->error, "cannot lock the file");
+    struct fmm_identity here;
+    if (!tell_identity(o, &here)) {
+        return fmm_error_os(o->error, "cannot tell which host this is");
     }
-    enum fmm_status status = refuse_torn(o);
+    bool settled = is_settled(o, &here);
+    enum fmm_status status = lock_presence(o, settled);
+    if (status == FMM_OK && !settled) {
+        status = refuse_torn(o);
+    }
     return status == FMM_OK ? fmm_create_join(o, &o->cache->client) : status;
 }
 
@@ -289,9 +309,8 @@ attach_locked(struct fmm_opening *o)
         return status == FMM_OK ? attach_to_read(o) : status;
     }
     status = settle_identity(o);
-    if (status == FMM_OK &&
-        !fmm_platform_lock_byte(o->fd, FMM_BYTE_PRESENCE, FMM_SHARED)) {
-        status = fmm_error_os(o->error, "cannot lock the file");
+    if (status == FMM_OK) {
+        status = lock_presence(o, !o->cache->client.alone);
     }
     if (status == FMM_OK) {
         /* It has the name: a mark from before a rename means nothing. */

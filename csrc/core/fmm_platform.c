@@ -218,23 +218,6 @@ fmm_platform_reserve(int fd, uint64_t at, uint64_t length)
 }
 #endif
 
-#ifdef FALLOC_FL_PUNCH_HOLE
-void
-fmm_platform_give_back(int fd, uint64_t at, uint64_t length)
-{
-    int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    int saved = errno;
-    (void)fallocate(fd, mode, (off_t)at, (off_t)length);
-    errno = saved;
-}
-#else
-void
-fmm_platform_give_back(int fd, uint64_t at, uint64_t length)
-{
-    (void)fd, (void)at, (void)length;
-}
-#endif
-
 /* In this order: macOS reserves nothing in a file that is long enough. */
 bool
 fmm_platform_resize(int fd, uint64_t size, uint64_t reserved)

@@ -54,9 +54,6 @@ bool fmm_platform_read(int fd, void *buffer, size_t length);
 bool fmm_platform_write(int fd, const void *buffer, size_t length);
 /* Give a part of the file its space. */
 bool fmm_platform_reserve(int fd, uint64_t at, uint64_t length);
-/* Give the space of a part back; it reads as zeros. Where that cannot be done,
- * it stays as it is. */
-void fmm_platform_give_back(int fd, uint64_t at, uint64_t length);
 bool fmm_platform_unlink(const char *path);
 /* Give its space up; an empty file stays. */
 bool fmm_platform_truncate(int fd);

@@ -76,6 +76,18 @@ make_draft(struct fmm_resizing *r, struct fmm_error *error)
                : status;
 }
 
+/* What has the number of the old one's descriptor may be another file by now. */
+static bool
+adopt(const struct fmm_resizing *r)
+{
+    int old = fmm_client_open_again(&r->from->client);
+    bool done = old >= 0 && fmm_platform_adopt(r->draft.fd, old);
+    int saved = errno;
+    fmm_platform_close(old);
+    errno = saved;
+    return done;
+}
+
 /* The new file as a cache that can be worked with: what opening it would do. */
 static enum fmm_status
 settle_draft(struct fmm_resizing *r, struct fmm_error *error)
@@ -85,7 +97,7 @@ settle_draft(struct fmm_resizing *r, struct fmm_error *error)
     memcpy(to->seed, r->from->seed, sizeof(to->seed));
     to->created_ms = r->from->created_ms;
     fmm_create_note_departures(to);
-    if (!fmm_platform_adopt(r->draft.fd, r->from->client.fd)) {
+    if (!adopt(r)) {
         return fmm_error_os(error, "cannot give the new file the owner and "
                                    "the permissions of the old one");
     }
@@ -361,11 +373,10 @@ static enum fmm_status
 check_losses(const struct fmm_resizing *r, struct fmm_error *error)
 {
     if (r->carry.locks != 0 && !r->how.break_locks) {
-        return fmm_error_set(error, FMM_LEASED, 0,
-                             "%" PRIu32 " %s held and would be lost",
-                             r->carry.locks,
-                             r->carry.locks == 1 ? "lock by name is"
-                                                 : "locks by name are");
+        return fmm_error_set(
+            error, FMM_LEASED, 0, "%" PRIu32 " %s held and would be lost",
+            r->carry.locks,
+            r->carry.locks == 1 ? "lock by name is" : "locks by name are");
     }
     if (r->carry.stuck) {
         return fmm_error_set(error, FMM_DIRTY, 0,

@@ -4,7 +4,7 @@
 #include "fmm_directory.h"
 #include "fmm_hash.h"
 #include "fmm_hold.h"
-#include "fmm_platform.h"
+#include "fmm_map.h"
 #include "fmm_read.h"
 
 /* What a walk over a page is looking for. */
@@ -297,9 +297,7 @@ empty_page(struct fmm_hold *hold)
     fmm_page_reset(&hold->page);
     for (uint32_t i = 0; cache->gives_back && i < 2; i++) {
         const struct fmm_ring *ring = &hold->page.ring[i];
-        fmm_platform_give_back(cache->client.fd,
-                               (uint64_t)(ring->base - cache->base),
-                               ring->size);
+        fmm_map_give_back(ring->base, ring->size);
     }
 }
 

@@ -216,3 +216,28 @@ def replace_behind(path: str) -> list[object]:
 
 def test_following_a_new_file_closes_no_strangers_descriptor(path: str) -> None:
     assert run_scenario(replace_behind, path) == ["new", True]
+
+
+def empty_and_resize_behind(path: str) -> list[object]:
+    """Have a stranger's file of zeros and all rights get the number of ours."""
+    cache = FastMmap(path, cache_size="1m", reserve=False, unlink_on_exit=False)
+    cache["key"] = "value"
+    (number,) = of_file(path)
+    mode = os.stat(path).st_mode
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path)) as stranger:
+        os.write(stranger.fileno(), b"x" * 3_000_000)
+        os.fchmod(stranger.fileno(), 0o666)
+        os.dup2(stranger.fileno(), number)
+        cache.clear()
+        holes = os.pread(number, 3_000_000, 0).count(b"\0")
+        kept = cache.set("key", "new") and cache.resize(cache_size="2m").values
+        return [holes, kept, os.stat(path).st_mode == mode]
+
+
+def test_emptying_and_resizing_leave_a_strangers_file_alone(shared_path: str) -> None:
+    in_memory = f"/dev/shm/{os.getpid()}-{os.path.basename(shared_path)}"
+    for path in (in_memory, shared_path):
+        try:
+            assert run_scenario(empty_and_resize_behind, path) == [0, 1, True]
+        finally:
+            os.unlink(path)

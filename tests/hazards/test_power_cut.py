@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +77,24 @@ def test_check_tells_what_is_torn_and_repair_drops_it(torn: Path) -> None:
     assert "1 torn entries: dropped" in found.as_text()
     found = verify.check_file(str(torn))
     assert (found.sound, found.torn) == (True, 0)
+
+
+def read(path: str) -> FastMmap:
+    return FastMmap(path, read_only=True)
+
+
+@pytest.mark.parametrize("look", [verify.open_file, read])
+def test_who_only_looks_after_a_boot_keeps_nobody_out(
+    tmp_path: Path, look: Callable[[str], Any]
+) -> None:
+    path = str(tmp_path / "cache.fmm")
+    with FastMmap(path, cache_size="256k") as cache:
+        cache["key"] = "value"
+    with open(path, "r+b") as file:
+        file.seek(BOOT_ID_AT)
+        file.write(b"another boot ...")
+    with closing(look(path)) as looker:
+        with FastMmap(path) as cache:
+            assert cache["key"] == looker.get("key") == "value"
+        with FastMmap(path, on_mismatch="replace", cache_size="512k") as cache:
+            assert cache["key"] == looker.get("key") == "value"  # it stays, being read
