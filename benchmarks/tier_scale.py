@@ -20,6 +20,7 @@ import socket
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,9 +139,7 @@ def cpu_of_changes(server: Any, listeners: int, bundles: int = 100) -> float:
 
 def measured() -> Costs:
     """Return the costs of a server of this machine."""
-    import tier_server
-
-    server = tier_server.Server()
+    server = import_module("tier_server").Server()  # of tests/tier
     try:
         alone, told = cpu_of_changes(server, 0), cpu_of_changes(server, 50)
         return Costs(command=alone, push=max(told - alone, 0) / 50)
