@@ -11,7 +11,7 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, wraps
+from functools import wraps
 from time import perf_counter_ns, time
 from typing import Any, Final
 
@@ -76,17 +76,27 @@ class _Speaker:
             self._heard = False
 
 
-@lru_cache(maxsize=None)
+#: The socket of this process that sends to all listeners, once there is one.
+_mouths: list[socket.socket] = []
+#: What says how calls of a file go, for the files that were used last.
+_speakers: dict[str, _Speaker] = {}
+
+
 def _mouth() -> socket.socket:
-    """Return the socket of this process that sends to all listeners."""
-    mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    mouth.setblocking(False)
-    return mouth
+    if not _mouths:
+        mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        mouth.setblocking(False)
+        _mouths.append(mouth)
+    return _mouths[0]
 
 
-@lru_cache(maxsize=_FILES)
 def _speaker_of(share_file: str) -> _Speaker:
-    return _Speaker(share_file)
+    speaker = _speakers.get(share_file)
+    if speaker is None:
+        if len(_speakers) >= _FILES:
+            _speakers.clear()
+        speaker = _speakers.setdefault(share_file, _Speaker(share_file))
+    return speaker
 
 
 def _shortened(text: str, most: int) -> str:
