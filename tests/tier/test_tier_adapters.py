@@ -49,7 +49,7 @@ def keys_on(client: Any) -> list[bytes]:
 
 
 def close_all() -> None:
-    for _, tier in tiered._opened:
+    for _, _, tier in tiered._opened:
         tier.close()
     tiered._opened.clear()
     for _, cache in shared._opened:
