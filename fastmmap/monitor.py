@@ -100,7 +100,7 @@ def _speaker_of(share_file: str) -> _Speaker:
 
 
 def _shortened(text: str, most: int) -> str:
-    """Return the start of a text that takes so many bytes in a message, at most."""
+    """Return the start of a text that takes at most that many bytes in a message."""
     text = text[:most]
     while len(json.dumps(text)) > most:
         text = text[: -1 - len(text) // 8]
@@ -247,7 +247,7 @@ def _give(place: str, user: int) -> None:
     """Give the new socket to the owner of the cache.
 
     The directory may belong to that user, who can put another file in the place of
-    the socket at any moment: what is given away is what was looked at.
+    the socket at any moment: only the socket that was checked is given away.
     """
     if user == os.geteuid():
         return
