@@ -51,7 +51,7 @@ def test_no_value_is_torn_after_a_power_cut(tmp_path: Path) -> None:
 def test_torn_values_are_noticed_where_there_are_no_seals(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
         code, found = run(
-            tmp_path, "--anywhere", "--images", "300", "--directory", directory
+            tmp_path, "--anywhere", "--images", "3000", "--directory", directory
         )
     assert code == 1
     assert found["complaints"]
