@@ -108,7 +108,7 @@ def drain(path: str, count: int) -> list[socket.socket]:
     def read() -> None:
         while True:
             for key, _ in selector.select():
-                if not key.fileobj.recv(1 << 20):  # type: ignore[union-attr]
+                if not key.fileobj.recv(1 << 20):  # type: ignore[union-attr]  # a socket
                     return
 
     threading.Thread(target=read, daemon=True).start()
